@@ -1,0 +1,26 @@
+import { CodexModelCatalog, listSummaries } from './catalog.js';
+import type { CodexModelSummary } from './model.js';
+import type { ListOptions } from './options.js';
+
+/** The request of the function that `listCodexModels` replaces. */
+export type ListCodexModelsRequest = { includeHidden?: boolean };
+
+/** The response of the function that `listCodexModels` replaces. */
+export type ListCodexModelsResponse = { success: boolean; models?: CodexModelSummary[]; error?: string };
+
+/** The catalog behind `listCodexModels`, with all defaults. */
+export const codexModels = new CodexModelCatalog();
+
+const withHidden: ListOptions = { includeHidden: true };
+
+/**
+ * The models that a user of the Codex CLI can pick: the caller's own copy, from memory where there is one.
+ *
+ * @param options - what `CodexModelCatalog.list` takes; `true` asks for the hidden models, too.
+ * @throws CodexModelsError when there is nothing to serve and no answer comes; told apart by `code`.
+ * @throws TypeError for an option that is none, by the promise.
+ */
+export function listCodexModels(options?: boolean | ListOptions): Promise<CodexModelSummary[]> {
+	if (typeof options !== 'boolean') return listSummaries(codexModels, options);
+	return listSummaries(codexModels, options ? withHidden : undefined);
+}

@@ -1,0 +1,37 @@
+import { type CodexModel, type CodexModelSummary, copyModel, copySummary, toSummary } from './model.js';
+
+/** A list that Codex gave, in both views, and what is to be known of its age. What leaves it is a copy. */
+export class ModelList {
+	/** In epoch ms. */
+	readonly fetchedAt: number;
+	/** When the last attempt to get a newer one failed, in epoch ms. */
+	failedAt: number | undefined;
+	readonly #models: readonly CodexModel[];
+	readonly #visibleModels: readonly CodexModel[];
+	#summaries: readonly CodexModelSummary[] | undefined;
+	#visibleSummaries: readonly CodexModelSummary[] | undefined;
+
+	constructor(models: readonly CodexModel[], fetchedAt: number) {
+		this.fetchedAt = fetchedAt;
+		this.#models = models;
+		this.#visibleModels = models.filter((model) => !model.hidden);
+	}
+
+	/** Hidden models included. */
+	get size(): number {
+		return this.#models.length;
+	}
+
+	copyModels(includeHidden: boolean): CodexModel[] {
+		return (includeHidden ? this.#models : this.#visibleModels).map(copyModel);
+	}
+
+	copySummaries(includeHidden: boolean): CodexModelSummary[] {
+		if (includeHidden) {
+			this.#summaries ??= this.#models.map(toSummary);
+			return this.#summaries.map(copySummary);
+		}
+		this.#visibleSummaries ??= this.#visibleModels.map(toSummary);
+		return this.#visibleSummaries.map(copySummary);
+	}
+}
