@@ -2,6 +2,7 @@ import type { ChildProcessWithoutNullStreams } from 'node:child_process';
 import spawn from 'cross-spawn';
 import pTimeout from 'p-timeout';
 import { onExit } from 'signal-exit';
+import { unrefTimers } from './timers.js';
 
 export type Launch = { command: string; args: readonly string[]; cwd: string; env: NodeJS.ProcessEnv };
 
@@ -59,11 +60,7 @@ const sleep = (ms: number) => new Promise<void>((resolve) => later(ms, resolve))
 
 /** Settles with the promise, or after so many milliseconds. */
 const settleWithin = (ms: number, promise: Promise<unknown>) =>
-	pTimeout(promise, {
-		milliseconds: ms,
-		message: false,
-		customTimers: { setTimeout: ((step: () => void) => later(ms, step)) as typeof setTimeout, clearTimeout },
-	});
+	pTimeout(promise, { milliseconds: ms, message: false, customTimers: unrefTimers });
 
 /**
  * An app-server as a process: its pipes, its end, and what is left of its process group then. It does not keep the host

@@ -30,7 +30,7 @@ const lingerMs = 500;
 
 const methodNotFound = -32601;
 
-type Listeners = {
+export type AppServerListeners = {
 	onConfigWarning(summary: string, details: string | null): void;
 	onExit(exit: Exit & { pid: number; lifetimeMs: number }): void;
 };
@@ -47,7 +47,7 @@ const isObject = (value: unknown): value is Record<string, unknown> =>
 export class AppServer {
 	readonly #launch: Launch;
 	readonly #clientInfo: ClientInfo;
-	readonly #listeners: Listeners;
+	readonly #listeners: AppServerListeners;
 	readonly #startedAt = performance.now();
 	readonly #process: AppServerProcess;
 	readonly #stderr = new StderrTail(() => this.#onFatalWords());
@@ -59,7 +59,7 @@ export class AppServer {
 	#failure: CodexModelsError | undefined;
 	#lingerTimer: NodeJS.Timeout | undefined;
 
-	constructor(launch: Launch, clientInfo: ClientInfo, listeners: Listeners) {
+	constructor(launch: Launch, clientInfo: ClientInfo, listeners: AppServerListeners) {
 		this.#launch = launch;
 		this.#clientInfo = clientInfo;
 		this.#listeners = listeners;
@@ -77,6 +77,11 @@ export class AppServer {
 				this.#listeners.onExit({ ...exit, pid: this.#process.pid as number, lifetimeMs });
 			},
 		});
+	}
+
+	/** It will not answer any more. */
+	get isLost(): boolean {
+		return this.#failure !== undefined;
 	}
 
 	/** `undefined` where it could not be started. */
@@ -99,11 +104,12 @@ export class AppServer {
 		return this.#process.gone;
 	}
 
-	/** All models, hidden ones included, from as many pages as there are. */
+	/** All models, hidden ones included, from as many pages as there are. May be asked again when it has answered. */
 	async listModels(): Promise<CodexModel[]> {
-		await this.#request('initialize', { clientInfo: this.#clientInfo, capabilities: null });
-		this.#process.write('{"method":"initialized"}');
-
+		if (this.#phase === 'spawn') {
+			await this.#request('initialize', { clientInfo: this.#clientInfo, capabilities: null });
+			this.#process.write('{"method":"initialized"}');
+		}
 		const models: CodexModel[] = [];
 		const cursors = new Set<string>();
 		let cursor: string | undefined;

@@ -1,10 +1,11 @@
 import pTimeout from 'p-timeout';
 import QuickLRU from 'quick-lru';
+import { AppServers } from './app-servers.js';
 import { closedError, timeoutError } from './errors.js';
 import { type CatalogOccurrence, notify } from './events.js';
 import { ModelListFetch } from './fetch.js';
 import type { CodexModel, CodexModelSummary } from './model.js';
-import { ModelList } from './model-list.js';
+import type { ModelList } from './model-list.js';
 import {
 	type CodexModelCatalogOptions,
 	checkListOptions,
@@ -14,6 +15,8 @@ import {
 	type ResolvedOptions,
 	resolveCatalogOptions,
 } from './options.js';
+import { type Origin, OriginWatch } from './origin.js';
+import { StoredList } from './stored-list.js';
 
 /** What a catalog remembers of a list. */
 export type CatalogSnapshot = {
@@ -21,12 +24,11 @@ export type CatalogSnapshot = {
 	models: CodexModel[];
 	/** When Codex answered, in epoch ms. */
 	fetchedAt: number;
-	/** Younger than `freshMs`. */
+	/** `list` would serve it without a refresh behind it. */
 	isFresh: boolean;
 };
 
-/** A fetch that callers may join, and what becomes of it. */
-type Flight = { fetch: ModelListFetch; list: Promise<ModelList> };
+type Entry = { place: ListPlace; watch: OriginWatch; list: ModelList };
 
 /** For the drop-in, whose summaries are copied without a detour over whole models. */
 export let listSummaries: (
@@ -48,10 +50,21 @@ export class CodexModelCatalog implements AsyncDisposable {
 	}
 
 	readonly #options: ResolvedOptions;
-	readonly #lists: QuickLRU<string, ModelList>;
-	readonly #flights = new Map<string, Flight>();
-	/** Every fetch that still has an app-server, by the list that it is for; `clear` and answers do not end those. */
-	readonly #fetches = new Map<ModelListFetch, string>();
+	readonly #servers: AppServers;
+	readonly #entries: QuickLRU<string, Entry>;
+	readonly #watches: QuickLRU<string, OriginWatch>;
+	/** What is being read from the store, by list and account. */
+	readonly #loads = new Map<string, Promise<Entry | undefined>>();
+	/** The fetches that callers may join. */
+	readonly #fetches = new Map<string, ModelListFetch>();
+	/** Every fetch under way, also one that nobody may join any more, with its list's key. */
+	readonly #running = new Map<ModelListFetch, string>();
+	/** What is under way with the store, behind everyone. */
+	readonly #behind = new Set<Promise<unknown>>();
+	/** Counts the calls of `clear`: what was begun in another era is forgotten when it comes. */
+	#era = 0;
+	/** A stored list as old as this is forgotten, too; in epoch ms. */
+	#clearedAt = Number.NEGATIVE_INFINITY;
 	#closing: Promise<void> | undefined;
 
 	/**
@@ -61,7 +74,9 @@ export class CodexModelCatalog implements AsyncDisposable {
 	 */
 	constructor(options?: CodexModelCatalogOptions) {
 		this.#options = resolveCatalogOptions(options);
-		this.#lists = new QuickLRU({ maxSize: this.#options.maxEntries });
+		this.#servers = new AppServers(this.#options);
+		this.#entries = new QuickLRU({ maxSize: this.#options.maxEntries });
+		this.#watches = new QuickLRU({ maxSize: this.#options.maxEntries });
 	}
 
 	/**
@@ -76,36 +91,44 @@ export class CodexModelCatalog implements AsyncDisposable {
 	}
 
 	/**
-	 * What `list` would serve at once, or `undefined`; starts nothing.
+	 * What `list` would serve from memory, or `undefined`; starts nothing, and looks at no file.
 	 *
 	 * @throws TypeError for an option that is none.
 	 */
 	peek(options?: Pick<ListOptions, 'includeHidden' | 'cwd' | 'codexHome'>): CatalogSnapshot | undefined {
 		if (options !== undefined) checkListOptions(options);
-		const list = this.#lists.peek(toKey(findPlace(this.#options, options)));
-		if (!list) return undefined;
-		const { fetchedAt } = list;
-		const ageMs = Date.now() - fetchedAt;
-		if (!this.#isServable(ageMs)) return undefined;
+		const entry = this.#entries.peek(toKey(findPlace(this.#options, options)));
+		const now = Date.now();
+		if (!entry || !this.#isServable(entry.list, now)) return undefined;
+		const { list, watch } = entry;
+		if (list.origin.account !== watch.origin.account) return undefined;
 		return {
-			models: copyModels(list, options?.includeHidden ?? false),
-			fetchedAt,
-			isFresh: this.#isFresh(ageMs),
+			models: list.copyModels(options?.includeHidden ?? false),
+			fetchedAt: list.fetchedAt,
+			isFresh: this.#isFresh(list, watch.origin, now),
 		};
 	}
 
-	/** Forgets every list. A fetch under way still answers those who wait for it, but is neither remembered nor joined. */
+	/**
+	 * Forgets every list, in the store too. A fetch under way still answers those who wait for it, but is neither
+	 * remembered nor joined.
+	 */
 	clear(): void {
-		this.#lists.clear();
-		this.#flights.clear();
+		for (const { place, list } of this.#entries.values()) {
+			const stored = this.#storedList(place, list.origin);
+			if (stored) this.#keepBehind(stored.delete());
+		}
+		this.#era++;
+		this.#clearedAt = Date.now();
+		this.#forget();
 	}
 
 	/**
 	 * Ends everything: who waits, and who calls later, gets `ERR_CODEX_CLOSED`. Resolves when every app-server is gone;
-	 * a host that awaits it is kept alive until then, 2.2 s at most.
+	 * a host that awaits it is kept alive until then, some two seconds at most.
 	 */
 	close(): Promise<void> {
-		this.#closing ??= this.#endFetches();
+		this.#closing ??= this.#endAll();
 		return this.#closing;
 	}
 
@@ -119,123 +142,212 @@ export class CodexModelCatalog implements AsyncDisposable {
 		copy: (list: ModelList, includeHidden: boolean) => T[],
 	): Promise<T[]> {
 		if (options !== undefined) checkListOptions(options);
-		if (this.#closing) throw closedError();
+		this.#assertOpen();
 		options?.signal?.throwIfAborted();
 		const place = findPlace(this.#options, options);
 		const key = toKey(place);
-		const list =
-			(options?.refresh ? undefined : this.#serve(key, place)) ?? (await this.#wait(key, place, options));
+		let entry = options?.refresh ? undefined : this.#entries.get(key);
+		if (entry?.watch.isDue(Date.now())) {
+			await entry.watch.read();
+			this.#assertOpen();
+			entry = this.#entries.get(key);
+		}
+		const list = (entry && this.#serve(key, entry)) ?? (await this.#wait(key, place, options));
 		return copy(list, options?.includeHidden ?? false);
 	}
 
 	/** The list in memory, if it may be served; when it is stale, a refresh runs behind it. */
-	#serve(key: string, place: ListPlace): ModelList | undefined {
-		const list = this.#lists.get(key);
-		if (!list) return undefined;
+	#serve(key: string, { place, watch, list }: Entry): ModelList | undefined {
+		if (list.origin.account !== watch.origin.account) return undefined;
 		const now = Date.now();
-		const ageMs = now - list.fetchedAt;
-		if (this.#isFresh(ageMs)) {
-			if (this.#options.onEvent) this.#report(place, { type: 'served-fresh', ageMs });
+		if (this.#isFresh(list, watch.origin, now)) {
+			if (this.#options.onEvent) this.#report(place, { type: 'served-fresh', ageMs: now - list.fetchedAt });
 			return list;
 		}
-		if (!this.#isServable(ageMs)) return undefined;
-		if (!this.#flights.has(key) && !this.#isCoolingDown(list, now)) this.#start(key, place);
-		this.#report(place, { type: 'served-stale', ageMs });
+		if (!this.#isServable(list, now)) return undefined;
+		if (!this.#isCoolingDown(list, now)) this.#join(key, place, watch);
+		this.#report(place, { type: 'served-stale', ageMs: now - list.fetchedAt });
 		return list;
 	}
 
-	/** Joins the fetch under way, or starts one. */
+	/** The list that the store has, or that of a fetch: one under way, or a new one. */
 	async #wait(key: string, place: ListPlace, options: ListOptions | undefined): Promise<ModelList> {
 		const startedAt = performance.now();
-		const { fetch, list } = this.#flights.get(key) ?? this.#start(key, place);
 		const timeoutMs = options?.deadlineMs ?? this.#options.deadlineMs;
-		fetch.hold();
+		let fetch: ModelListFetch | undefined;
+		const obtain = async () => {
+			const watch = this.#watch(key, place);
+			if (watch.isDue(Date.now())) await watch.read();
+			this.#assertOpen();
+			if (!options?.refresh && this.#options.store) {
+				const entry = await this.#load(key, place, watch);
+				this.#assertOpen();
+				const list = entry && this.#serve(key, entry);
+				if (list) return list;
+			}
+			fetch = this.#join(key, place, watch, options?.refresh);
+			const list = await fetch.list;
+			this.#report(place, { type: 'waited', waitedMs: performance.now() - startedAt });
+			return list;
+		};
+		// The timer of a deadline keeps the host alive while its caller waits; without a deadline, this does.
+		const hold = timeoutMs === Number.POSITIVE_INFINITY ? setInterval(() => {}, 60_000) : undefined;
 		try {
-			const result = await pTimeout(list, {
+			return await pTimeout(obtain(), {
 				milliseconds: Math.max(1, timeoutMs),
 				...(options?.signal && { signal: options.signal }),
 				fallback: () => {
-					const { state } = fetch;
+					const state = fetch?.state ?? { phase: 'spawn', stderr: '', lastWords: '' };
 					this.#report(place, { type: 'timed-out', timeoutMs, phase: state.phase });
 					throw timeoutError({ limit: 'deadlineMs', timeoutMs, ...state });
 				},
 			});
-			this.#report(place, { type: 'waited', waitedMs: performance.now() - startedAt });
-			return result;
 		} finally {
-			fetch.release();
+			clearInterval(hold);
 		}
 	}
 
-	#start(key: string, place: ListPlace): Flight {
-		const startedAt = performance.now();
-		const predecessors = [...this.#fetches].filter(([, otherKey]) => otherKey === key);
-		const fetch = new ModelListFetch(
-			this.#options,
-			place,
-			Promise.all(predecessors.map(([other]) => other.over)),
-			(occurrence) => this.#report(place, occurrence),
-		);
-		const flight = { fetch, list: fetch.models.then((models) => new ModelList(models, Date.now())) };
-		this.#flights.set(key, flight);
-		this.#fetches.set(fetch, key);
-		fetch.gone.then(() => this.#fetches.delete(fetch));
+	/** What the store has, remembered; all who ask at once share one look. */
+	#load(key: string, place: ListPlace, watch: OriginWatch): Promise<Entry | undefined> {
+		const loadKey = `${key}\0${watch.origin.account}`;
+		const underWay = this.#loads.get(loadKey);
+		if (underWay) return underWay;
+		const load = this.#readStore(key, place, watch).finally(() => {
+			if (this.#loads.get(loadKey) === load) this.#loads.delete(loadKey);
+		});
+		this.#loads.set(loadKey, load);
+		return load;
+	}
 
-		// By identity: after `clear` another flight, or none, stands under this key, and this one is nobody's business.
-		const land = () => this.#flights.get(key) === flight && this.#flights.delete(key);
-		const coolDown = () => {
-			const known = this.#lists.peek(key);
-			if (known) known.failedAt = Date.now();
+	async #readStore(key: string, place: ListPlace, watch: OriginWatch): Promise<Entry | undefined> {
+		const era = this.#era;
+		const list = await this.#storedList(place, watch.origin)?.load();
+		if (!list || era !== this.#era || list.fetchedAt <= this.#clearedAt) return undefined;
+		const known = this.#entries.peek(key);
+		if (known?.list.origin.account === list.origin.account && known.list.fetchedAt >= list.fetchedAt)
+			return known;
+		const entry = { place, watch, list };
+		this.#remember(key, entry);
+		return entry;
+	}
+
+	/** The fetch under way of this list and account, or a new one. */
+	#join(key: string, place: ListPlace, watch: OriginWatch, isRefresh = false): ModelListFetch {
+		const underWay = this.#fetches.get(key);
+		const fetch = underWay?.account === watch.origin.account ? underWay : this.#start(key, place, watch);
+		// What another process stored before now is a cache, too.
+		if (isRefresh) fetch.notBefore = Date.now();
+		return fetch;
+	}
+
+	#start(key: string, place: ListPlace, watch: OriginWatch): ModelListFetch {
+		const startedAt = performance.now();
+		const era = this.#era;
+		const predecessors = [...this.#running].filter(([, otherKey]) => otherKey === key);
+		const fetch = new ModelListFetch({
+			options: this.#options,
+			servers: this.#servers,
+			key,
+			place,
+			origin: watch.origin,
+			readOrigin: () => watch.read(),
+			stored: this.#storedList(place, watch.origin),
+			isForgotten: () => era !== this.#era,
+			isFresh: (list) => list.fetchedAt > this.#clearedAt && this.#isFresh(list, watch.origin, Date.now()),
+			predecessors: Promise.all(predecessors.map(([other]) => other.over)),
+			report: (occurrence) => this.#report(place, occurrence),
+		});
+		this.#fetches.set(key, fetch);
+		this.#running.set(fetch, key);
+		fetch.over.then(() => this.#running.delete(fetch));
+		this.#keepBehind(fetch.shared);
+
+		const land = (list?: ModelList) => {
+			// By identity: after `clear`, or for another account, there may be another fetch by now.
+			if (this.#fetches.get(key) === fetch) this.#fetches.delete(key);
+			if (era !== this.#era) return;
+			const known = this.#entries.peek(key);
+			if (list && list.size > 0) this.#remember(key, { place, watch, list });
+			else if (known) known.list.failedAt = Date.now();
 		};
-		flight.list.then(
+		fetch.list.then(
 			(list) => {
-				if (land()) {
-					if (list.size > 0) this.#remember(key, list);
-					else coolDown();
-				}
+				land(list);
 				const durationMs = performance.now() - startedAt;
 				this.#report(place, { type: 'refreshed', durationMs, models: list.size, attempts: fetch.attempts });
 			},
 			(error) => {
-				if (land()) coolDown();
+				land();
 				this.#report(place, { type: 'failed', durationMs: performance.now() - startedAt, error });
 			},
 		);
-		return flight;
+		return fetch;
 	}
 
-	#remember(key: string, list: ModelList): void {
-		this.#lists.set(key, list);
+	#remember(key: string, entry: Entry): void {
+		this.#entries.set(key, entry);
 		// quick-lru keeps up to twice its `maxSize`, and its `size` does not say so (7.3.0).
-		const excess = [...this.#lists.keys()].length - this.#options.maxEntries;
-		if (excess > 0) this.#lists.evict(excess);
+		const excess = [...this.#entries.keys()].length - this.#options.maxEntries;
+		if (excess > 0) this.#entries.evict(excess);
 	}
 
-	/** A clock that was set back makes a list older than it can tell, not fresh until the clock is there again. */
-	#isFresh(ageMs: number): boolean {
-		return ageMs >= 0 && ageMs < this.#options.freshMs;
+	#watch(key: string, place: ListPlace): OriginWatch {
+		const known = this.#watches.get(key);
+		if (known) return known;
+		const watch = new OriginWatch(this.#options, place);
+		this.#watches.set(key, watch);
+		return watch;
 	}
 
-	#isServable(ageMs: number): boolean {
-		return this.#isFresh(ageMs) || ageMs < this.#options.staleMs;
+	#storedList(place: ListPlace, origin: Origin): StoredList | undefined {
+		const { store } = this.#options;
+		if (!store) return undefined;
+		return new StoredList(store, this.#options, place, origin, (occurrence) =>
+			this.#report(place, occurrence),
+		);
+	}
+
+	#isFresh({ fetchedAt, origin }: ModelList, { configuration }: Origin, now: number): boolean {
+		// A clock that was set back leaves a list of unknown age: not fresh until the clock is there again.
+		return (
+			origin.configuration === configuration && now >= fetchedAt && now - fetchedAt < this.#options.freshMs
+		);
+	}
+
+	#isServable({ fetchedAt }: ModelList, now: number): boolean {
+		return now - fetchedAt < Math.max(this.#options.freshMs, this.#options.staleMs);
 	}
 
 	#isCoolingDown({ failedAt }: ModelList, now: number): boolean {
 		return failedAt !== undefined && now >= failedAt && now - failedAt < this.#options.cooldownMs;
 	}
 
-	async #endFetches(): Promise<void> {
-		this.clear();
+	#assertOpen(): void {
+		if (this.#closing) throw closedError();
+	}
+
+	#forget(): void {
+		this.#entries.clear();
+		this.#loads.clear();
+		this.#fetches.clear();
+		this.#servers.dropAll();
+	}
+
+	/** Nobody waits for it but `close`. */
+	#keepBehind(work: Promise<unknown>): void {
+		this.#behind.add(work);
+		work.finally(() => this.#behind.delete(work));
+	}
+
+	async #endAll(): Promise<void> {
+		const loads = [...this.#loads.values()];
 		const error = closedError();
-		// Nothing else keeps the host alive meanwhile, and a host that awaits this wants to hear of it.
-		const hold = setInterval(() => {}, 1_000);
+		for (const fetch of this.#running.keys()) fetch.end(error);
+		this.#forget();
+		// Nothing else keeps the host alive meanwhile, and one that awaits this wants to hear of it.
+		const hold = setInterval(() => {}, 60_000);
 		try {
-			await Promise.all(
-				[...this.#fetches.keys()].map((fetch) => {
-					fetch.end(error);
-					return fetch.gone;
-				}),
-			);
+			await Promise.all([this.#servers.end(), ...loads, ...this.#behind]);
 		} finally {
 			clearInterval(hold);
 		}

@@ -30,12 +30,19 @@ export type CatalogOccurrence =
 	| { type: 'waited'; waitedMs: number }
 	/** A caller's `deadlineMs` ran out; the fetch goes on. */
 	| { type: 'timed-out'; timeoutMs: number; phase: FetchPhase }
-	/** A fetch brought a list of so many models, hidden ones included. */
+	/**
+	 * A fetch brought a list of so many models, hidden ones included; with 0 attempts it is another process's, from the
+	 * store.
+	 */
 	| { type: 'refreshed'; durationMs: number; models: number; attempts: number }
 	/** The `attempt`th attempt of a fetch failed, and another follows. */
 	| { type: 'retried'; attempt: number; error: CodexModelsError }
 	/** A fetch failed. A list that was there before still is. */
 	| { type: 'failed'; durationMs: number; error: CodexModelsError }
+	/** A list so old came from the store. */
+	| { type: 'loaded'; ageMs: number }
+	/** The store threw, rejected or was too slow; nothing else came of it. */
+	| { type: 'store-failed'; operation: 'get' | 'set' | 'delete' | 'lock'; reason: string }
 	/** Codex warned of its configuration: the list may be made from defaults that are not the user's. */
 	| { type: 'config-warning'; summary: string; details: string | null };
 

@@ -1,12 +1,17 @@
 import { stat } from 'node:fs/promises';
 import pRetry from 'p-retry';
 import pTimeout from 'p-timeout';
-import { AppServer } from './app-server.js';
-import { briskGrace, patientGrace } from './app-server-process.js';
+import type { AppServer } from './app-server.js';
+import { briskGrace } from './app-server-process.js';
+import type { AppServers } from './app-servers.js';
 import { CodexModelsError, type FetchPhase, timeoutError } from './errors.js';
 import type { Report } from './events.js';
 import type { CodexModel } from './model.js';
-import { buildEnvironment, type ListPlace, type ResolvedOptions } from './options.js';
+import { ModelList } from './model-list.js';
+import type { ListPlace, ResolvedOptions } from './options.js';
+import type { Origin } from './origin.js';
+import type { StoredList } from './stored-list.js';
+import { unrefTimers } from './timers.js';
 
 /**
  * The first wait before another attempt, in milliseconds; each is twice the one before it, and each is between once and
@@ -17,40 +22,60 @@ const backoffMs = 200;
 /** The JSON-RPC code of an app-server that is overloaded. */
 const overloaded = -32001;
 
+type FetchContext = {
+	options: ResolvedOptions;
+	servers: AppServers;
+	/** Of the list. */
+	key: string;
+	place: ListPlace;
+	/** What the list will have come from. */
+	origin: Origin;
+	/** What it would come from by now. */
+	readOrigin(): Promise<Origin>;
+	/** Where other processes look for the list, and put it. */
+	stored: StoredList | undefined;
+	/** Whether nobody wants to remember the list any more. */
+	isForgotten(): boolean;
+	isFresh(list: ModelList): boolean;
+	/** Resolves when the app-servers may be started. */
+	predecessors: Promise<unknown>;
+	report: Report;
+};
+
 /**
- * One fetch of one list: attempts with app-servers of their own, one after the other, under one limit. It goes on
- * whoever leaves, and keeps the host alive only while somebody holds it.
+ * One fetch of one list: attempts with an app-server each, one after the other, under one limit. It goes on whoever
+ * leaves, and does not keep the host alive.
  */
 export class ModelListFetch {
-	/** All models, hidden ones included; rejects with a `CodexModelsError`. */
-	readonly models: Promise<CodexModel[]>;
-	/** Resolves when no app-server of it is left. */
-	readonly gone: Promise<void>;
+	/** Rejects with a `CodexModelsError`. */
+	readonly list: Promise<ModelList>;
 	/**
 	 * Resolves when another fetch of this list may start an app-server. After a failure that is when the last one is
 	 * gone, for two that refresh one rotating login token can log the user out (openai/codex #10332).
 	 */
 	readonly over: Promise<void>;
-	readonly #options: ResolvedOptions;
-	readonly #place: ListPlace;
-	readonly #report: Report;
+	/** Resolves when the list is in the store, and others may fetch. */
+	readonly shared: Promise<unknown>;
+	/** Another process's list that is older is not good enough, in epoch ms; `undefined`: any that is fresh is. */
+	notBefore: number | undefined;
+	readonly #context: FetchContext;
 	readonly #controller = new AbortController();
 	#server: AppServer | undefined;
-	#limitTimer: NodeJS.Timeout | undefined;
-	#holders = 0;
 	#attempts = 0;
+	#saved = Promise.resolve();
 
-	constructor(options: ResolvedOptions, place: ListPlace, predecessors: Promise<unknown>, report: Report) {
-		this.#options = options;
-		this.#place = place;
-		this.#report = report;
-		this.models = this.#limit(this.#run(predecessors));
-		const settled = this.models.then(
-			() => true,
-			() => false,
+	constructor(context: FetchContext) {
+		this.#context = context;
+		const run = this.#run();
+		this.list = this.#limit(run);
+		this.over = this.list.then(
+			() => {},
+			() => this.#server?.gone,
 		);
-		this.gone = settled.then(() => this.#server?.gone);
-		this.over = settled.then((isAnswered) => (isAnswered ? undefined : this.gone));
+		this.shared = run.then(
+			() => this.#saved,
+			() => this.#saved,
+		);
 	}
 
 	/** What there is to say of it now. */
@@ -61,37 +86,27 @@ export class ModelListFetch {
 		};
 	}
 
+	/** 0 where another process's list was good enough. */
 	get attempts(): number {
 		return this.#attempts;
 	}
 
-	/** While it is held, it keeps the host alive. The limit's timer is the one handle that does so. */
-	hold(): void {
-		if (this.#holders++ === 0) this.#limitTimer?.ref();
+	get account(): string {
+		return this.#context.origin.account;
 	}
 
-	release(): void {
-		if (--this.#holders === 0) this.#limitTimer?.unref();
-	}
-
-	/** Rejects `models`, unless they are there, and ends the app-server without patience. */
+	/** Rejects `list`, unless it is there, and ends the app-server without patience. */
 	end(error: CodexModelsError): void {
 		this.#controller.abort(error);
 		this.#server?.abandon(error, briskGrace);
 	}
 
-	#limit(models: Promise<CodexModel[]>): Promise<CodexModel[]> {
-		const { fetchTimeoutMs } = this.#options;
-		return pTimeout(models, {
+	#limit(list: Promise<ModelList>): Promise<ModelList> {
+		const { fetchTimeoutMs } = this.#context.options;
+		return pTimeout(list, {
 			milliseconds: Math.max(1, fetchTimeoutMs),
 			signal: this.#controller.signal,
-			customTimers: {
-				setTimeout: ((step: () => void, ms: number) => {
-					this.#limitTimer = setTimeout(step, ms).unref();
-					return this.#limitTimer;
-				}) as typeof setTimeout,
-				clearTimeout,
-			},
+			customTimers: unrefTimers,
 			fallback: () => {
 				const error = timeoutError({ limit: 'fetchTimeoutMs', timeoutMs: fetchTimeoutMs, ...this.state });
 				this.end(error);
@@ -100,10 +115,38 @@ export class ModelListFetch {
 		});
 	}
 
-	async #run(predecessors: Promise<unknown>): Promise<CodexModel[]> {
+	async #run(): Promise<ModelList> {
+		const { predecessors, stored } = this.#context;
 		await predecessors;
-		return pRetry((attempt) => this.#attempt(attempt), {
-			retries: this.#options.retries,
+		if (!stored) return this.#fetch();
+
+		const unlock = await stored.lock(this.#controller.signal);
+		try {
+			// Whoever held the lock may have brought it.
+			const found = await stored.load();
+			if (found && this.#isGoodEnough(found)) return found;
+			const list = await this.#fetch();
+			this.#saved = this.#save(stored, list);
+			return list;
+		} finally {
+			this.#saved = this.#saved.then(unlock);
+		}
+	}
+
+	#isGoodEnough(found: ModelList): boolean {
+		return this.notBefore === undefined ? this.#context.isFresh(found) : found.fetchedAt >= this.notBefore;
+	}
+
+	async #save(stored: StoredList, list: ModelList): Promise<void> {
+		const { readOrigin, isForgotten } = this.#context;
+		// After a login or logout in between nobody knows whose list it is.
+		const { account } = await readOrigin();
+		if (account === list.origin.account && list.size > 0 && !isForgotten()) await stored.save(list);
+	}
+
+	async #fetch(): Promise<ModelList> {
+		const models = await pRetry((attempt) => this.#attempt(attempt), {
+			retries: this.#context.options.retries,
 			minTimeout: backoffMs,
 			factor: 2,
 			randomize: true,
@@ -111,28 +154,44 @@ export class ModelListFetch {
 			signal: this.#controller.signal,
 			shouldRetry: async ({ error, attemptNumber }) => {
 				if (!(await this.#isWorthRetrying(error))) return false;
-				this.#report({ type: 'retried', attempt: attemptNumber, error: error as CodexModelsError });
+				this.#context.report({ type: 'retried', attempt: attemptNumber, error: error as CodexModelsError });
 				return true;
 			},
 		});
+		return new ModelList(models, Date.now(), this.#context.origin);
 	}
 
 	async #attempt(attempt: number): Promise<CodexModel[]> {
 		await this.#server?.gone;
 		this.#controller.signal.throwIfAborted();
-		const { command, args, clientInfo } = this.#options;
-		const { cwd, codexHome } = this.#place;
-		const env = buildEnvironment(this.#options, codexHome);
-		const server = new AppServer({ command, args, cwd, env }, clientInfo, {
-			onConfigWarning: (summary, details) => this.#report({ type: 'config-warning', summary, details }),
-			onExit: (exit) => this.#report({ type: 'exited', ...exit }),
-		});
-		this.#server = server;
 		this.#attempts = attempt;
-		if (server.pid !== undefined) this.#report({ type: 'spawned', pid: server.pid, attempt });
+		const { servers, place, key, origin } = this.#context;
+		const kept = attempt === 1 ? servers.take(key, origin) : undefined;
+		if (kept) {
+			try {
+				return await this.#ask(kept);
+			} catch (error) {
+				// It died in its idleness, or of the question: not worth telling, for a new one is asked.
+				if (!isEarlyEnd(error)) throw error;
+				await kept.gone;
+				this.#controller.signal.throwIfAborted();
+			}
+		}
+		const server = servers.start(place, {
+			onConfigWarning: (summary, details) =>
+				this.#context.report({ type: 'config-warning', summary, details }),
+			onExit: (exit) => this.#context.report({ type: 'exited', ...exit }),
+		});
+		if (server.pid !== undefined) this.#context.report({ type: 'spawned', pid: server.pid, attempt });
+		return this.#ask(server);
+	}
+
+	async #ask(server: AppServer): Promise<CodexModel[]> {
+		this.#server = server;
 		try {
 			const models = await server.listModels();
-			server.end(patientGrace);
+			const { servers, key, origin } = this.#context;
+			servers.release(key, server, origin);
 			return models;
 		} catch (error) {
 			server.end(briskGrace);
@@ -141,10 +200,10 @@ export class ModelListFetch {
 	}
 
 	async #isWorthRetrying(error: unknown): Promise<boolean> {
-		if (this.#controller.signal.aborted || !(error instanceof CodexModelsError)) return false;
-		if (error.code === 'ERR_CODEX_RPC') return error.rpcCode === overloaded;
-		if (error.code !== 'ERR_CODEX_EXITED') return false;
-		const { codexHome } = this.#place;
+		if (this.#controller.signal.aborted) return false;
+		if (error instanceof CodexModelsError && error.rpcCode === overloaded) return true;
+		if (!isEarlyEnd(error)) return false;
+		const { codexHome } = this.#context.place;
 		if (codexHome === undefined) return true;
 		// Codex does not make a CODEX_HOME that it is told of (0.105.0 to 0.169.0): the next attempt would end as early.
 		return stat(codexHome).then(
@@ -153,3 +212,5 @@ export class ModelListFetch {
 		);
 	}
 }
+
+const isEarlyEnd = (error: unknown) => error instanceof CodexModelsError && error.code === 'ERR_CODEX_EXITED';

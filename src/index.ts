@@ -9,3 +9,4 @@ export {
 } from './list-codex-models.js';
 export { type CodexModel, type CodexModelSummary, toSummary } from './model.js';
 export type { ClientInfo, CodexModelCatalogOptions, ListOptions } from './options.js';
+export type { ModelListStore } from './store.js';

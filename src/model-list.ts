@@ -1,9 +1,12 @@
 import { type CodexModel, type CodexModelSummary, copyModel, copySummary, toSummary } from './model.js';
+import type { Origin } from './origin.js';
 
 /** A list that Codex gave, in both views, and what is to be known of its age. What leaves it is a copy. */
 export class ModelList {
 	/** In epoch ms. */
 	readonly fetchedAt: number;
+	/** What it was made from. */
+	readonly origin: Origin;
 	/** When the last attempt to get a newer one failed, in epoch ms. */
 	failedAt: number | undefined;
 	readonly #models: readonly CodexModel[];
@@ -11,8 +14,9 @@ export class ModelList {
 	#summaries: readonly CodexModelSummary[] | undefined;
 	#visibleSummaries: readonly CodexModelSummary[] | undefined;
 
-	constructor(models: readonly CodexModel[], fetchedAt: number) {
+	constructor(models: readonly CodexModel[], fetchedAt: number, origin: Origin) {
 		this.fetchedAt = fetchedAt;
+		this.origin = origin;
 		this.#models = models;
 		this.#visibleModels = models.filter((model) => !model.hidden);
 	}

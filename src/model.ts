@@ -77,6 +77,31 @@ export function parseModels(data: readonly unknown[]): CodexModel[] {
 	});
 }
 
+/** Whether this is a model as `parseModels` makes them, for those that come back from a store. */
+export function isCodexModel(value: unknown): value is CodexModel {
+	const isText = (part: unknown) => typeof part === 'string';
+	const isTextOrNull = (part: unknown) => part === null || isText(part);
+	const isArrayOf = (part: unknown, isItem: (item: Record<string, unknown>) => boolean) =>
+		Array.isArray(part) && objects(part).length === part.length && objects(part).every(isItem);
+	const [model] = objects([value]);
+	return (
+		model !== undefined &&
+		[model.id, model.model, model.displayName].every((part) => text(part) !== null) &&
+		typeof model.hidden === 'boolean' &&
+		typeof model.isDefault === 'boolean' &&
+		[model.description, model.upgrade, model.defaultReasoningEffort, model.defaultServiceTier].every(
+			isTextOrNull,
+		) &&
+		isArrayOf(model.reasoningEfforts, (item) => isText(item.effort) && isTextOrNull(item.description)) &&
+		isArrayOf(
+			model.serviceTiers,
+			(item) => isText(item.id) && isTextOrNull(item.name) && isTextOrNull(item.description),
+		) &&
+		Array.isArray(model.inputModalities) &&
+		model.inputModalities.every(isText)
+	);
+}
+
 /** The model as `listCodexModels` shows it; shares nothing with its argument. */
 export function toSummary(model: CodexModel): CodexModelSummary {
 	const efforts = model.reasoningEfforts.flatMap(({ effort }) => text(effort) ?? []);

@@ -2,6 +2,7 @@ import { homedir } from 'node:os';
 import path from 'node:path';
 import { inspect } from 'node:util';
 import type { CatalogEvent } from './events.js';
+import type { ModelListStore } from './store.js';
 import { version } from './version.js';
 
 /** What `initialize` tells Codex of its client. */
@@ -107,17 +108,30 @@ export type CodexModelCatalogOptions = {
 	 * @default 100
 	 */
 	maxEntries?: number | undefined;
+	/**
+	 * How long an app-server is kept after an answer, for the next fetch of its list, in milliseconds; 0 to 2 147 483 647.
+	 * With 0 there is one for each fetch. Not for logins in the keyring: a kept one goes on with the login it started with.
+	 * @default 0
+	 */
+	keepAliveMs?: number | undefined;
+	/**
+	 * A second cache behind the one in memory, such as a Keyv instance, or `fileStore()` of `codex-models/file-store`.
+	 * @default none
+	 */
+	store?: ModelListStore | undefined;
 	/** Told what happened. One that throws, or returns a promise that rejects, harms nothing. */
 	onEvent?: ((event: CatalogEvent) => void) | undefined;
 };
 
-type Settings = Required<Omit<CodexModelCatalogOptions, 'cwd' | 'codexHome' | 'onEvent'>> &
-	Pick<CodexModelCatalogOptions, 'cwd' | 'codexHome' | 'onEvent'>;
+type Undefaulted = 'cwd' | 'codexHome' | 'store' | 'onEvent';
+
+type Settings = Required<Omit<CodexModelCatalogOptions, Undefaulted>> &
+	Pick<CodexModelCatalogOptions, Undefaulted>;
 
 /** A catalog's options, checked, and with its defaults. */
 export type ResolvedOptions = { readonly [name in keyof Settings]: Settings[name] };
 
-/** The defaults, each only here; `cwd` and `codexHome` are found out at each call, and `onEvent` has none. */
+/** The defaults, each only here; `cwd` and `codexHome` are found out at each call. */
 const defaults = {
 	command: 'codex',
 	args: ['app-server', '-c', 'features.plugins=false'],
@@ -130,6 +144,7 @@ const defaults = {
 	cooldownMs: 30_000,
 	retries: 2,
 	maxEntries: 100,
+	keepAliveMs: 0,
 } satisfies CodexModelCatalogOptions;
 
 /** The longest that `setTimeout` waits; it takes anything longer for 1 ms. */
@@ -211,6 +226,14 @@ const catalogChecks: Record<keyof CodexModelCatalogOptions, Check> = {
 	cooldownMs: duration,
 	retries: integer(0, 100, 'attempts'),
 	maxEntries: integer(1, 1_000_000, 'lists'),
+	keepAliveMs: duration,
+	store(value, name) {
+		const methods = ['get', 'set', 'delete'] as const;
+		// A Keyv instance has them on its prototype, and other stores may be functions.
+		const isStore =
+			value !== null && methods.every((method) => typeof (value as ModelListStore)[method] === 'function');
+		if (!isStore) throw expected(name, `an object with the methods ${methods.join(', ')}`, value);
+	},
 	onEvent(value, name) {
 		if (typeof value !== 'function') throw expected(name, 'a function', value);
 	},
@@ -266,7 +289,8 @@ export function findPlace(catalog: ResolvedOptions, list: ListOptions | undefine
 	};
 }
 
-function readVariable(env: ResolvedOptions['env'], name: string): string | undefined {
+/** A variable of the app-server's environment; `undefined` where it is empty, too. */
+export function readVariable(env: ResolvedOptions['env'], name: string): string | undefined {
 	return (Object.hasOwn(env, name) ? env[name] : process.env[name]) || undefined;
 }
 

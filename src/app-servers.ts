@@ -1,0 +1,76 @@
+import { AppServer, type AppServerListeners } from './app-server.js';
+import { briskGrace, patientGrace } from './app-server-process.js';
+import { buildEnvironment, type ListPlace, type ResolvedOptions } from './options.js';
+import type { Origin } from './origin.js';
+
+type Kept = { server: AppServer; origin: Origin; timer: NodeJS.Timeout };
+
+/** The app-servers of a catalog: at work, kept for the next fetch, or about to end. */
+export class AppServers {
+	readonly #options: ResolvedOptions;
+	readonly #living = new Set<AppServer>();
+	readonly #kept = new Map<string, Kept>();
+
+	constructor(options: ResolvedOptions) {
+		this.#options = options;
+	}
+
+	start({ cwd, codexHome }: ListPlace, listeners: AppServerListeners): AppServer {
+		const { command, args, clientInfo } = this.#options;
+		const env = buildEnvironment(this.#options, codexHome);
+		const server = new AppServer({ command, args, cwd, env }, clientInfo, listeners);
+		this.#living.add(server);
+		server.gone.then(() => this.#living.delete(server));
+		return server;
+	}
+
+	/** For one that has answered: keeps it for `keepAliveMs`, or ends it. */
+	release(key: string, server: AppServer, origin: Origin): void {
+		const { keepAliveMs } = this.#options;
+		if (keepAliveMs === 0 || server.isLost) {
+			server.end(patientGrace);
+			return;
+		}
+		this.drop(key);
+		const timer = setTimeout(() => this.drop(key), keepAliveMs).unref();
+		this.#kept.set(key, { server, origin, timer });
+	}
+
+	/** The one that is kept, unless it has died or was started with another login or configuration. */
+	take(key: string, { account, configuration }: Origin): AppServer | undefined {
+		const kept = this.#kept.get(key);
+		if (!kept) return undefined;
+		const { server, origin } = kept;
+		if (server.isLost || origin.account !== account || origin.configuration !== configuration) {
+			this.drop(key);
+			return undefined;
+		}
+		clearTimeout(kept.timer);
+		this.#kept.delete(key);
+		return server;
+	}
+
+	/** Ends the one that is kept. */
+	drop(key: string): void {
+		const kept = this.#kept.get(key);
+		if (!kept) return;
+		clearTimeout(kept.timer);
+		this.#kept.delete(key);
+		kept.server.end(patientGrace);
+	}
+
+	dropAll(): void {
+		for (const key of this.#kept.keys()) this.drop(key);
+	}
+
+	/** Resolves when none is left. */
+	async end(): Promise<void> {
+		this.dropAll();
+		await Promise.all(
+			[...this.#living].map((server) => {
+				server.end(briskGrace);
+				return server.gone;
+			}),
+		);
+	}
+}
