@@ -4,7 +4,14 @@ import pTimeout from 'p-timeout';
 import { onExit } from 'signal-exit';
 import { unrefTimers } from './timers.js';
 
-export type Launch = { command: string; args: readonly string[]; cwd: string; env: NodeJS.ProcessEnv };
+export type Launch = {
+	command: string;
+	args: readonly string[];
+	cwd: string;
+	env: NodeJS.ProcessEnv;
+	/** The command as the user knows it, where another is started in its place. */
+	knownAs?: string;
+};
 
 export type Exit = { exitCode: number | null; signal: NodeJS.Signals | null };
 

@@ -238,8 +238,8 @@ export class AppServer {
 	}
 
 	async #explainSpawnError(cause: NodeJS.ErrnoException): Promise<CodexModelsError> {
-		const { command, cwd } = this.#launch;
-		const facts = { elapsedMs: this.#elapsedMs, command, cause };
+		const { command, knownAs = command, cwd } = this.#launch;
+		const facts = { elapsedMs: this.#elapsedMs, command: knownAs, cause };
 		// A missing working directory gives the ENOENT or EACCES of a missing command.
 		const cwdIsUsable = await access(path.join(cwd, '.'), constants.X_OK).then(
 			() => true,
@@ -253,14 +253,14 @@ export class AppServer {
 	}
 
 	#exited(exit: Exit, cause?: Error): CodexModelsError {
-		const { command, args } = this.#launch;
+		const { command, knownAs = command, args } = this.#launch;
 		return exitedError({
 			...exit,
 			cause,
 			...this.words,
 			phase: cause ? 'spawn' : this.#phase,
 			elapsedMs: this.#elapsedMs,
-			commandLine: redact([command, ...args].join(' ')),
+			commandLine: redact([knownAs, ...args].join(' ')),
 		});
 	}
 

@@ -2,6 +2,7 @@ import { AppServer, type AppServerListeners } from './app-server.js';
 import { briskGrace, patientGrace } from './app-server-process.js';
 import { buildEnvironment, type ListPlace, type ResolvedOptions } from './options.js';
 import type { Origin } from './origin.js';
+import { findProgram } from './program.js';
 
 type Kept = { server: AppServer; origin: Origin; timer: NodeJS.Timeout };
 
@@ -15,10 +16,16 @@ export class AppServers {
 		this.#options = options;
 	}
 
-	start({ cwd, codexHome }: ListPlace, listeners: AppServerListeners): AppServer {
+	/** @throws the signal's reason where it aborts before anything is started. */
+	async start(
+		{ cwd, codexHome }: ListPlace,
+		signal: AbortSignal,
+		listeners: AppServerListeners,
+	): Promise<AppServer> {
 		const { command, args, clientInfo } = this.#options;
-		const env = buildEnvironment(this.#options, codexHome);
-		const server = new AppServer({ command, args, cwd, env }, clientInfo, listeners);
+		const program = await findProgram(command, buildEnvironment(this.#options, codexHome));
+		signal.throwIfAborted();
+		const server = new AppServer({ ...program, args, cwd, knownAs: command }, clientInfo, listeners);
 		this.#living.add(server);
 		server.gone.then(() => this.#living.delete(server));
 		return server;

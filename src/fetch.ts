@@ -177,7 +177,7 @@ export class ModelListFetch {
 				this.#controller.signal.throwIfAborted();
 			}
 		}
-		const server = servers.start(place, {
+		const server = await servers.start(place, this.#controller.signal, {
 			onConfigWarning: (summary, details) =>
 				this.#context.report({ type: 'config-warning', summary, details }),
 			onExit: (exit) => this.#context.report({ type: 'exited', ...exit }),

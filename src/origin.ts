@@ -1,9 +1,9 @@
 import { createHash } from 'node:crypto';
-import { readFile, realpath, stat } from 'node:fs/promises';
+import { readFile, stat } from 'node:fs/promises';
 import { homedir } from 'node:os';
 import path from 'node:path';
-import which from 'which';
 import { type ListPlace, type ResolvedOptions, readVariable } from './options.js';
+import { findFile } from './program.js';
 
 /** What a list was made from, as far as files tell. Hashes: neither can be read back. */
 export type Origin = {
@@ -126,7 +126,7 @@ export class OriginWatch {
 /** Another target, size or time: another release, most likely. */
 async function describeCommand({ command, env }: ResolvedOptions): Promise<string> {
 	try {
-		const target = await realpath(await which(command, { path: readVariable(env, 'PATH') }));
+		const target = await findFile(command, { PATH: readVariable(env, 'PATH') });
 		const { size, mtimeMs } = await stat(target);
 		return `${target} ${size} ${mtimeMs}`;
 	} catch {
