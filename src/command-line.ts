@@ -1,31 +1,37 @@
 #!/usr/bin/env node
 import { parseArgs, stripVTControlCharacters } from 'node:util';
-import chalk from 'chalk';
+import chalk, { chalkStderr } from 'chalk';
 import Table from 'cli-table3';
+import yoctoSpinner from 'yocto-spinner';
 import { CodexModelCatalog } from './catalog.js';
+import { fileStore } from './file-store.js';
 import type { CodexModel } from './model.js';
 import { version } from './version.js';
 
 const help = `Usage: codex-models [options]
 
 Lists the models that the Codex CLI offers; the default one is marked with *.
+The list is kept for five minutes, and longer for when Codex cannot be asked.
 
 Options:
-  --json          print the models as JSON: an array of objects, see below
+  --json          print the models as JSON (see below)
   --hidden        the hidden models, too
+  --refresh       ask Codex, however new the list is that is kept
+  --no-cache      ask Codex, and neither read nor write the list that is kept
   --codex PATH    the Codex CLI to ask (default: codex, looked up on PATH)
-  --timeout MS    how long to wait for the list, in milliseconds (default: 15000)
+  --timeout MS    how long to wait for Codex, in milliseconds (default: 15000)
   --help          print this
   --version       print the version of codex-models
 
 Examples:
   codex-models
   codex-models --hidden --timeout 5000
+  codex-models --codex ~/bin/codex --refresh
   codex-models --json | jq -r '.[] | select(.isDefault).id'
-  codex-models --codex ~/bin/codex
 
-With --json each model has id, model, displayName, description, hidden, isDefault,
-upgrade, reasoningEfforts, defaultReasoningEffort, serviceTiers, defaultServiceTier
+With --json it prints an array with an object a model, of id, model, displayName,
+description, hidden, isDefault, upgrade, reasoningEfforts (effort, description),
+defaultReasoningEffort, serviceTiers (id, name, description), defaultServiceTier
 and inputModalities.
 
 Exit code: 0 with a list, 1 after a failure, 2 after misuse.
@@ -34,7 +40,12 @@ Exit code: 0 with a list, 1 after a failure, 2 after misuse.
 /** The longest time that a timer can wait. */
 const longestMs = 2_147_483_647;
 
+/** A spinner for less than this would only flicker. */
+const spinnerDelayMs = 200;
+
 class Misuse extends Error {}
+
+type Options = ReturnType<typeof parse>;
 
 function parse(args: string[]) {
 	try {
@@ -43,6 +54,8 @@ function parse(args: string[]) {
 			options: {
 				json: { type: 'boolean', default: false },
 				hidden: { type: 'boolean', default: false },
+				refresh: { type: 'boolean', default: false },
+				'no-cache': { type: 'boolean', default: false },
 				codex: { type: 'string' },
 				timeout: { type: 'string', default: '15000' },
 				help: { type: 'boolean', default: false },
@@ -62,50 +75,109 @@ function parseTimeout(text: string): number {
 	throw new Misuse(`--timeout takes whole milliseconds from 1 to ${longestMs}, got ${JSON.stringify(text)}`);
 }
 
-/** A name may hold anything (a catalogue of the user's own): nothing of it may move the cursor. */
+type Answer = { models: CodexModel[]; ageMs: number; failure?: Error };
+
+/** A list that is fresh; or one asked for now; or, when that fails, the one that was kept. */
+async function obtain(catalog: CodexModelCatalog, { hidden, refresh }: Options): Promise<Answer> {
+	const startedAt = Date.now();
+	const includeHidden = hidden;
+	const kept = refresh ? undefined : await catalog.list({ includeHidden });
+	const snapshot = catalog.peek({ includeHidden });
+	if (kept && snapshot?.isFresh !== false) {
+		return { models: kept, ageMs: Math.max(0, startedAt - (snapshot?.fetchedAt ?? startedAt)) };
+	}
+	try {
+		return { models: await catalog.list({ includeHidden, refresh: true }), ageMs: 0 };
+	} catch (error) {
+		if (!kept || !snapshot) throw error;
+		return { models: kept, ageMs: startedAt - snapshot.fetchedAt, failure: error as Error };
+	}
+}
+
+/** "2 hours" and the like. */
+function formatAge(ms: number): string {
+	const units = [
+		['day', 86_400_000],
+		['hour', 3_600_000],
+		['minute', 60_000],
+		['second', 1_000],
+	] as const;
+	const [unit, size] = units.find(([, unitMs]) => ms >= unitMs) ?? ['second', 1_000];
+	return new Intl.NumberFormat('en', { style: 'unit', unit, unitDisplay: 'long' }).format(
+		Math.floor(ms / size),
+	);
+}
+
+/** Text of Codex's, or of a catalogue of the user's own: nothing in it may move the cursor. */
 const printable = (text: string) => stripVTControlCharacters(text).replaceAll(/\p{Cc}+/gu, ' ');
 
-/** Where the column of the efforts stands: the one that is folded where the terminal is narrow. */
-const effortsColumn = 3;
-const narrowest = 10;
+const borderless = Object.fromEntries(
+	[
+		...['top', 'top-mid', 'top-left', 'top-right', 'bottom', 'bottom-mid', 'bottom-left', 'bottom-right'],
+		...['left', 'left-mid', 'mid', 'mid-mid', 'right', 'right-mid', 'middle'],
+	].map((border) => [border, '']),
+);
+
+function render(rows: string[][], colWidths: (number | null)[]): Table.Table {
+	const style = { head: [], border: [], 'padding-left': 0, 'padding-right': 2 };
+	const table = new Table({ chars: borderless, style, colWidths, wordWrap: true, wrapOnWordBoundary: true });
+	table.push(...rows);
+	return table;
+}
+
+/** Which columns become narrower first where the terminal is narrow: efforts, names, tiers, ids; and down to what. */
+const shrinking = [3, 2, 4, 1];
+const narrowest = 12;
 
 function formatTable(models: CodexModel[], columns: number): string {
-	const rows = models.map((model) => [
-		model.isDefault ? '*' : ' ',
-		model.id,
-		model.displayName + (model.hidden ? ' (hidden)' : ''),
-		model.reasoningEfforts.map(({ effort }) => effort).join(' '),
-		model.serviceTiers.map(({ id, name }) => name ?? id).join(' '),
-	]);
-	const render = (effortsWidth: number | null) => {
-		const table = new Table({
-			head: [' ', 'ID', 'NAME', 'EFFORTS', 'TIERS'].map((title) => chalk.dim(title)),
-			colWidths: [null, null, null, effortsWidth, null],
-			wordWrap: true,
-			chars: Object.fromEntries(borders.map((border) => [border, ''])),
-			style: { head: [], border: [], 'padding-left': 0, 'padding-right': 2 },
-		});
-		for (const [index, row] of rows.entries()) {
-			const cells = row.map(printable);
-			table.push(models[index]?.isDefault ? cells.map((cell) => chalk.bold(cell)) : cells);
-		}
-		return table;
-	};
-	const whole = render(null);
-	const excess = whole.width - columns;
-	const widest = Math.max(...rows.map((row) => (row[effortsColumn] as string).length)) + 2;
-	const table = excess > 0 ? render(Math.max(narrowest, widest - excess)) : whole;
-	return table
+	const head = ['', 'ID', 'NAME', 'EFFORTS', 'TIERS'];
+	const rows = models.map((model) =>
+		[
+			model.isDefault ? '*' : '',
+			model.id,
+			model.displayName + (model.hidden ? ' (hidden)' : ''),
+			model.reasoningEfforts.map(({ effort }) => effort).join(' '),
+			model.serviceTiers.map(({ id, name }) => name ?? id).join(' '),
+		].map(printable),
+	);
+	const widths: number[] = head.map(
+		(title, column) => render([[title], ...rows.map((row) => [row[column] as string])], []).width,
+	);
+	for (const column of shrinking) {
+		const excess = widths.reduce((sum, width) => sum + width, 0) - columns;
+		const width = widths[column] as number;
+		if (excess > 0) widths[column] = Math.min(width, Math.max(narrowest, width - excess));
+	}
+	const styled = rows.map((row, index) =>
+		models[index]?.isDefault ? row.map((cell) => chalk.bold(cell)) : row,
+	);
+	return render([head.map((title) => chalk.dim(title)), ...styled], widths)
 		.toString()
 		.split('\n')
 		.map((line) => line.trimEnd())
 		.join('\n');
 }
 
-const borders = [
-	...['top', 'top-mid', 'top-left', 'top-right', 'bottom', 'bottom-mid', 'bottom-left', 'bottom-right'],
-	...['left', 'left-mid', 'mid', 'mid-mid', 'right', 'right-mid', 'middle'],
-];
+/** On a terminal, how long it has been going on; elsewhere nothing. Returns what ends it. */
+function showWaiting(): () => void {
+	if (!process.stderr.isTTY) return () => {};
+	const startedAt = Date.now();
+	const text = () => `Asking Codex … ${Math.round((Date.now() - startedAt) / 1_000)} s`;
+	const spinner = yoctoSpinner({ text: text(), stream: process.stderr });
+	const delay = setTimeout(() => spinner.start(), spinnerDelayMs);
+	const clock = setInterval(() => {
+		spinner.text = text();
+	}, 1_000);
+	return () => {
+		clearTimeout(delay);
+		clearInterval(clock);
+		spinner.stop();
+	};
+}
+
+function say(message: string): void {
+	process.stderr.write(`codex-models: ${message.replaceAll(/\s*\n\s*/g, ' ')}\n`);
+}
 
 async function run(args: string[]): Promise<void> {
 	const options = parse(args);
@@ -117,30 +189,49 @@ async function run(args: string[]): Promise<void> {
 		process.stdout.write(`${version}\n`);
 		return;
 	}
-	// Nobody else waits for this fetch: when the time is up, it may end.
 	const catalog = new CodexModelCatalog({
 		command: options.codex,
+		store: options['no-cache'] ? undefined : fileStore(),
+		// A list of any age is better than none, for its age is told.
+		staleMs: Number.POSITIVE_INFINITY,
+		// Nobody else waits for a fetch: when the time is up, it may end.
 		deadlineMs: Number.POSITIVE_INFINITY,
 		fetchTimeoutMs: options.timeout,
+		onEvent(event) {
+			// That there is no sandbox has nothing to do with the list; that the defaults are used has.
+			if (event.type === 'config-warning' && !/sandbox/i.test(event.summary)) {
+				say(`Codex warns: ${printable(event.summary)}`);
+			}
+			if (event.type === 'store-failed') say(`the list could not be kept (${printable(event.reason)})`);
+		},
 	});
+	const stopWaiting = showWaiting();
 	try {
-		const models = await catalog.list({ includeHidden: options.hidden });
+		const { models, ageMs, failure } = await obtain(catalog, options);
+		stopWaiting();
 		if (options.json) process.stdout.write(`${JSON.stringify(models, null, 2)}\n`);
-		else if (models.length === 0) process.stderr.write('codex-models: Codex lists no models.\n');
-		else process.stdout.write(`${formatTable(models, process.stdout.columns ?? Number.POSITIVE_INFINITY)}\n`);
+		else if (models.length > 0) process.stdout.write(`${formatTable(models, terminalWidth())}\n`);
+		else say('Codex lists no models');
+		if (failure)
+			say(`this list is ${formatAge(ageMs)} old, for Codex could not be asked: ${translate(failure)}`);
+		else if (ageMs >= 1_000)
+			process.stderr.write(`${chalkStderr.dim(`(${formatAge(ageMs)} old; --refresh asks Codex)`)}\n`);
 	} finally {
+		stopWaiting();
 		await catalog.close();
 	}
 }
 
-/** One plain line, with the names that the reader of `--help` knows. */
+/** In a pipe, nothing is folded. */
+const terminalWidth = () => process.stdout.columns ?? Number.POSITIVE_INFINITY;
+
+/** In the names that the reader of `--help` knows. */
+const translate = ({ message }: Error) =>
+	message.replaceAll('fetchTimeoutMs', '--timeout').replace('the option "command"', '--codex');
+
 function fail(error: Error): void {
 	const isMisuse = error instanceof Misuse;
-	const message = error.message
-		.replaceAll(/\s*\n\s*/g, ' ')
-		.replaceAll('fetchTimeoutMs', '--timeout')
-		.replace('the option "command"', '--codex');
-	process.stderr.write(`codex-models: ${message}${isMisuse ? ' (see codex-models --help)' : ''}\n`);
+	say(`${translate(error)}${isMisuse ? ' (see codex-models --help)' : ''}`);
 	process.exitCode = isMisuse ? 2 : 1;
 }
 
