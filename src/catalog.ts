@@ -65,6 +65,7 @@ export class CodexModelCatalog implements AsyncDisposable {
 	#era = 0;
 	/** A stored list as old as this is forgotten, too; in epoch ms. */
 	#clearedAt = Number.NEGATIVE_INFINITY;
+	#lastPlace: ListPlace | undefined;
 	#closing: Promise<void> | undefined;
 
 	/**
@@ -97,7 +98,7 @@ export class CodexModelCatalog implements AsyncDisposable {
 	 */
 	peek(options?: Pick<ListOptions, 'includeHidden' | 'cwd' | 'codexHome'>): CatalogSnapshot | undefined {
 		if (options !== undefined) checkListOptions(options);
-		const entry = this.#entries.peek(toKey(findPlace(this.#options, options)));
+		const entry = this.#entries.peek(this.#findPlace(options).key);
 		const now = Date.now();
 		if (!entry || !this.#isServable(entry.list, now)) return undefined;
 		const { list, watch } = entry;
@@ -144,56 +145,54 @@ export class CodexModelCatalog implements AsyncDisposable {
 		if (options !== undefined) checkListOptions(options);
 		this.#assertOpen();
 		options?.signal?.throwIfAborted();
-		const place = findPlace(this.#options, options);
-		const key = toKey(place);
-		let entry = options?.refresh ? undefined : this.#entries.get(key);
-		if (entry?.watch.isDue(Date.now())) {
+		const place = this.#findPlace(options);
+		let entry = options?.refresh ? undefined : this.#entries.get(place.key);
+		let now = Date.now();
+		if (entry?.watch.isDue(now)) {
 			await entry.watch.read();
 			this.#assertOpen();
-			entry = this.#entries.get(key);
+			entry = this.#entries.get(place.key);
+			now = Date.now();
 		}
-		const list = (entry && this.#serve(key, entry)) ?? (await this.#wait(key, place, options));
+		const list = (entry && this.#serve(entry, now)) ?? (await this.#wait(place, options));
 		return copy(list, options?.includeHidden ?? false);
 	}
 
 	/** The list in memory, if it may be served; when it is stale, a refresh runs behind it. */
-	#serve(key: string, { place, watch, list }: Entry): ModelList | undefined {
+	#serve({ place, watch, list }: Entry, now: number): ModelList | undefined {
 		if (list.origin.account !== watch.origin.account) return undefined;
-		const now = Date.now();
 		if (this.#isFresh(list, watch.origin, now)) {
 			if (this.#options.onEvent) this.#report(place, { type: 'served-fresh', ageMs: now - list.fetchedAt });
 			return list;
 		}
 		if (!this.#isServable(list, now)) return undefined;
-		if (!this.#isCoolingDown(list, now)) this.#join(key, place, watch);
+		if (!this.#isCoolingDown(list, now)) this.#join(place, watch);
 		this.#report(place, { type: 'served-stale', ageMs: now - list.fetchedAt });
 		return list;
 	}
 
 	/** The list that the store has, or that of a fetch: one under way, or a new one. */
-	async #wait(key: string, place: ListPlace, options: ListOptions | undefined): Promise<ModelList> {
+	async #wait(place: ListPlace, options: ListOptions | undefined): Promise<ModelList> {
 		const startedAt = performance.now();
 		const timeoutMs = options?.deadlineMs ?? this.#options.deadlineMs;
 		let fetch: ModelListFetch | undefined;
 		const obtain = async () => {
-			const watch = this.#watch(key, place);
+			const watch = this.#watch(place);
 			if (watch.isDue(Date.now())) await watch.read();
 			this.#assertOpen();
 			if (!options?.refresh && this.#options.store) {
-				const entry = await this.#load(key, place, watch);
+				const entry = await this.#load(place, watch);
 				this.#assertOpen();
-				const list = entry && this.#serve(key, entry);
+				const list = entry && this.#serve(entry, Date.now());
 				if (list) return list;
 			}
-			fetch = this.#join(key, place, watch, options?.refresh);
-			const list = await fetch.list;
-			this.#report(place, { type: 'waited', waitedMs: performance.now() - startedAt });
-			return list;
+			fetch = this.#join(place, watch, options?.refresh);
+			return fetch.list;
 		};
 		// The timer of a deadline keeps the host alive while its caller waits; without a deadline, this does.
 		const hold = timeoutMs === Number.POSITIVE_INFINITY ? setInterval(() => {}, 60_000) : undefined;
 		try {
-			return await pTimeout(obtain(), {
+			const list = await pTimeout(obtain(), {
 				milliseconds: Math.max(1, timeoutMs),
 				...(options?.signal && { signal: options.signal }),
 				fallback: () => {
@@ -202,52 +201,54 @@ export class CodexModelCatalog implements AsyncDisposable {
 					throw timeoutError({ limit: 'deadlineMs', timeoutMs, ...state });
 				},
 			});
+			if (fetch) this.#report(place, { type: 'waited', waitedMs: performance.now() - startedAt });
+			return list;
 		} finally {
 			clearInterval(hold);
 		}
 	}
 
 	/** What the store has, remembered; all who ask at once share one look. */
-	#load(key: string, place: ListPlace, watch: OriginWatch): Promise<Entry | undefined> {
-		const loadKey = `${key}\0${watch.origin.account}`;
+	#load(place: ListPlace, watch: OriginWatch): Promise<Entry | undefined> {
+		const loadKey = `${place.key}\0${watch.origin.account}`;
 		const underWay = this.#loads.get(loadKey);
 		if (underWay) return underWay;
-		const load = this.#readStore(key, place, watch).finally(() => {
+		const load = this.#readStore(place, watch).finally(() => {
 			if (this.#loads.get(loadKey) === load) this.#loads.delete(loadKey);
 		});
 		this.#loads.set(loadKey, load);
 		return load;
 	}
 
-	async #readStore(key: string, place: ListPlace, watch: OriginWatch): Promise<Entry | undefined> {
+	async #readStore(place: ListPlace, watch: OriginWatch): Promise<Entry | undefined> {
 		const era = this.#era;
 		const list = await this.#storedList(place, watch.origin)?.load();
 		if (!list || era !== this.#era || list.fetchedAt <= this.#clearedAt) return undefined;
-		const known = this.#entries.peek(key);
+		const known = this.#entries.peek(place.key);
 		if (known?.list.origin.account === list.origin.account && known.list.fetchedAt >= list.fetchedAt)
 			return known;
 		const entry = { place, watch, list };
-		this.#remember(key, entry);
+		this.#remember(entry);
 		return entry;
 	}
 
 	/** The fetch under way of this list and account, or a new one. */
-	#join(key: string, place: ListPlace, watch: OriginWatch, isRefresh = false): ModelListFetch {
-		const underWay = this.#fetches.get(key);
-		const fetch = underWay?.account === watch.origin.account ? underWay : this.#start(key, place, watch);
+	#join(place: ListPlace, watch: OriginWatch, isRefresh = false): ModelListFetch {
+		const underWay = this.#fetches.get(place.key);
+		const fetch = underWay?.account === watch.origin.account ? underWay : this.#start(place, watch);
 		// What another process stored before now is a cache, too.
 		if (isRefresh) fetch.notBefore = Date.now();
 		return fetch;
 	}
 
-	#start(key: string, place: ListPlace, watch: OriginWatch): ModelListFetch {
+	#start(place: ListPlace, watch: OriginWatch): ModelListFetch {
+		const { key } = place;
 		const startedAt = performance.now();
 		const era = this.#era;
 		const predecessors = [...this.#running].filter(([, otherKey]) => otherKey === key);
 		const fetch = new ModelListFetch({
 			options: this.#options,
 			servers: this.#servers,
-			key,
 			place,
 			origin: watch.origin,
 			readOrigin: () => watch.read(),
@@ -267,7 +268,7 @@ export class CodexModelCatalog implements AsyncDisposable {
 			if (this.#fetches.get(key) === fetch) this.#fetches.delete(key);
 			if (era !== this.#era) return;
 			const known = this.#entries.peek(key);
-			if (list && list.size > 0) this.#remember(key, { place, watch, list });
+			if (list && list.size > 0) this.#remember({ place, watch, list });
 			else if (known) known.list.failedAt = Date.now();
 		};
 		fetch.list.then(
@@ -284,19 +285,24 @@ export class CodexModelCatalog implements AsyncDisposable {
 		return fetch;
 	}
 
-	#remember(key: string, entry: Entry): void {
-		this.#entries.set(key, entry);
+	#remember(entry: Entry): void {
+		this.#entries.set(entry.place.key, entry);
 		// quick-lru keeps up to twice its `maxSize`, and its `size` does not say so (7.3.0).
 		const excess = [...this.#entries.keys()].length - this.#options.maxEntries;
 		if (excess > 0) this.#entries.evict(excess);
 	}
 
-	#watch(key: string, place: ListPlace): OriginWatch {
-		const known = this.#watches.get(key);
+	#watch(place: ListPlace): OriginWatch {
+		const known = this.#watches.get(place.key);
 		if (known) return known;
 		const watch = new OriginWatch(this.#options, place);
-		this.#watches.set(key, watch);
+		this.#watches.set(place.key, watch);
 		return watch;
+	}
+
+	#findPlace(options: ListOptions | undefined): ListPlace {
+		this.#lastPlace = findPlace(this.#options, options, this.#lastPlace);
+		return this.#lastPlace;
 	}
 
 	#storedList(place: ListPlace, origin: Origin): StoredList | undefined {
@@ -353,14 +359,11 @@ export class CodexModelCatalog implements AsyncDisposable {
 		}
 	}
 
-	#report(place: ListPlace, occurrence: CatalogOccurrence): void {
+	#report({ cwd, codexHome }: ListPlace, occurrence: CatalogOccurrence): void {
 		const { onEvent } = this.#options;
-		if (onEvent) notify(onEvent, { at: Date.now(), ...place, ...occurrence });
+		if (onEvent) notify(onEvent, { at: Date.now(), cwd, codexHome, ...occurrence });
 	}
 }
 
 const copyModels = (list: ModelList, includeHidden: boolean) => list.copyModels(includeHidden);
 const copySummaries = (list: ModelList, includeHidden: boolean) => list.copySummaries(includeHidden);
-
-/** Command and args are the catalog's, and so need not be told apart here. */
-const toKey = ({ cwd, codexHome }: ListPlace) => `${cwd}\0${codexHome ?? ''}`;

@@ -25,8 +25,6 @@ const overloaded = -32001;
 type FetchContext = {
 	options: ResolvedOptions;
 	servers: AppServers;
-	/** Of the list. */
-	key: string;
 	place: ListPlace;
 	/** What the list will have come from. */
 	origin: Origin;
@@ -165,8 +163,8 @@ export class ModelListFetch {
 		await this.#server?.gone;
 		this.#controller.signal.throwIfAborted();
 		this.#attempts = attempt;
-		const { servers, place, key, origin } = this.#context;
-		const kept = attempt === 1 ? servers.take(key, origin) : undefined;
+		const { servers, place, origin } = this.#context;
+		const kept = attempt === 1 ? servers.take(place.key, origin) : undefined;
 		if (kept) {
 			try {
 				return await this.#ask(kept);
@@ -190,8 +188,8 @@ export class ModelListFetch {
 		this.#server = server;
 		try {
 			const models = await server.listModels();
-			const { servers, key, origin } = this.#context;
-			servers.release(key, server, origin);
+			const { servers, place, origin } = this.#context;
+			servers.release(place.key, server, origin);
 			return models;
 		} catch (error) {
 			server.end(briskGrace);

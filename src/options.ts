@@ -279,14 +279,24 @@ export type ListPlace = {
 	cwd: string;
 	/** `undefined`: Codex's own default. */
 	codexHome: string | undefined;
+	/** Tells the lists of one catalog apart; command and args are the same for all of them. */
+	key: string;
 };
 
-/** `process.env` and the home directory are read anew each time: a host may set them after it has made its catalog. */
-export function findPlace(catalog: ResolvedOptions, list: ListOptions | undefined): ListPlace {
-	return {
-		cwd: list?.cwd === undefined ? (catalog.cwd ?? homedir()) : path.resolve(list.cwd),
-		codexHome: list?.codexHome ?? catalog.codexHome ?? readVariable(catalog.env, 'CODEX_HOME'),
-	};
+/**
+ * `process.env` and the home directory are read anew each time: a host may set them after it has made its catalog.
+ *
+ * @param last - is returned if it is the place, which saves a hit from making a string and hashing it.
+ */
+export function findPlace(
+	catalog: ResolvedOptions,
+	list: ListOptions | undefined,
+	last: ListPlace | undefined,
+): ListPlace {
+	const cwd = list?.cwd === undefined ? (catalog.cwd ?? homedir()) : path.resolve(list.cwd);
+	const codexHome = list?.codexHome ?? catalog.codexHome ?? readVariable(catalog.env, 'CODEX_HOME');
+	if (last?.cwd === cwd && last.codexHome === codexHome) return last;
+	return { cwd, codexHome, key: `${cwd}\0${codexHome ?? ''}` };
 }
 
 /** A variable of the app-server's environment; `undefined` where it is empty, too. */

@@ -69,17 +69,19 @@ export class StoredList {
 	}
 
 	/** Resolves to the release; at once where the store cannot lock. Rejects only when the signal aborts. */
-	async lock(signal: AbortSignal): Promise<() => void> {
+	async lock(signal: AbortSignal): Promise<() => Promise<void>> {
 		const locked = (async () => this.#store.lock?.(this.#key, signal))();
 		try {
 			const release = await pTimeout(locked, { milliseconds: Number.POSITIVE_INFINITY, signal });
-			return release ?? (() => {});
+			return async () => {
+				if (release) await this.#try('lock', release);
+			};
 		} catch (error) {
 			// One that comes too late is nobody's.
 			locked.then((release) => release?.()).catch(() => {});
 			signal.throwIfAborted();
 			this.#fail('lock', error);
-			return () => {};
+			return async () => {};
 		}
 	}
 
