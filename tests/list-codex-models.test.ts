@@ -1,0 +1,150 @@
+import { expect, test, vi } from 'vitest';
+import { afterTest, failureOf, idsOf, makeDirectory, type Step, script } from './harness.js';
+
+/** The drop-in as it is after a start of the host, with a `codex` of ours on PATH. */
+async function importDropIn(...steps: Step[]) {
+	const server = script(...steps);
+	vi.stubEnv('PATH', server.installAsCodex());
+	vi.resetModules();
+	const dropIn = await import('../src/index.js');
+	afterTest(() => dropIn.codexModels.close());
+	return { ...dropIn, server };
+}
+
+const wire = [
+	{
+		id: ' gpt-a ',
+		model: 'gpt-a-model',
+		displayName: ' GPT A ',
+		description: 'A model',
+		isDefault: true,
+		supportedReasoningEfforts: [{ reasoningEffort: 'low' }, { reasoningEffort: 'high' }],
+		defaultReasoningEffort: 'low',
+		serviceTiers: [{ id: 'priority', name: 'Fast' }],
+		defaultServiceTier: 'priority',
+	},
+	{ model: 'gpt-b', hidden: true, isDefault: 'yes' },
+	{ displayName: 'nameless' },
+];
+const summaryA = {
+	id: 'gpt-a',
+	displayName: 'GPT A',
+	isDefault: true,
+	defaultReasoningEffort: 'low',
+	defaultServiceTier: 'priority',
+	supportedReasoningEfforts: ['low', 'high'],
+	serviceTiers: ['priority', 'fast'],
+};
+const summaryB = {
+	id: 'gpt-b',
+	displayName: 'gpt-b',
+	isDefault: false,
+	defaultReasoningEffort: null,
+	defaultServiceTier: null,
+	supportedReasoningEfforts: undefined,
+	serviceTiers: undefined,
+};
+
+test('importing the module starts nothing, and adds no listener to the process', async () => {
+	const names = process.eventNames();
+	const { server } = await importDropIn(['answers', { models: wire }]);
+	await new Promise((resolve) => setImmediate(resolve));
+	expect(server.starts).toBe(0);
+	expect(process.eventNames()).toEqual(names);
+});
+
+test('the module exports what the contract names, and nothing else', async () => {
+	const module = await importDropIn(['answers']);
+	const { server, ...names } = module;
+	expect(Object.keys(names).sort()).toEqual([
+		'CodexModelCatalog',
+		'CodexModelsError',
+		'codexModels',
+		'listCodexModels',
+		'toSummary',
+	]);
+	expect(names.codexModels).toBeInstanceOf(names.CodexModelCatalog);
+	expect(server.starts).toBe(0);
+});
+
+test('lists the summaries of the models that a picker shows, or with the hidden ones', async () => {
+	const { listCodexModels, server } = await importDropIn(['answers', { models: wire }]);
+	expect(await listCodexModels()).toStrictEqual([summaryA]);
+	expect(await listCodexModels(false)).toStrictEqual([summaryA]);
+	expect(await listCodexModels(true)).toStrictEqual([summaryA, summaryB]);
+	expect(await listCodexModels({})).toStrictEqual([summaryA]);
+	expect(await listCodexModels({ includeHidden: true })).toStrictEqual([summaryA, summaryB]);
+	expect(await listCodexModels({ includeHidden: false })).toStrictEqual([summaryA]);
+	expect(server.starts).toBe(1);
+	expect(server.find('start')[0]?.argv.slice(-3)).toEqual(['app-server', '-c', 'features.plugins=false']);
+});
+
+test('the array and all in it belong to the caller', async () => {
+	const { listCodexModels } = await importDropIn(['answers', { models: wire }]);
+	const [first, second] = await Promise.all([listCodexModels(true), listCodexModels(true)]);
+	for (const list of [first, await listCodexModels(true)]) {
+		for (const summary of list) {
+			summary.supportedReasoningEfforts?.reverse().push('spoilt');
+			summary.serviceTiers?.splice(0);
+			Object.assign(summary, { id: 'spoilt', displayName: 'spoilt', isDefault: false });
+		}
+		list.reverse().pop();
+	}
+	expect(second).toStrictEqual([summaryA, summaryB]);
+	expect(await listCodexModels(true)).toStrictEqual([summaryA, summaryB]);
+});
+
+test('is the list of the catalog that the module exports, as summaries', async () => {
+	const { codexModels, listCodexModels, toSummary, server } = await importDropIn([
+		'answers',
+		{ models: wire },
+	]);
+	const models = await codexModels.list({ includeHidden: true });
+	expect(await listCodexModels(true)).toStrictEqual(models.map(toSummary));
+	expect(server.starts).toBe(1);
+	codexModels.clear();
+	await listCodexModels();
+	expect(server.starts).toBe(2);
+});
+
+test('takes a deadline, a signal, a refresh, a cwd and a CODEX_HOME', async () => {
+	const codexHome = makeDirectory();
+	const { listCodexModels, server } = await importDropIn(
+		['answers', { models: [{ id: 'first' }] }],
+		['answers', { models: [{ id: 'second' }] }],
+		['answers', { models: [{ id: 'third' }] }],
+		['answers', { models: [{ id: 'fourth' }], gates: { 'model/list': 'open' } }],
+	);
+	expect(idsOf(await listCodexModels({ deadlineMs: 20_000 }))).toEqual(['first']);
+	expect(idsOf(await listCodexModels({ refresh: true }))).toEqual(['second']);
+	expect(idsOf(await listCodexModels({ codexHome, cwd: codexHome }))).toEqual(['third']);
+	expect(server.find('start')[2]).toMatchObject({ cwd: codexHome, env: { CODEX_HOME: codexHome } });
+	const error = await failureOf(listCodexModels({ refresh: true, deadlineMs: 10 }));
+	expect(error).toMatchObject({ code: 'ERR_CODEX_TIMEOUT', timeoutMs: 10 });
+	const reason = new Error('the user left');
+	expect(await failureOf(listCodexModels({ signal: AbortSignal.abort(reason) }))).toBe(reason);
+	server.open('open');
+	expect(idsOf(await listCodexModels({ refresh: true }))).toEqual(['fourth']);
+});
+
+test('rejects where there is nothing to serve', async () => {
+	const { listCodexModels, CodexModelsError } = await importDropIn(['answers', { result: 7 }]);
+	const error = await failureOf(listCodexModels());
+	expect(error).toBeInstanceOf(CodexModelsError);
+	expect(error.code).toBe('ERR_CODEX_PROTOCOL');
+});
+
+test('says how to install Codex where there is none', async () => {
+	const { listCodexModels } = await importDropIn(['answers']);
+	vi.stubEnv('PATH', makeDirectory());
+	const error = await failureOf(listCodexModels());
+	expect(error).toMatchObject({ code: 'ERR_CODEX_NOT_FOUND', command: 'codex' });
+	expect(error.message).toContain('npm install -g @openai/codex');
+});
+
+test('after the close of its catalog it rejects', async () => {
+	const { codexModels, listCodexModels } = await importDropIn(['answers', { models: wire }]);
+	await listCodexModels();
+	await codexModels.close();
+	expect(await failureOf(listCodexModels())).toMatchObject({ code: 'ERR_CODEX_CLOSED' });
+});
