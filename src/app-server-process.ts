@@ -1,7 +1,7 @@
 import type { ChildProcessWithoutNullStreams } from 'node:child_process';
 import spawn from 'cross-spawn';
 import pTimeout from 'p-timeout';
-import { onExit } from 'signal-exit';
+import { onHostExit } from './host.js';
 import { unrefTimers } from './timers.js';
 
 export type Launch = {
@@ -148,7 +148,7 @@ export class AppServerProcess {
 		});
 		if (child.pid === undefined) return;
 
-		this.#forgetHost = onExit(() => {
+		this.#forgetHost = onHostExit(() => {
 			this.#signal('SIGKILL');
 		});
 		child.once('exit', (exitCode, signal) => this.#onExit({ exitCode, signal }));
