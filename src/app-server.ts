@@ -37,6 +37,15 @@ export type AppServerListeners = {
 
 type Pending = { id: number; resolve(result: unknown): void; reject(error: CodexModelsError): void };
 
+/** What a message can bear of a text, in characters; Codex's own have some hundred. */
+const quotedLength = 1_000;
+
+/** Cut after the redaction, which needs whole tokens. */
+const quotable = (text: string) => {
+	const clean = redact(text);
+	return clean.length > quotedLength ? `${clean.slice(0, quotedLength)} …` : clean;
+};
+
 const isObject = (value: unknown): value is Record<string, unknown> =>
 	typeof value === 'object' && value !== null && !Array.isArray(value);
 
@@ -184,8 +193,8 @@ export class AppServer {
 			const error = { code: methodNotFound, message: 'This client only lists models.' };
 			this.#process.offer(JSON.stringify({ id, error }));
 		} else if (method === 'configWarning' && isObject(params) && typeof params.summary === 'string') {
-			const details = typeof params.details === 'string' ? redact(params.details) : null;
-			this.#listeners.onConfigWarning(redact(params.summary), details);
+			const details = typeof params.details === 'string' ? quotable(params.details) : null;
+			this.#listeners.onConfigWarning(quotable(params.summary), details);
 		}
 	}
 
@@ -208,7 +217,7 @@ export class AppServer {
 		if (!isObject(error) || typeof error.code !== 'number') return this.#unreadable('its error has no code');
 		return rpcError({
 			rpcCode: error.code,
-			rpcMessage: redact(String(error.message ?? '')),
+			rpcMessage: quotable(String(error.message ?? '')),
 			rpcData: redactJson(error.data),
 			phase: this.#phase,
 			elapsedMs: this.#elapsedMs,
@@ -260,7 +269,7 @@ export class AppServer {
 			...this.words,
 			phase: cause ? 'spawn' : this.#phase,
 			elapsedMs: this.#elapsedMs,
-			commandLine: redact([knownAs, ...args].join(' ')),
+			commandLine: quotable([knownAs, ...args].join(' ')),
 		});
 	}
 

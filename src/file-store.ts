@@ -1,9 +1,8 @@
-import { createHash } from 'node:crypto';
-import { mkdir, open, readFile, rm } from 'node:fs/promises';
+import { createHash, randomUUID } from 'node:crypto';
+import { mkdir, open, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import envPaths from 'env-paths';
-import writeFileAtomic from 'write-file-atomic';
 import type { ModelListStore } from './store.js';
 
 export type { ModelListStore } from './store.js';
@@ -60,7 +59,7 @@ export function fileStore({ directory }: FileStoreOptions = {}): Required<ModelL
 		async set(key, value, ttlMs) {
 			await makeFolder();
 			const expiresAt = ttlMs === undefined ? null : Date.now() + ttlMs;
-			await writeFileAtomic(toPath(key, '.json'), JSON.stringify({ expiresAt, value }), { mode: 0o600 });
+			await writeWhole(toPath(key, '.json'), JSON.stringify({ expiresAt, value }));
 		},
 
 		async delete(key) {
@@ -84,4 +83,19 @@ export function fileStore({ directory }: FileStoreOptions = {}): Required<ModelL
 			return () => void file.close().catch(() => {});
 		},
 	};
+}
+
+/**
+ * Under another name, flushed, then renamed. Not by `write-file-atomic`: it loads another copy of `signal-exit` than this
+ * package, and the two leave a listener behind that ends a host with a `process.once('SIGTERM')` of its own (6.0.0, 4.1.0).
+ */
+async function writeWhole(file: string, text: string): Promise<void> {
+	const draft = `${file}.${randomUUID()}`;
+	try {
+		await writeFile(draft, text, { flag: 'wx', mode: 0o600, flush: true });
+		await rename(draft, file);
+	} catch (error) {
+		await rm(draft, { force: true });
+		throw error;
+	}
 }

@@ -82,6 +82,26 @@ test('a grandchild of one that exited before it answered is ended', async () => 
 	await untilGone(server.find('grandchild')[0]?.grandchild ?? 0, ...server.pids);
 });
 
+test.each([
+	['exited before it answered', { at: 'model/list', code: 3 }],
+	['answered', {}],
+] as const)(
+	'nothing waits for pipes that a stranger holds, whom one that %s has left behind',
+	async (_, settings) => {
+		const { catalog, server, events } = makeScriptedCatalog([
+			['leavesAGrandchild', { ...a, ...settings, holdsPipes: true, isDetached: true }],
+		]);
+		const outcome = await catalog.list().then(idsOf, ({ exitCode }) => exitCode);
+		expect(outcome).toEqual('code' in settings ? 3 : ['a']);
+		await events.nth('exited');
+		await catalog.close();
+		// Out of its group, and so out of reach.
+		const [entry] = server.find('grandchild');
+		expect(isAlive(entry?.grandchild ?? 0)).toBe(true);
+		process.kill(entry?.grandchild ?? 0, 'SIGKILL');
+	},
+);
+
 test('is in a process group of its own, so that a Ctrl-C in the terminal is left to the host', async () => {
 	const { catalog, server } = makeScriptedCatalog([['answers', { ...a, gates: { 'model/list': 'open' } }]]);
 	const list = catalog.list();

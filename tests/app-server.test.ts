@@ -331,6 +331,8 @@ test('an error line after the answer to initialize ends nothing that goes on to 
 	]);
 	const list = catalog.list();
 	await server.untilLogged('blank line');
+	// Longer than one that lingers is given.
+	expect(await failureOf(catalog.list({ deadlineMs: 1_000 }))).toMatchObject({ phase: 'model/list' });
 	server.open('open');
 	expect(idsOf(await list)).toEqual(['a']);
 });

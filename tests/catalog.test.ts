@@ -40,6 +40,17 @@ async function makeFilledCatalog(steps: Step[], options: CodexModelCatalogOption
 	return made;
 }
 
+type Made = Pick<ReturnType<typeof makeScriptedCatalog>, 'catalog' | 'events'>;
+
+/**
+ * How many app-servers were started by what was done before this. That one was not is not to be seen at once: by the
+ * time that another list has been fetched, it would have been.
+ */
+async function countSpawns({ catalog, events }: Made): Promise<number> {
+	await catalog.list({ cwd: makeDirectory() });
+	return events.count('spawned') - 1;
+}
+
 // One fetch, two views
 
 test('one fetch serves both views, in their order', async () => {
@@ -79,10 +90,10 @@ test('the visible list may be empty while the other is not', async () => {
 
 // Fresh
 
-test('making a catalog starts nothing', () => {
-	const { catalog, server } = makeScriptedCatalog([lists('a')]);
-	expect(catalog.peek()).toBeUndefined();
-	expect(server.starts).toBe(0);
+test('making a catalog, and a peek, start nothing', async () => {
+	const made = makeScriptedCatalog([lists('a')]);
+	expect(made.catalog.peek()).toBeUndefined();
+	expect(await countSpawns(made)).toBe(0);
 });
 
 test('a fresh list is served without a process, a timer or a listener', async () => {
@@ -104,18 +115,20 @@ test('a fresh list is served without a process, a timer or a listener', async ()
 });
 
 test('a list is fresh up to freshMs, and stale from then on', async () => {
-	const { catalog, server, events } = await makeFilledCatalog([lists('old'), lists('new')]);
+	const made = await makeFilledCatalog([lists('old'), lists('new')]);
+	const { catalog, events } = made;
 	setAge(freshMs - 1);
 	expect(idsOf(await catalog.list())).toEqual(['old']);
 	expect(catalog.peek()).toMatchObject({ isFresh: true, fetchedAt: start });
 	expect(events.ofType('served-fresh')).toMatchObject([{ ageMs: freshMs - 1 }]);
-	expect(server.starts).toBe(1);
+	expect(await countSpawns(made)).toBe(1);
 	setAge(freshMs);
 	expect(catalog.peek()).toMatchObject({ isFresh: false, fetchedAt: start });
+	expect(await countSpawns(made)).toBe(2);
 	expect(idsOf(await catalog.list())).toEqual(['old']);
 	expect(events.ofType('served-stale')).toMatchObject([{ ageMs: freshMs }]);
-	await events.nth('refreshed', 2);
-	expect(server.starts).toBe(2);
+	await events.nth('refreshed', 4);
+	expect(idsOf(await catalog.list())).toEqual(['new']);
 });
 
 test.each([0, 1_000, Number.POSITIVE_INFINITY])('freshMs may be %d', async (freshMs) => {
@@ -311,19 +324,20 @@ test('with a maxEntries of 1 the last list is remembered', async () => {
 // Failures and what there is
 
 test('a failed refresh takes no list away, and the next one waits for cooldownMs', async () => {
-	const { catalog, server, events } = await makeFilledCatalog([lists('old'), exits, lists('new')]);
+	const made = await makeFilledCatalog([lists('old'), exits, lists('elsewhere'), lists('new')]);
+	const { catalog, server, events } = made;
 	setAge(freshMs);
 	expect(idsOf(await catalog.list())).toEqual(['old']);
 	await events.nth('failed');
 	setAge(freshMs + cooldownMs - 1);
 	expect(idsOf(await catalog.list())).toEqual(['old']);
 	expect(idsOf(await catalog.list({ includeHidden: true }))).toEqual(['old']);
-	expect(server.starts).toBe(2);
+	expect(await countSpawns(made)).toBe(2);
 	expect(catalog.peek()).toMatchObject({ isFresh: false, fetchedAt: start });
 	setAge(freshMs + cooldownMs);
 	expect(idsOf(await catalog.list())).toEqual(['old']);
-	await events.nth('refreshed', 2);
-	expect(server.starts).toBe(3);
+	await events.nth('refreshed', 3);
+	expect(server.starts).toBe(4);
 	expect(idsOf(await catalog.list())).toEqual(['new']);
 });
 
@@ -338,15 +352,16 @@ test('with a cooldownMs of 0 the next call starts the next refresh', async () =>
 });
 
 test('an empty answer takes no list away, and counts as a failed refresh', async () => {
-	const { catalog, server, events } = await makeFilledCatalog([lists('old'), lists(), lists('new')]);
+	const made = await makeFilledCatalog([lists('old'), lists(), lists('elsewhere'), lists('new')]);
+	const { catalog, events } = made;
 	setAge(freshMs);
 	await catalog.list();
-	await events.nth('exited', 2);
+	await events.nth('refreshed', 2);
 	expect(idsOf(await catalog.list())).toEqual(['old']);
-	expect(server.starts).toBe(2);
+	expect(await countSpawns(made)).toBe(2);
 	setAge(freshMs + cooldownMs);
 	await catalog.list();
-	await events.nth('exited', 3);
+	await events.nth('refreshed', 4);
 	expect(idsOf(await catalog.list())).toEqual(['new']);
 });
 
@@ -553,10 +568,11 @@ test('the only caller may leave: the fetch goes on and fills the cache', async (
 test('a signal that is already aborted starts nothing, and gets nothing from the cache', async () => {
 	const reason = new Error('too late');
 	const signal = AbortSignal.abort(reason);
-	const { catalog, server } = makeScriptedCatalog([lists('a')]);
+	const made = makeScriptedCatalog([lists('a')]);
+	const { catalog } = made;
 	expect(await failureOf(catalog.list({ signal }))).toBe(reason);
 	expect(await failureOf(catalog.list({ signal, refresh: true }))).toBe(reason);
-	expect(server.starts).toBe(0);
+	expect(await countSpawns(made)).toBe(0);
 	await catalog.list();
 	expect(await failureOf(catalog.list({ signal }))).toBe(reason);
 });

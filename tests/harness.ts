@@ -21,7 +21,7 @@ const scriptedAppServer = fileURLToPath(new URL('scripted-app-server.js', import
 export const realCodex = fileURLToPath(new URL('../node_modules/.bin/codex', import.meta.url));
 
 /** What hosts import. */
-export const builtPackage = new URL('../dist/index.js', import.meta.url).href;
+const builtPackage = new URL('../dist/index.js', import.meta.url).href;
 
 /** Longer than any test takes: a promise that settles nevertheless has not waited for it. */
 export const neverMs = 300_000;
@@ -98,7 +98,7 @@ export function findProcesses(): number[] {
 	});
 }
 
-export type Phase = 'start' | 'initialize' | 'model/list';
+type Phase = 'start' | 'initialize' | 'model/list';
 
 export type LogEntry = {
 	pid: number;
@@ -178,12 +178,10 @@ export function script(...steps: Step[]) {
 	return server;
 }
 
-export type ScriptedServer = ReturnType<typeof script>;
-
 type EventOf<T extends CatalogEvent['type']> = Extract<CatalogEvent, { type: T }>;
 
 /** Remembers the events of a catalog, and lets tests wait for one. */
-export function recordEvents() {
+function recordEvents() {
 	const events: CatalogEvent[] = [];
 	const wakers = new Set<() => void>();
 	const ofType = <T extends CatalogEvent['type']>(type: T) =>

@@ -163,7 +163,9 @@ const behaviours = {
 			});
 	},
 
-	/** Starts a process in its group that outlives it: `holdsPipes`, and `ignoresSigterm` where told. */
+	/**
+	 * Starts a process that outlives it and, where told, `holdsPipes`, `ignoresSigterm`, or `isDetached` in a group of its own.
+	 */
 	leavesAGrandchild() {
 		at.start = async () => {
 			const source = `
@@ -172,7 +174,8 @@ const behaviours = {
 				process.send('is up');
 				process.disconnect();`;
 			const io = settings.holdsPipes ? 'inherit' : 'ignore';
-			const child = spawn(process.execPath, ['-e', source], { stdio: [io, io, io, 'ipc'] });
+			const stdio = [io, io, io, 'ipc'];
+			const child = spawn(process.execPath, ['-e', source], { stdio, detached: settings.isDetached });
 			await new Promise((resolve) => child.once('message', resolve));
 			child.unref();
 			log('grandchild', { grandchild: child.pid });
@@ -283,6 +286,17 @@ const behaviours = {
 	/** Answers with this message, whatever it is, under the right id. */
 	answersWith() {
 		instead(settings.at, ({ id }) => say({ id, ...settings.message }));
+	},
+
+	/** One act of `faults/misbehave.js`, in any phase. */
+	misbehaves() {
+		at.start = async () => {
+			const { misbehave } = await import('./faults/misbehave.js');
+			const writeWith = (other) => {
+				write = other;
+			};
+			return misbehave({ settings, at, say, stayAlive, writeWith });
+		};
 	},
 
 	warns() {

@@ -32,9 +32,12 @@ app.get('/api/sessions/:id/codex-models', async (context) => {
 	}
 });
 
-const server = serve({ fetch: app.fetch, hostname: '127.0.0.1', port: Number(process.argv[2] ?? 3000) }, ({ port }) => {
-	console.log(`http://127.0.0.1:${port}/api/sessions/1/codex-models`);
-});
+const server = serve(
+	{ fetch: app.fetch, hostname: '127.0.0.1', port: Number(process.argv[2] ?? 3000) },
+	({ port }) => {
+		console.log(`http://127.0.0.1:${port}/api/sessions/1/codex-models`);
+	},
+);
 
 for (const signal of ['SIGINT', 'SIGTERM']) {
 	process.once(signal, () => {

@@ -1,0 +1,113 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { createRequire } from 'node:module';
+import path from 'node:path';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+
+const root = path.join(import.meta.dirname, '..');
+const typescript = path.join(
+	path.dirname(createRequire(import.meta.url).resolve('typescript/package.json')),
+	'bin',
+	'tsc',
+);
+
+/** The fenced blocks of one language in a document. */
+async function readBlocks(document: string, language: string): Promise<string[]> {
+	const text = await readFile(path.join(root, document), 'utf8');
+	return [...text.matchAll(/^```(\w+)\n(.*?)^```$/gms)].flatMap(([, name, block]) =>
+		name === language ? [block as string] : [],
+	);
+}
+
+const documents = ['README.md', 'docs/migrating.md'];
+const blocks = (
+	await Promise.all(
+		documents.map(async (document) =>
+			(await readBlocks(document, 'ts')).map((code, index) => ({ document, index, code })),
+		),
+	)
+).flat();
+
+// Below the package, so that its own name leads to it.
+let folder: string;
+
+beforeAll(async () => {
+	await mkdir(path.join(root, '.cache'), { recursive: true });
+	folder = await mkdtemp(path.join(root, '.cache', 'readme-'));
+});
+
+afterAll(() => rm(folder, { recursive: true, force: true }));
+
+async function run(command: string, args: string[], env: NodeJS.ProcessEnv = process.env, enough?: RegExp) {
+	const child = spawn(command, args, { cwd: folder, env, stdio: ['ignore', 'pipe', 'pipe'] });
+	let output = '';
+	const collect = (chunk: Buffer) => {
+		output += chunk;
+		// A connection to a server of the example's keeps it running.
+		if (enough?.test(output)) child.kill('SIGTERM');
+	};
+	child.stdout.on('data', collect);
+	child.stderr.on('data', collect);
+	const [exitCode] = await once(child, 'close');
+	return { exitCode, output };
+}
+
+test('there are code blocks to try', () => {
+	expect(blocks.filter(({ document }) => document === 'README.md').length).toBeGreaterThanOrEqual(5);
+	expect(blocks.some(({ document }) => document === 'docs/migrating.md')).toBe(true);
+});
+
+for (const { document, index, code } of blocks) {
+	test(`code block ${index + 1} of ${document} compiles and runs`, async () => {
+		const name = `${document.replace(/\W/g, '-')}-${index}`;
+		await writeFile(path.join(folder, `${name}.mts`), code);
+		const compiled = await run(process.execPath, [
+			typescript,
+			'--ignoreConfig',
+			...['--strict', '--skipLibCheck', '--module', 'nodenext', '--target', 'es2023'],
+			...['--lib', 'es2023,esnext.disposable', '--types', 'node', `${name}.mts`],
+		]);
+		expect(compiled.output).toBe('');
+
+		const home = path.join(folder, `${name}-home`);
+		await mkdir(home);
+		const env = {
+			...process.env,
+			CODEX_HOME: home,
+			XDG_CACHE_HOME: home,
+			PATH: [path.join(root, 'node_modules', '.bin'), process.env.PATH].join(path.delimiter),
+		};
+		const usesRedis = code.includes('redis://');
+		const ran = await run(process.execPath, [`${name}.mjs`], env, usesRedis ? /isDefault: true/ : undefined);
+		if (!usesRedis) expect(ran).toMatchObject({ exitCode: 0 });
+		// What lists shows a list, with or without a Redis; what only exports shows nothing.
+		if (code.includes('console.log'))
+			expect(ran.output).toMatch(/isDefault: true|\* gpt-|models; known since \d+/);
+	}, 60_000);
+}
+
+test('the shell commands of the README are scripts of this package', async () => {
+	const { scripts } = JSON.parse(await readFile(path.join(root, 'package.json'), 'utf8'));
+	const commands = (await readBlocks('README.md', 'sh')).join('\n');
+	const named = [...commands.matchAll(/npm (?:run (\S+)|(test))/g)].map(([, script, test]) => script ?? test);
+	expect(named).toEqual(['models', 'test']);
+	for (const name of named) expect(scripts).toHaveProperty(name as string);
+});
+
+test('the options table of the README has the defaults of the code', async () => {
+	const readme = await readFile(path.join(root, 'README.md'), 'utf8');
+	const source = await readFile(path.join(root, 'src', 'options.ts'), 'utf8');
+	const inTable = Object.fromEntries(
+		[...readme.matchAll(/^\| `(\w+)` \| `([\d_]+)` \|/gm)].map(([, name, value]) => [name, value]),
+	);
+	const inCode = Object.fromEntries(
+		[...source.matchAll(/^\t(\w+): ([\d_]+),$/gm)].map(([, name, value]) => [name, value]),
+	);
+	const inComments = Object.fromEntries(
+		[...source.matchAll(/@default ([\d_]+)\n\t \*\/\n\t(\w+)\?/g)].map(([, value, name]) => [name, value]),
+	);
+	expect(Object.keys(inCode).length).toBe(8);
+	expect(inTable).toEqual(inCode);
+	expect(inComments).toEqual(inCode);
+});
