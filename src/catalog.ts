@@ -30,6 +30,9 @@ export type CatalogSnapshot = {
 
 type Entry = { place: ListPlace; watch: OriginWatch; list: ModelList };
 
+/** What a store had to say. */
+type Loaded = { entry: Entry | undefined; isSilent: boolean };
+
 /** For the drop-in, whose summaries are copied without a detour over whole models. */
 export let listSummaries: (
 	catalog: CodexModelCatalog,
@@ -54,7 +57,7 @@ export class CodexModelCatalog implements AsyncDisposable {
 	readonly #entries: QuickLRU<string, Entry>;
 	readonly #watches: QuickLRU<string, OriginWatch>;
 	/** What is being read from the store, by list and account. */
-	readonly #loads = new Map<string, Promise<Entry | undefined>>();
+	readonly #loads = new Map<string, Promise<Loaded>>();
 	/** The fetches that callers may join. */
 	readonly #fetches = new Map<string, ModelListFetch>();
 	/** Every fetch under way, also one that nobody may join any more, with its list's key. */
@@ -180,13 +183,17 @@ export class CodexModelCatalog implements AsyncDisposable {
 			const watch = this.#watch(place);
 			if (watch.isDue(Date.now())) await watch.read();
 			this.#assertOpen();
-			if (!options?.refresh && this.#options.store) {
-				const entry = await this.#load(place, watch);
+			const { store } = this.#options;
+			// Without a lock nobody waits for anybody, and what was not there just now still is not.
+			let skipLoad = store?.lock === undefined;
+			if (store && !options?.refresh) {
+				const { entry, isSilent } = await this.#load(place, watch);
 				this.#assertOpen();
 				const list = entry && this.#serve(entry, Date.now());
 				if (list) return list;
+				skipLoad ||= isSilent;
 			}
-			fetch = this.#join(place, watch, options?.refresh);
+			fetch = this.#join(place, watch, { isRefresh: options?.refresh, skipLoad });
 			return fetch.list;
 		};
 		// The timer of a deadline keeps the host alive while its caller waits; without a deadline, this does.
@@ -209,7 +216,7 @@ export class CodexModelCatalog implements AsyncDisposable {
 	}
 
 	/** What the store has, remembered; all who ask at once share one look. */
-	#load(place: ListPlace, watch: OriginWatch): Promise<Entry | undefined> {
+	#load(place: ListPlace, watch: OriginWatch): Promise<Loaded> {
 		const loadKey = `${place.key}\0${watch.origin.account}`;
 		const underWay = this.#loads.get(loadKey);
 		if (underWay) return underWay;
@@ -220,28 +227,35 @@ export class CodexModelCatalog implements AsyncDisposable {
 		return load;
 	}
 
-	async #readStore(place: ListPlace, watch: OriginWatch): Promise<Entry | undefined> {
+	async #readStore(place: ListPlace, watch: OriginWatch): Promise<Loaded> {
 		const era = this.#era;
-		const list = await this.#storedList(place, watch.origin)?.load();
-		if (!list || era !== this.#era || list.fetchedAt <= this.#clearedAt) return undefined;
+		const stored = this.#storedList(place, watch.origin) as StoredList;
+		const list = await stored.load();
+		const { isSilent } = stored;
+		if (!list || era !== this.#era || list.fetchedAt <= this.#clearedAt)
+			return { entry: undefined, isSilent };
 		const known = this.#entries.peek(place.key);
-		if (known?.list.origin.account === list.origin.account && known.list.fetchedAt >= list.fetchedAt)
-			return known;
-		const entry = { place, watch, list };
+		const isKnown =
+			known?.list.origin.account === list.origin.account && known.list.fetchedAt >= list.fetchedAt;
+		const entry = isKnown ? known : { place, watch, list };
 		this.#remember(entry);
-		return entry;
+		return { entry, isSilent };
 	}
 
 	/** The fetch under way of this list and account, or a new one. */
-	#join(place: ListPlace, watch: OriginWatch, isRefresh = false): ModelListFetch {
+	#join(
+		place: ListPlace,
+		watch: OriginWatch,
+		{ isRefresh = false, skipLoad = false }: { isRefresh?: boolean | undefined; skipLoad?: boolean } = {},
+	): ModelListFetch {
 		const underWay = this.#fetches.get(place.key);
-		const fetch = underWay?.account === watch.origin.account ? underWay : this.#start(place, watch);
+		const fetch = underWay?.account === watch.origin.account ? underWay : this.#start(place, watch, skipLoad);
 		// What another process stored before now is a cache, too.
 		if (isRefresh) fetch.notBefore = Date.now();
 		return fetch;
 	}
 
-	#start(place: ListPlace, watch: OriginWatch): ModelListFetch {
+	#start(place: ListPlace, watch: OriginWatch, skipLoad: boolean): ModelListFetch {
 		const { key } = place;
 		const startedAt = performance.now();
 		const era = this.#era;
@@ -253,8 +267,14 @@ export class CodexModelCatalog implements AsyncDisposable {
 			origin: watch.origin,
 			readOrigin: () => watch.read(),
 			stored: this.#storedList(place, watch.origin),
+			skipLoad,
 			isForgotten: () => era !== this.#era,
-			isFresh: (list) => list.fetchedAt > this.#clearedAt && this.#isFresh(list, watch.origin, Date.now()),
+			isFresh: (list) => {
+				// One as old as the one that is to be refreshed is that one: a list of another machine's has no configuration of
+				// its own by which it could be told.
+				const knownAt = this.#entries.peek(key)?.list.fetchedAt ?? this.#clearedAt;
+				return list.fetchedAt > knownAt && this.#isFresh(list, watch.origin, Date.now());
+			},
 			predecessors: Promise.all(predecessors.map(([other]) => other.over)),
 			report: (occurrence) => this.#report(place, occurrence),
 		});

@@ -32,6 +32,8 @@ type FetchContext = {
 	readOrigin(): Promise<Origin>;
 	/** Where other processes look for the list, and put it. */
 	stored: StoredList | undefined;
+	/** Whether it need not be looked for there: nobody can have brought it, or the store is silent. */
+	skipLoad: boolean;
 	/** Whether nobody wants to remember the list any more. */
 	isForgotten(): boolean;
 	isFresh(list: ModelList): boolean;
@@ -121,13 +123,18 @@ export class ModelListFetch {
 		const unlock = await stored.lock(this.#controller.signal);
 		try {
 			// Whoever held the lock may have brought it.
-			const found = await stored.load();
-			if (found && this.#isGoodEnough(found)) return found;
+			const found = this.#context.skipLoad ? undefined : await stored.load();
+			if (found && this.#isGoodEnough(found)) {
+				this.#saved = unlock();
+				return found;
+			}
 			const list = await this.#fetch();
-			this.#saved = this.#save(stored, list);
+			this.#saved = this.#save(stored, list).then(unlock);
 			return list;
-		} finally {
-			this.#saved = this.#saved.then(unlock);
+		} catch (error) {
+			// Not before its app-server is gone, for the same reason as `over`.
+			this.#saved = Promise.resolve(this.#server?.gone).then(unlock);
+			throw error;
 		}
 	}
 
@@ -139,7 +146,9 @@ export class ModelListFetch {
 		const { readOrigin, isForgotten } = this.#context;
 		// After a login or logout in between nobody knows whose list it is.
 		const { account } = await readOrigin();
-		if (account === list.origin.account && list.size > 0 && !isForgotten()) await stored.save(list);
+		if (account !== list.origin.account || list.size === 0 || isForgotten()) return;
+		await stored.save(list);
+		if (isForgotten()) await stored.delete();
 	}
 
 	async #fetch(): Promise<ModelList> {

@@ -1,4 +1,5 @@
 import { homedir, hostname } from 'node:os';
+import { inspect } from 'node:util';
 import pTimeout from 'p-timeout';
 import type { Report } from './events.js';
 import { copyModel, isCodexModel } from './model.js';
@@ -27,6 +28,7 @@ export class StoredList {
 	readonly #origin: Origin;
 	readonly #ttlMs: number;
 	readonly #report: Report;
+	#isSilent = false;
 
 	constructor(
 		store: ModelListStore,
@@ -45,10 +47,20 @@ export class StoredList {
 		this.#report = report;
 	}
 
+	/** Whether the store gave no answer when it was last asked for the list. */
+	get isSilent(): boolean {
+		return this.#isSilent;
+	}
+
 	/** What is there, if it is a list of this place and account, and not spoilt. */
 	async load(): Promise<ModelList | undefined> {
-		const value = await this.#try('get', () => this.#store.get(this.#key));
-		const list = this.#read(value);
+		let list: ModelList | undefined;
+		this.#isSilent = true;
+		await this.#try('get', async () => {
+			const value = await this.#store.get(this.#key);
+			this.#isSilent = false;
+			list = this.#read(value);
+		});
 		if (list) this.#report({ type: 'loaded', ageMs: Date.now() - list.fetchedAt });
 		return list;
 	}
@@ -116,7 +128,8 @@ export class StoredList {
 	}
 
 	#fail(operation: Operation, error: unknown): void {
-		const reason = redact(error instanceof Error ? error.message : String(error));
+		const text = error instanceof Error ? error.message : error;
+		const reason = redact(typeof text === 'string' ? text : inspect(text, { depth: 0 }));
 		this.#report({ type: 'store-failed', operation, reason });
 	}
 }
