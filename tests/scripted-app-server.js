@@ -283,6 +283,18 @@ const behaviours = {
 		instead(settings.at, ({ id }) => say({ id, error: settings.error }));
 	},
 
+	/** Answers for its first list; asked for another, it exits with `code`, refuses with `error`, or hangs. */
+	answersOnce() {
+		let asked = 0;
+		at['model/list'] = ({ id }) => {
+			if (++asked === 1) return;
+			if ('code' in settings) process.exit(settings.code);
+			if ('error' in settings) say({ id, error: settings.error });
+			else stayAlive();
+			return false;
+		};
+	},
+
 	/** Answers with this message, whatever it is, under the right id. */
 	answersWith() {
 		instead(settings.at, ({ id }) => say({ id, ...settings.message }));

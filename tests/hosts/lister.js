@@ -1,0 +1,55 @@
+// A host that does what it is told: a process of its own, with the built package.
+//
+//   node lister.js '{ "options": { … }, "directory": "…", "redis": "redis://…" }'
+//
+// It has a catalog with the `options`; behind it is the file store of the `directory`, or Keyv over `redis`. On its input
+// come calls, a JSON line each: [METHOD, ARGUMENT] of the catalog, or ["exit"]. On its output go, a JSON line each:
+//
+//   { what: 'ready' }                          at the start
+//   { what: 'event', event }                   as they happen
+//   { what: 'result', call, value }            of the nth call (from 0)
+//   { what: 'failure', call, code, message }
+//
+// It has nothing else to live for: when its input ends, so may it.
+
+import { createInterface } from 'node:readline';
+import { fileStore } from '../../dist/file-store.js';
+import { CodexModelCatalog } from '../../dist/index.js';
+
+const { options, directory, redis } = JSON.parse(process.argv[2]);
+
+const say = (message) => process.stdout.write(`${JSON.stringify(message)}\n`);
+
+async function makeStore() {
+	if (directory !== undefined) return fileStore({ directory });
+	if (redis === undefined) return undefined;
+	const [{ default: Keyv }, { default: KeyvRedis }] = await Promise.all([
+		import('keyv'),
+		import('@keyv/redis'),
+	]);
+	return new Keyv(new KeyvRedis(redis));
+}
+
+const store = await makeStore();
+const catalog = new CodexModelCatalog({
+	deadlineMs: 60_000,
+	...options,
+	store,
+	onEvent: (event) => say({ what: 'event', event }),
+});
+
+async function run(call, [method, argument]) {
+	if (method === 'exit') process.exit(argument);
+	try {
+		const value = await catalog[method](argument);
+		say({ what: 'result', call, value });
+	} catch (error) {
+		say({ what: 'failure', call, code: error.code, message: error.message });
+	}
+}
+
+let calls = 0;
+createInterface({ input: process.stdin })
+	.on('line', (line) => run(calls++, JSON.parse(line)))
+	.once('close', () => store?.disconnect?.());
+say({ what: 'ready' });
