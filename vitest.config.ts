@@ -7,7 +7,7 @@ export default defineConfig({
 		pool: 'forks',
 		// Processes are mostly waited for: more files than processors may be under way.
 		maxWorkers: 3,
-		testTimeout: 30_000,
-		hookTimeout: 30_000,
+		testTimeout: 60_000,
+		hookTimeout: 60_000,
 	},
 });

@@ -115,10 +115,10 @@ export class AppServerProcess {
 		});
 	}
 
-	/** Sends a line that the process can do without; it is dropped where the process does not read. */
-	offer(line: string): void {
+	/** Sends what the process can do without; it is dropped where the process does not read. */
+	offer(text: string): void {
 		const stdin = this.#child?.stdin;
-		if (stdin?.writable && stdin.writableLength < inputLimit) stdin.write(`${line}\n`);
+		if (stdin?.writable && stdin.writableLength < inputLimit) stdin.write(text);
 	}
 
 	/** End of input, then SIGTERM, then SIGKILL to the process group. Called again with a shorter grace, sooner. */

@@ -28,6 +28,13 @@ const pageLimit = 100;
  */
 const lingerMs = 500;
 
+/**
+ * How often one that has not answered `initialize` is sent a space. Codex 0.66.0 to 0.115.0 with a bad configuration or home
+ * often do not even write their `Error: …`, let alone exit, before one more byte of input comes. In front of a message
+ * a space means nothing (tried on 0.66.0 to 0.169.0), and one that is well has mostly answered by then.
+ */
+const nudgeMs = 300;
+
 const methodNotFound = -32601;
 
 export type AppServerListeners = {
@@ -67,6 +74,7 @@ export class AppServer {
 	/** Why no request will be answered any more. */
 	#failure: CodexModelsError | undefined;
 	#lingerTimer: NodeJS.Timeout | undefined;
+	#nudge: NodeJS.Timeout | undefined;
 
 	constructor(launch: Launch, clientInfo: ClientInfo, listeners: AppServerListeners) {
 		this.#launch = launch;
@@ -116,7 +124,9 @@ export class AppServer {
 	/** All models, hidden ones included, from as many pages as there are. May be asked again when it has answered. */
 	async listModels(): Promise<CodexModel[]> {
 		if (this.#phase === 'spawn') {
+			this.#nudge = setInterval(() => this.#process.offer(' '), nudgeMs).unref();
 			await this.#request('initialize', { clientInfo: this.#clientInfo, capabilities: null });
+			clearInterval(this.#nudge);
 			this.#process.write('{"method":"initialized"}');
 		}
 		const models: CodexModel[] = [];
@@ -177,6 +187,8 @@ export class AppServer {
 
 	/** Skips whatever is neither an answer that is waited for nor a request: a launcher's banner, other notifications. */
 	#onLine(line: string): void {
+		// Most noise is told without an error, which costs 50 times as much as a line is worth.
+		if (!/^\s*\{/.test(line)) return;
 		let message: unknown;
 		try {
 			message = JSON.parse(line);
@@ -191,7 +203,7 @@ export class AppServer {
 	#onCall({ id, method, params }: Record<string, unknown>): void {
 		if (typeof id === 'string' || typeof id === 'number') {
 			const error = { code: methodNotFound, message: 'This client only lists models.' };
-			this.#process.offer(JSON.stringify({ id, error }));
+			this.#process.offer(`${JSON.stringify({ id, error })}\n`);
 		} else if (method === 'configWarning' && isObject(params) && typeof params.summary === 'string') {
 			const details = typeof params.details === 'string' ? quotable(params.details) : null;
 			this.#listeners.onConfigWarning(quotable(params.summary), details);
@@ -234,7 +246,7 @@ export class AppServer {
 	 */
 	#onFatalWords(): void {
 		if (this.#lingerTimer || this.#failure) return;
-		this.#process.offer('');
+		this.#process.offer('\n');
 		this.#lingerTimer = setTimeout(() => {
 			if (this.#phase === 'initialize') this.#onLoss({ exitCode: null, signal: null });
 		}, lingerMs).unref();
@@ -274,6 +286,7 @@ export class AppServer {
 	}
 
 	#fail(error: CodexModelsError): void {
+		clearInterval(this.#nudge);
 		this.#failure ??= error;
 		this.#pending?.reject(error);
 		this.#pending = undefined;

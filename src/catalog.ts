@@ -286,7 +286,8 @@ export class CodexModelCatalog implements AsyncDisposable {
 		const land = (list?: ModelList) => {
 			// By identity: after `clear`, or for another account, there may be another fetch by now.
 			if (this.#fetches.get(key) === fetch) this.#fetches.delete(key);
-			if (era !== this.#era) return;
+			// Nor is a list remembered that is of no use to the account of now.
+			if (era !== this.#era || fetch.account !== watch.origin.account) return;
 			const known = this.#entries.peek(key);
 			if (list && list.size > 0) this.#remember({ place, watch, list });
 			else if (known) known.list.failedAt = Date.now();

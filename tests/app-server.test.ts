@@ -1,5 +1,15 @@
 import { expect, test } from 'vitest';
-import { failureOf, idsOf, isAlive, makeScriptedCatalog, runHost, type Step, script } from './harness.js';
+import {
+	failureOf,
+	idsOf,
+	isAlive,
+	makeCatalog,
+	makeScriptedCatalog,
+	neverMs,
+	runHost,
+	type Step,
+	script,
+} from './harness.js';
 
 const a = { models: [{ id: 'a' }] };
 
@@ -352,4 +362,23 @@ test('a grandchild that holds the pipes does not hold up the news of an exit', a
 	});
 	expect(error).toMatchObject({ code: 'ERR_CODEX_EXITED', exitCode: 3, stderr: 'why' });
 	expect(server.find('grandchild')).toHaveLength(1);
+});
+
+test('one that cannot start, and says so only when one more byte comes, fails the attempt at once', async () => {
+	// As the real 0.66.0 to 0.115.0 do with a bad configuration: not even the words come before.
+	const lingering = `process.stdin.once('data', () => process.stdin.once('data', () => {
+		process.stderr.write('Error: no such provider\\n', () => process.exit(1));
+	}))`;
+	const { catalog } = makeCatalog({
+		command: process.execPath,
+		args: ['-e', lingering],
+		retries: 0,
+		deadlineMs: neverMs,
+		fetchTimeoutMs: neverMs,
+	});
+	expect(await failureOf(catalog.list())).toMatchObject({
+		code: 'ERR_CODEX_EXITED',
+		exitCode: 1,
+		message: expect.stringContaining('Error: no such provider'),
+	});
 });

@@ -38,6 +38,9 @@ function setUp(...steps: Step[]) {
 	return { server, directory, codexHome, start, startAll };
 }
 
+/** Which of them has started an app-server; how long that takes to come up is not the library's concern. */
+const takenOver = (hosts: Lister[]) => Promise.any(hosts.map((host) => host.nth('spawned')));
+
 /** Resolves when all of them want the lock that somebody holds: they have looked into the store, and it was empty. */
 const untilBehindTheHolder = (hosts: Lister[]) => Promise.all(hosts.map((host) => host.failsSoon()));
 
@@ -98,7 +101,7 @@ test('where the holder is killed another takes over within 2 s, and all get the 
 	holder.kill('SIGKILL');
 	for (const ids of await Promise.all(calls)) expect(ids).toEqual(['a']);
 	expect(server.starts).toBe(2);
-	expect((server.find('start')[1]?.at ?? 0) - killedAt).toBeLessThan(2_000);
+	expect((await takenOver(hosts)).at - killedAt).toBeLessThan(2_000);
 	await lost;
 	await untilGone(...server.pids);
 });
@@ -122,7 +125,7 @@ test('nor does it hold the others up that its app-server outlives it', async () 
 	for (const ids of await Promise.all(calls)) expect(ids).toEqual(['a']);
 	expect(isAlive(orphan)).toBe(true);
 	expect(server.starts).toBe(2);
-	expect((server.find('start')[1]?.at ?? 0) - killedAt).toBeLessThan(2_000);
+	expect((await takenOver(hosts)).at - killedAt).toBeLessThan(2_000);
 	await lost;
 });
 

@@ -1,4 +1,5 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
+import { homedir } from 'node:os';
 import path from 'node:path';
 import fc from 'fast-check';
 import Keyv from 'keyv';
@@ -802,6 +803,7 @@ test('neither a key nor a value holds a credential, an account id or a path of t
 	expect(text).not.toContain('marked');
 	expect(text).not.toContain(home);
 	expect(text).not.toContain(path.basename(home));
+	expect(text).not.toContain(homedir());
 	for (const part of jwt.split('.')) expect(text).not.toContain(part);
 });
 

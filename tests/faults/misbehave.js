@@ -1,0 +1,132 @@
+// What an app-server may do wrong, crossed with when it does so: settings.act, and settings.phase.
+//
+//   'spawn'               before it has read anything
+//   'initialize'          in place of that answer, or before it
+//   'model/list'          the same
+//   'between pages'       the same, of the second page
+//   'after the answer'    when the list is written
+//   'while being ended'   at the end of its input, which it does not heed otherwise
+
+import { closeSync } from 'node:fs';
+
+const turn = () => new Promise((resolve) => setImmediate(resolve));
+
+const write = (stream, data) => new Promise((resolve) => stream.write(data, resolve));
+
+/** Each returns false where the answer does not follow. */
+const acts = {
+	async exits({ code = 0, words = '', half = '' }) {
+		if (words) await write(process.stderr, words);
+		if (half) await write(process.stdout, half);
+		process.exit(code);
+	},
+
+	endsBySignal({ signal }, { stayAlive }) {
+		stayAlive();
+		// Node's own disposition is the system's default only when a listener has come and gone.
+		try {
+			process.once(signal, () => {}).removeAllListeners(signal);
+		} catch {}
+		process.kill(process.pid, signal);
+		return false;
+	},
+
+	stops() {
+		process.kill(process.pid, 'SIGSTOP');
+		return false;
+	},
+
+	hangs(_, { stayAlive }) {
+		stayAlive();
+		return false;
+	},
+
+	closesItsOutput(_, { stayAlive }) {
+		stayAlive();
+		closeSync(1);
+		return false;
+	},
+
+	/** And answers what it has read all the same. */
+	async closesItsInput({ phase }, { stayAlive }) {
+		stayAlive();
+		await new Promise((resolve) => process.stdin.destroy().once('close', resolve));
+		// Node leaves the descriptor itself open.
+		closeSync(0);
+		// What it may have read by then is as good as unread.
+		return phase === 'spawn' ? false : undefined;
+	},
+
+	/** `text`, so many `times`; `$id` in it is the id that it is asked under. */
+	async writes(
+		{ text = '', base64, times = 1, isEndless = false, isFollowedByAnswer = true },
+		{ stayAlive },
+		message,
+	) {
+		const piece = base64 ? Buffer.from(base64, 'base64') : text.replaceAll('$id', String(message?.id));
+		if (isEndless) {
+			stayAlive();
+			const block = piece.repeat(Math.ceil(65_536 / piece.length));
+			for (;;) await write(process.stdout, block);
+		}
+		for (let count = 0; count < times; count++) await write(process.stdout, piece);
+		if (isFollowedByAnswer) return undefined;
+		stayAlive();
+		return false;
+	},
+
+	/** A message of its own under the right id. */
+	answersWith({ message: own }, { say }, { id }) {
+		say({ id, ...own });
+		return false;
+	},
+};
+
+/** How an answer leaves it. */
+const ways = {
+	twice: (line) => write(process.stdout, line + line),
+
+	'with CR LF': (line) => write(process.stdout, line.replace(/\n$/, '\r\n')),
+
+	'in one chunk with others': (line) =>
+		write(process.stdout, `{"method":"before"}\n${line}{"method":"after"}\n`),
+
+	async 'in pieces'(line, { pieces }) {
+		const bytes = Buffer.from(line);
+		const size = Math.max(1, Math.floor(bytes.length / pieces));
+		for (let start = 0; start < bytes.length; start += size) {
+			await write(process.stdout, bytes.subarray(start, start + size));
+			await turn();
+		}
+	},
+
+	async 'cut at'(line, { cuts }) {
+		const bytes = Buffer.from(line);
+		const places = [...new Set(cuts.map((cut) => Math.round(cut * bytes.length)))].sort((a, b) => a - b);
+		for (const [index, end] of [...places, bytes.length].entries()) {
+			await write(process.stdout, bytes.subarray(places[index - 1] ?? 0, end));
+			await turn();
+		}
+	},
+};
+
+export async function misbehave(app) {
+	const { settings, at, writeWith } = app;
+	const { phase, way } = settings;
+	const act = (message) => acts[settings.act](settings, app, message);
+
+	if (way) writeWith((answer) => ways[way](`${JSON.stringify(answer)}\n`, settings));
+	if (phase === 'spawn') return act();
+	if (phase === 'initialize' || phase === 'model/list') at[phase] = act;
+	if (phase === 'between pages') {
+		at['model/list'] = (message) => (message.params.cursor === undefined ? undefined : act(message));
+	}
+	if (phase === 'after the answer') {
+		writeWith(async (answer) => {
+			await write(process.stdout, `${JSON.stringify(answer)}\n`);
+			if (answer.result.nextCursor === null) await act();
+		});
+	}
+	if (phase === 'while being ended') process.stdin.once('end', () => act());
+	return undefined;
+}
