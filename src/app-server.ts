@@ -1,6 +1,6 @@
 import { constants } from 'node:fs';
-import { access } from 'node:fs/promises';
-import path from 'node:path';
+import { access, stat } from 'node:fs/promises';
+import { stripVTControlCharacters } from 'node:util';
 import { AppServerProcess, type Exit, type Grace, type Launch, type Loss } from './app-server-process.js';
 import {
 	type CodexModelsError,
@@ -47,9 +47,15 @@ type Pending = { id: number; resolve(result: unknown): void; reject(error: Codex
 /** What a message can bear of a text, in characters; Codex's own have some hundred. */
 const quotedLength = 1_000;
 
-/** Cut after the redaction, which needs whole tokens. */
+/**
+ * On one line, without terminal codes. Cut twice: what is redacted must be short enough for a regular expression, and a
+ * token must not be cut in two by the length that is quoted.
+ */
 const quotable = (text: string) => {
-	const clean = redact(text);
+	const clean = redact(stripVTControlCharacters(text.slice(0, 4 * quotedLength))).replaceAll(
+		/\p{Cc}+/gu,
+		' ',
+	);
 	return clean.length > quotedLength ? `${clean.slice(0, quotedLength)} …` : clean;
 };
 
@@ -196,8 +202,13 @@ export class AppServer {
 			return;
 		}
 		if (!isObject(message)) return;
-		if (message.method !== undefined) this.#onCall(message);
-		else if (this.#pending && message.id === this.#pending.id) this.#onAnswer(message, line.length);
+		try {
+			if (typeof message.method === 'string') this.#onCall(message);
+			else if (this.#pending && message.id === this.#pending.id) this.#onAnswer(message, line.length);
+		} catch {
+			// JSON that nests deeper than the stack can be parsed, and not written again (Node 20): no reason for the host to end.
+			this.#fail(this.#unreadable('it holds what cannot be handled'));
+		}
 	}
 
 	#onCall({ id, method, params }: Record<string, unknown>): void {
@@ -212,10 +223,11 @@ export class AppServer {
 
 	#onAnswer({ result, error }: Record<string, unknown>, length: number): void {
 		const { resolve, reject } = this.#pending as Pending;
+		const failure = error === undefined || error === null ? undefined : this.#readError(error);
 		this.#pending = undefined;
 		this.#listLength += length;
-		if (error !== undefined && error !== null) {
-			reject(this.#readError(error));
+		if (failure) {
+			reject(failure);
 		} else if (result === undefined) {
 			reject(this.#unreadable('it has neither a result nor an error'));
 		} else if (this.#listLength > listLimit) {
@@ -229,7 +241,7 @@ export class AppServer {
 		if (!isObject(error) || typeof error.code !== 'number') return this.#unreadable('its error has no code');
 		return rpcError({
 			rpcCode: error.code,
-			rpcMessage: quotable(String(error.message ?? '')),
+			rpcMessage: typeof error.message === 'string' ? quotable(error.message) : '',
 			rpcData: redactJson(error.data),
 			phase: this.#phase,
 			elapsedMs: this.#elapsedMs,
@@ -262,8 +274,8 @@ export class AppServer {
 		const { command, knownAs = command, cwd } = this.#launch;
 		const facts = { elapsedMs: this.#elapsedMs, command: knownAs, cause };
 		// A missing working directory gives the ENOENT or EACCES of a missing command.
-		const cwdIsUsable = await access(path.join(cwd, '.'), constants.X_OK).then(
-			() => true,
+		const cwdIsUsable = await Promise.all([stat(cwd), access(cwd, constants.X_OK)]).then(
+			([stats]) => stats.isDirectory(),
 			() => false,
 		);
 		if (!cwdIsUsable) return notFoundError({ ...facts, missingCwd: cwd });

@@ -11,6 +11,8 @@ export function onHostExit(step: () => void): () => void {
 	const forget = onExit(() => {
 		step();
 	});
+	// Bun tells signal-exit neither of a return nor of an uncaught error, but this listener of both (1.4.5).
+	if (process.versions.bun) process.once('exit', step);
 	for (const [index, signal] of signals.entries()) {
 		const listeners = process.listeners(signal);
 		const added = listeners.at(-1) as NodeJS.SignalsListener;
@@ -20,5 +22,8 @@ export function onHostExit(step: () => void): () => void {
 		process.removeListener(signal, added);
 		process.prependListener(signal, added);
 	}
-	return forget;
+	return () => {
+		process.removeListener('exit', step);
+		forget();
+	};
 }

@@ -382,3 +382,26 @@ test('one that cannot start, and says so only when one more byte comes, fails th
 		message: expect.stringContaining('Error: no such provider'),
 	});
 });
+
+test('an error that cannot be handled fails the fetch, and not the host', async () => {
+	for (const error of [
+		// Parsed, but too deep to be written again.
+		`'{"code":-1,"message":"deep","data":' + '['.repeat(5000) + ']'.repeat(5000) + '}'`,
+		`'{"code":-1,"message":{"toString":1,"valueOf":1}}'`,
+		// Too long for a regular expression.
+		`'{"code":-1,"message":"sk-' + 'a'.repeat(6000000) + '"}'`,
+	]) {
+		const answer = `process.stdin.once('data', () => console.log('{"id":1,"error":' + ${error} + '}'))`;
+		const { catalog } = makeCatalog({
+			command: process.execPath,
+			args: ['-e', answer],
+			retries: 0,
+			deadlineMs: neverMs,
+			fetchTimeoutMs: neverMs,
+		});
+		const failure = await failureOf(catalog.list());
+		expect(failure.code).toMatch(/^ERR_CODEX_(?:RPC|PROTOCOL)$/);
+		expect(failure.message.length).toBeLessThan(2_000);
+		await catalog.close();
+	}
+});
