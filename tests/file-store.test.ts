@@ -163,6 +163,26 @@ test('a lock is one holder’s at a time, and another’s as soon as it is relea
 	expect(order).toEqual(['release', 'other']);
 });
 
+test('who comes when a lock has passed on waits for the one who has it now', async () => {
+	const store = fileStore({ directory: makeDirectory() });
+	const { signal } = new AbortController();
+	const release = await store.lock('key', signal);
+	const second = store.lock('key', signal);
+	release();
+	const releaseSecond = await second;
+	const order: string[] = [];
+	const third = store.lock('key', signal).then((releaseThird) => {
+		order.push('third');
+		return releaseThird;
+	});
+	// As much to do, and begun later.
+	for (const key of ['a', 'b', 'c', 'd', 'e']) (await store.lock(key, signal))();
+	order.push('release');
+	releaseSecond();
+	(await third)();
+	expect(order).toEqual(['release', 'third']);
+});
+
 test('who waits for a lock may leave, and holds nothing then', async () => {
 	const store = fileStore({ directory: makeDirectory() });
 	const release = await store.lock('key', new AbortController().signal);

@@ -249,16 +249,24 @@ test('a holder whose fetch fails gives way to the next, one at a time', async ()
 
 // Two that refresh one rotating login token at once can log the user out (openai/codex #10332).
 test('the app-server of a fetch that failed is gone before another process starts one', async () => {
-	const { server, start } = setUp(['hangs', { at: 'model/list', ignores: ['end', 'SIGTERM'] }], lists('a'));
-	const holder = start({ fetchTimeoutMs: 1_000 });
+	const error = { code: -32_600, message: 'Not today' };
+	const { server, start } = setUp(
+		['refuses', { at: 'model/list', error, gates: { 'model/list': 'open' }, ignores: ['end', 'SIGTERM'] }],
+		lists('a'),
+	);
+	const holder = start();
 	const failure = failureOf(holder.list());
 	await server.untilAsked('model/list');
 	const other = start();
-	expect(await other.list()).toEqual(['a']);
-	expect(await failure).toMatchObject({ code: 'ERR_CODEX_TIMEOUT' });
-	const exited = await holder.nth('exited');
+	const list = other.list();
+	await other.failsSoon();
+	server.open('open');
+	expect(await failure).toMatchObject({ code: 'ERR_CODEX_RPC' });
+	expect(await list).toEqual(['a']);
+	const [exited, spawned] = [await holder.nth('exited'), await other.nth('spawned')];
+	expect(exited).toMatchObject({ signal: 'SIGKILL' });
+	expect(spawned.at).toBeGreaterThanOrEqual(exited.at);
 	expect(server.starts).toBe(2);
-	expect(server.find('start')[1]?.at).toBeGreaterThanOrEqual(exited.at);
 });
 
 test('within one process, too, two catalogs start one app-server', async () => {

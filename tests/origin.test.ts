@@ -252,13 +252,22 @@ test('where the login changes while a list is fetched, nobody gets it from a cac
 });
 
 test('a caller of another account does not join the fetch of the one before', async () => {
-	const { server, open, logIn } = setUp([gatedLists('open', 'old'), lists('new')], chatgpt('one'));
-	const { catalog } = open();
+	const { server, store, open, logIn } = setUp([gatedLists('open', 'old'), lists('new')], chatgpt('one'));
+	const keys = new Set<string>();
+	const { catalog } = open({
+		store: {
+			get: (key) => store.get(keys.add(key) && key),
+			set: (key, value) => store.set(key, value),
+			delete: (key) => store.delete(key),
+		},
+	});
 	const before = catalog.list();
 	await server.untilAsked('model/list');
 	logIn(chatgpt('two'));
 	pass();
 	const after = catalog.list();
+	await until('it has looked into the store in vain', () => keys.size === 2);
+	await new Promise((resolve) => setImmediate(resolve));
 	server.open('open');
 	expect(idsOf(await before)).toEqual(['old']);
 	expect(idsOf(await after)).toEqual(['new']);
