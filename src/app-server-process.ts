@@ -1,4 +1,5 @@
 import type { ChildProcessWithoutNullStreams } from 'node:child_process';
+import type { Readable } from 'node:stream';
 import spawn from 'cross-spawn';
 import pTimeout from 'p-timeout';
 import { onHostExit } from './host.js';
@@ -58,6 +59,14 @@ const stragglerPollMs = 10;
 
 /** From so many unread bytes on, an answer to the server's own requests is dropped. */
 const inputLimit = 1024 * 1024;
+/**
+ * How long unread answers may wait before its input is closed: a write that the pipe has no room for keeps the host alive,
+ * and cannot be unreferenced (Node 20). A Unix socket takes some 270 of them.
+ */
+const unreadMs = 1_000;
+
+/** What is read of a stream in one turn of the event loop: all of a list, mostly, for those have some 10 to 30 KB. */
+const turnBytes = 16 * 1024;
 
 const isWindows = process.platform === 'win32';
 
@@ -68,6 +77,22 @@ const sleep = (ms: number) => new Promise<void>((resolve) => later(ms, resolve))
 /** Settles with the promise, or after so many milliseconds. */
 const settleWithin = (ms: number, promise: Promise<unknown>) =>
 	pTimeout(promise, { milliseconds: ms, message: false, customTimers: unrefTimers });
+
+/**
+ * A little a turn of the event loop. Of a process that never pauses, a stream takes chunk after chunk in one turn, and a
+ * chunk may be 20,000 lines: the timers that are to end it would come seconds late (`yes "" >&2`, Node 20).
+ */
+function readInTurns(stream: Readable, onBytes: (bytes: Buffer) => void): void {
+	stream.on('data', (chunk: Buffer) => {
+		stream.pause();
+		const take = (start: number) => {
+			const end = start + turnBytes;
+			onBytes(chunk.subarray(start, end));
+			setImmediate(() => (end < chunk.length ? take(end) : stream.resume()));
+		};
+		take(0);
+	});
+}
 
 /**
  * An app-server as a process: its pipes, its end, and what is left of its process group then. It does not keep the host
@@ -82,6 +107,7 @@ export class AppServerProcess {
 	#resolveExited = () => {};
 	#hasExited = false;
 	#isLost = false;
+	#unreadTimer: NodeJS.Timeout | undefined;
 	#endTimer: NodeJS.Timeout | undefined;
 	#killAt = Number.POSITIVE_INFINITY;
 	#forgetHost = () => {};
@@ -118,7 +144,16 @@ export class AppServerProcess {
 	/** Sends what the process can do without; it is dropped where the process does not read. */
 	offer(text: string): void {
 		const stdin = this.#child?.stdin;
-		if (stdin?.writable && stdin.writableLength < inputLimit) stdin.write(text);
+		if (!stdin?.writable || stdin.writableLength >= inputLimit) return;
+		const closeUnlessRead = () => {
+			if (stdin.writableLength > 0) this.#unreadTimer ??= later(unreadMs, () => stdin.destroy());
+		};
+		stdin.write(text, () => {
+			clearTimeout(this.#unreadTimer);
+			this.#unreadTimer = undefined;
+			closeUnlessRead();
+		});
+		closeUnlessRead();
 	}
 
 	/** End of input, then SIGTERM, then SIGKILL to the process group. Called again with a shorter grace, sooner. */
@@ -126,11 +161,19 @@ export class AppServerProcess {
 		const killAt = performance.now() + endOfInputMs + terminateMs;
 		if (this.#hasExited || killAt >= this.#killAt) return;
 		this.#killAt = killAt;
-		this.#child?.stdin?.end();
+		this.#endInput();
 		this.#endAfter(endOfInputMs, () => {
 			this.#signal('SIGTERM');
 			this.#endAfter(terminateMs, () => this.#signal('SIGKILL'));
 		});
+	}
+
+	#endInput(): void {
+		const stdin = this.#child?.stdin;
+		clearTimeout(this.#unreadTimer);
+		// `end` would wait for what is not read.
+		if (stdin?.writableLength) stdin.destroy();
+		else stdin?.end();
 	}
 
 	#start({ command, args, cwd, env }: Launch): void {
@@ -152,9 +195,9 @@ export class AppServerProcess {
 			this.#signal('SIGKILL');
 		});
 		child.once('exit', (exitCode, signal) => this.#onExit({ exitCode, signal }));
-		child.stdout.on('data', this.#listeners.onStdout);
+		readInTurns(child.stdout, this.#listeners.onStdout);
 		child.stdout.once('end', () => this.#loseSoon());
-		child.stderr.on('data', this.#listeners.onStderr);
+		readInTurns(child.stderr, this.#listeners.onStderr);
 		child.unref();
 		for (const stream of [child.stdin, child.stdout, child.stderr]) {
 			// A child that closes its input gives an EPIPE here even where `write` has a callback (Node 20 to 24).
@@ -189,7 +232,7 @@ export class AppServerProcess {
 
 	/** It has closed a pipe that it needs: mostly the first that is seen of an exit, whose code is worth a moment. */
 	async #loseSoon(): Promise<void> {
-		this.#child?.stdin.end();
+		this.#endInput();
 		await settleWithin(lastWordsMs, this.#exited);
 		if (!this.#hasExited) this.#lose({ exitCode: null, signal: null });
 	}

@@ -13,6 +13,7 @@ import {
 import { LineSplitter } from './line-splitter.js';
 import { type CodexModel, parseModels } from './model.js';
 import type { ClientInfo } from './options.js';
+import { findFile } from './program.js';
 import { redact, redactJson } from './redact.js';
 import { StderrTail } from './stderr-tail.js';
 
@@ -21,6 +22,8 @@ const lineLimit = 8 * 1024 * 1024;
 /** What all pages of a list may come to, in characters, so that a hundred of the longest do not fill the memory. */
 const listLimit = 4 * lineLimit;
 const pageLimit = 100;
+/** A model takes 500 bytes of memory and more, and only 11 on the wire; Codex 0.169.0 has 12 models. */
+const modelLimit = 100_000;
 
 /**
  * How long an app-server that has written a fatal `Error: …` may take to end after a blank line on its input; the real
@@ -92,7 +95,9 @@ export class AppServer {
 			() => this.#fail(this.#unreadable(`a line is longer than ${lineLimit} bytes`)),
 		);
 		this.#process = new AppServerProcess(launch, {
-			onStdout: (chunk) => stdout.push(chunk),
+			onStdout: (chunk) => {
+				if (!this.isLost) stdout.push(chunk);
+			},
 			onStderr: (chunk) => this.#stderr.push(chunk),
 			onLoss: (loss) => this.#onLoss(loss),
 			onExit: (exit) => {
@@ -143,6 +148,7 @@ export class AppServer {
 			// No `limit`: all come on one page then, and a stalled network costs Codex 5 s a page (0.155.0, 0.169.0).
 			const page = this.#readPage(await this.#request('model/list', { includeHidden: true, cursor }));
 			for (const model of parseModels(page.data)) models.push(model);
+			if (models.length > modelLimit) throw this.#unreadable(`there are more than ${modelLimit} models`);
 			cursor = page.nextCursor;
 			if (cursor === undefined) break;
 			if (cursors.has(cursor)) throw this.#unreadable(`the cursor ${JSON.stringify(cursor)} came twice`);
@@ -194,10 +200,11 @@ export class AppServer {
 	/** Skips whatever is neither an answer that is waited for nor a request: a launcher's banner, other notifications. */
 	#onLine(line: string): void {
 		// Most noise is told without an error, which costs 50 times as much as a line is worth.
-		if (!/^\s*\{/.test(line)) return;
+		const text = line.trim();
+		if (!text.startsWith('{') || !text.endsWith('}')) return;
 		let message: unknown;
 		try {
-			message = JSON.parse(line);
+			message = JSON.parse(text);
 		} catch {
 			return;
 		}
@@ -271,7 +278,9 @@ export class AppServer {
 	}
 
 	async #explainSpawnError(cause: NodeJS.ErrnoException): Promise<CodexModelsError> {
-		const { command, knownAs = command, cwd } = this.#launch;
+		const { command, knownAs = command, args, cwd, env } = this.#launch;
+		// Node adds it, for all to see who print the error.
+		Object.assign(cause, { spawnargs: [redact(args.join(' '))] });
 		const facts = { elapsedMs: this.#elapsedMs, command: knownAs, cause };
 		// A missing working directory gives the ENOENT or EACCES of a missing command.
 		const cwdIsUsable = await Promise.all([stat(cwd), access(cwd, constants.X_OK)]).then(
@@ -279,7 +288,15 @@ export class AppServer {
 			() => false,
 		);
 		if (!cwdIsUsable) return notFoundError({ ...facts, missingCwd: cwd });
-		if (/^(?:ENOENT|EACCES|EPERM|ENOTDIR|ELOOP|ENAMETOOLONG|ENOEXEC|EISDIR)$/.test(cause.code ?? '')) {
+		if (cause.code === 'ENOENT') {
+			// What is there, and is not found: a script whose interpreter is missing (Linux), or a program for another libc.
+			const isThere = await findFile(command, env).then(
+				() => true,
+				() => false,
+			);
+			return notFoundError({ ...facts, isThere });
+		}
+		if (/^(?:EACCES|EPERM|ENOTDIR|ELOOP|ENAMETOOLONG|ENOEXEC|EISDIR)$/.test(cause.code ?? '')) {
 			return notFoundError(facts);
 		}
 		return this.#exited({ exitCode: null, signal: null }, cause);

@@ -49,7 +49,10 @@ export let listSummaries: (
  */
 export class CodexModelCatalog implements AsyncDisposable {
 	static {
-		listSummaries = (catalog, options) => catalog.#read(options, copySummaries);
+		listSummaries = async (catalog, options) => {
+			const list = catalog.#recall(options) ?? (await catalog.#obtain(options));
+			return list.copySummaries(options?.includeHidden ?? false);
+		};
 	}
 
 	readonly #options: ResolvedOptions;
@@ -90,8 +93,9 @@ export class CodexModelCatalog implements AsyncDisposable {
 	 * @throws TypeError for an option that is none, by the promise.
 	 * @throws `signal.reason` when the caller's signal aborts.
 	 */
-	list(options?: ListOptions): Promise<CodexModel[]> {
-		return this.#read(options, copyModels);
+	async list(options?: ListOptions): Promise<CodexModel[]> {
+		const list = this.#recall(options) ?? (await this.#obtain(options));
+		return list.copyModels(options?.includeHidden ?? false);
 	}
 
 	/**
@@ -141,24 +145,30 @@ export class CodexModelCatalog implements AsyncDisposable {
 		return this.close();
 	}
 
-	async #read<T>(
-		options: ListOptions | undefined,
-		copy: (list: ModelList, includeHidden: boolean) => T[],
-	): Promise<T[]> {
+	/** What is served from memory, without as much as a promise: most calls are this one. */
+	#recall(options: ListOptions | undefined): ModelList | undefined {
 		if (options !== undefined) checkListOptions(options);
 		this.#assertOpen();
 		options?.signal?.throwIfAborted();
+		if (options?.refresh) return undefined;
+		const entry = this.#entries.get(this.#findPlace(options).key);
+		const now = Date.now();
+		return entry && !entry.watch.isDue(now) ? this.#serve(entry, now) : undefined;
+	}
+
+	/** The same where files are to be looked at first; else what there is to wait for. */
+	async #obtain(options: ListOptions | undefined): Promise<ModelList> {
 		const place = this.#findPlace(options);
-		let entry = options?.refresh ? undefined : this.#entries.get(place.key);
-		let now = Date.now();
-		if (entry?.watch.isDue(now)) {
-			await entry.watch.read();
+		const known = options?.refresh ? undefined : this.#entries.get(place.key);
+		if (known?.watch.isDue(Date.now())) {
+			await known.watch.read();
 			this.#assertOpen();
-			entry = this.#entries.get(place.key);
-			now = Date.now();
+			options?.signal?.throwIfAborted();
+			const entry = this.#entries.get(place.key);
+			const list = entry && this.#serve(entry, Date.now());
+			if (list) return list;
 		}
-		const list = (entry && this.#serve(entry, now)) ?? (await this.#wait(place, options));
-		return copy(list, options?.includeHidden ?? false);
+		return this.#wait(place, options);
 	}
 
 	/** The list in memory, if it may be served; when it is stale, a refresh runs behind it. */
@@ -210,6 +220,10 @@ export class CodexModelCatalog implements AsyncDisposable {
 			});
 			if (fetch) this.#report(place, { type: 'waited', waitedMs: performance.now() - startedAt });
 			return list;
+		} catch (error) {
+			// Whatever it is; p-timeout puts a `DOMException` in the place of `null` (7.0.2).
+			options?.signal?.throwIfAborted();
+			throw error;
 		} finally {
 			clearInterval(hold);
 		}
@@ -385,6 +399,3 @@ export class CodexModelCatalog implements AsyncDisposable {
 		if (onEvent) notify(onEvent, { at: Date.now(), cwd, codexHome, ...occurrence });
 	}
 }
-
-const copyModels = (list: ModelList, includeHidden: boolean) => list.copyModels(includeHidden);
-const copySummaries = (list: ModelList, includeHidden: boolean) => list.copySummaries(includeHidden);

@@ -76,14 +76,23 @@ const quote = (words: string) => (words ? `: ${words}${/[.!?]$/.test(words) ? ''
 
 /** The command, or the working directory, is not there or may not be used. */
 export function notFoundError(
-	facts: Elapsed & { command: string; missingCwd?: string | undefined; cause: NodeJS.ErrnoException },
+	facts: Elapsed & {
+		command: string;
+		missingCwd?: string | undefined;
+		/** The command's file. */
+		isThere?: boolean;
+		cause: NodeJS.ErrnoException;
+	},
 ): CodexModelsError {
-	const { command, missingCwd, cause } = facts;
+	const { command, missingCwd, isThere, cause } = facts;
 	let words = `the command "${command}" was not found`;
 	let advice = `Install Codex with "npm install -g @openai/codex", or set the option "command" to its path.`;
 	if (missingCwd !== undefined) {
 		words = `its working directory "${missingCwd}" is not a directory that can be entered`;
 		advice = 'Create it, or set the option "cwd" to one that exists.';
+	} else if (isThere) {
+		words = `the command "${command}" is there, but what is to run it is not`;
+		advice = `Check the interpreter in its first line, or install Codex with "npm install -g @openai/codex".`;
 	} else if (cause.code !== 'ENOENT') {
 		words = `the command "${command}" may not be run`;
 		advice = `Check its permissions, or install Codex with "npm install -g @openai/codex".`;

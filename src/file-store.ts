@@ -2,7 +2,6 @@ import { createHash, randomUUID } from 'node:crypto';
 import { mkdir, open, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import envPaths from 'env-paths';
 import type { ModelListStore } from './store.js';
 
 export type { ModelListStore } from './store.js';
@@ -33,16 +32,19 @@ export function fileStore({ directory }: FileStoreOptions = {}): Required<ModelL
 			`Expected option "directory" to be a path, got ${String(directory)} (${typeof directory})`,
 		);
 	}
-	const folder = path.resolve(directory ?? envPaths('codex-models', { suffix: '' }).cache);
-	const toPath = (key: string, suffix: string) =>
-		path.join(folder, createHash('sha256').update(key).digest('hex').slice(0, 40) + suffix);
-	const makeFolder = () => mkdir(folder, { recursive: true, mode: 0o700 });
+	const given = directory === undefined ? undefined : path.resolve(directory);
+	// When it is needed, for `env-paths` looks for the home directory as soon as it is loaded, and throws where there is none.
+	const findFolder = async () =>
+		given ?? path.resolve((await import('env-paths')).default('codex-models', { suffix: '' }).cache);
+	const toPath = async (key: string, suffix: string) =>
+		path.join(await findFolder(), createHash('sha256').update(key).digest('hex').slice(0, 40) + suffix);
+	const makeFolder = async () => mkdir(await findFolder(), { recursive: true, mode: 0o700 });
 
 	return {
 		async get(key) {
 			let text: string;
 			try {
-				text = await readFile(toPath(key, '.json'), 'utf8');
+				text = await readFile(await toPath(key, '.json'), 'utf8');
 			} catch (error) {
 				if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
 				throw error;
@@ -59,11 +61,11 @@ export function fileStore({ directory }: FileStoreOptions = {}): Required<ModelL
 		async set(key, value, ttlMs) {
 			await makeFolder();
 			const expiresAt = ttlMs === undefined ? null : Date.now() + ttlMs;
-			await writeWhole(toPath(key, '.json'), JSON.stringify({ expiresAt, value }));
+			await writeWhole(await toPath(key, '.json'), JSON.stringify({ expiresAt, value }));
 		},
 
 		async delete(key) {
-			await rm(toPath(key, '.json'), { force: true });
+			await rm(await toPath(key, '.json'), { force: true });
 		},
 
 		async lock(key, signal) {
@@ -71,7 +73,7 @@ export function fileStore({ directory }: FileStoreOptions = {}): Required<ModelL
 			const { tryLock } = await import('fs-native-extensions');
 			await makeFolder();
 			// The file stays: one that is removed while others wait for it would be two locks.
-			const file = await open(toPath(key, '.lock'), 'a+', 0o600);
+			const file = await open(await toPath(key, '.lock'), 'a+', 0o600);
 			try {
 				while (!tryLock(file.fd)) await sleep(lockPollMs, undefined, { signal, ref: false });
 				signal.throwIfAborted();

@@ -1,18 +1,35 @@
 import { onExit } from 'signal-exit';
 import { signals } from 'signal-exit/signals';
 
+const steps = new Set<() => void>();
+let stopWatching: (() => void) | undefined;
+
 /**
- * Calls `step` when this process ends: by return, `process.exit`, an uncaught error, or a signal that nobody handles.
- * Returns what calls that off.
+ * Calls `step` when this process ends: by return, `process.exit`, an uncaught error, or a signal that nobody handles; in
+ * a worker, when its thread ends by any but the last. Returns what calls that off.
  */
 export function onHostExit(step: () => void): () => void {
+	steps.add(step);
+	stopWatching ??= watchHost();
+	return () => {
+		steps.delete(step);
+		if (steps.size > 0) return;
+		stopWatching?.();
+		stopWatching = undefined;
+	};
+}
+
+function runSteps(): void {
+	for (const step of steps) step();
+}
+
+/** With no listener on the process while nothing is to be done. */
+function watchHost(): () => void {
 	const before = signals.map((signal) => process.listenerCount(signal));
-	// Without a value: `true` would keep signal-exit from ending the host.
-	const forget = onExit(() => {
-		step();
-	});
-	// Bun tells signal-exit neither of a return nor of an uncaught error, but this listener of both (1.4.5).
-	if (process.versions.bun) process.once('exit', step);
+	// It returns nothing: `true` would keep signal-exit from ending the host.
+	const forget = onExit(runSteps);
+	// signal-exit hears neither of a return nor of an uncaught error on Bun (1.4.5), and of nothing in a worker.
+	process.once('exit', runSteps);
 	for (const [index, signal] of signals.entries()) {
 		const listeners = process.listeners(signal);
 		const added = listeners.at(-1) as NodeJS.SignalsListener;
@@ -23,7 +40,7 @@ export function onHostExit(step: () => void): () => void {
 		process.prependListener(signal, added);
 	}
 	return () => {
-		process.removeListener('exit', step);
+		process.removeListener('exit', runSteps);
 		forget();
 	};
 }

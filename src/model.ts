@@ -127,9 +127,28 @@ export function copySummary(summary: CodexModelSummary): CodexModelSummary {
 		isDefault: summary.isDefault,
 		defaultReasoningEffort: summary.defaultReasoningEffort,
 		defaultServiceTier: summary.defaultServiceTier,
-		supportedReasoningEfforts: summary.supportedReasoningEfforts?.slice(),
-		serviceTiers: summary.serviceTiers?.slice(),
+		supportedReasoningEfforts: copyTexts(summary.supportedReasoningEfforts),
+		serviceTiers: copyTexts(summary.serviceTiers),
 	};
+}
+
+/** Half of what `slice` takes where there are as few as models have. */
+function copyTexts(texts: string[] | undefined): string[] | undefined {
+	if (texts === undefined) return undefined;
+	switch (texts.length) {
+		case 1:
+			return [texts[0]] as string[];
+		case 2:
+			return [texts[0], texts[1]] as string[];
+		case 3:
+			return [texts[0], texts[1], texts[2]] as string[];
+		case 4:
+			return [texts[0], texts[1], texts[2], texts[3]] as string[];
+		case 5:
+			return [texts[0], texts[1], texts[2], texts[3], texts[4]] as string[];
+		default:
+			return texts.slice();
+	}
 }
 
 export function copyModel(model: CodexModel): CodexModel {

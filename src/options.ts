@@ -1,7 +1,7 @@
-import { homedir } from 'node:os';
 import path from 'node:path';
 import { inspect } from 'node:util';
 import type { CatalogEvent } from './events.js';
+import { findHome } from './home.js';
 import type { ModelListStore } from './store.js';
 import { version } from './version.js';
 
@@ -53,7 +53,7 @@ export type CodexModelCatalogOptions = {
 	args?: readonly string[] | undefined;
 	/**
 	 * The app-server's working directory.
-	 * @default the user's home directory, never the host's working directory
+	 * @default the user's home directory, never the host's working directory; `/` where there is no home
 	 */
 	cwd?: string | undefined;
 	/**
@@ -208,8 +208,10 @@ const catalogChecks: Record<keyof CodexModelCatalogOptions, Check> = {
 	cwd: filledString,
 	codexHome: filledString,
 	env(value, name) {
-		if (!isObject(value)) throw expected(name, 'an object', value);
+		// A Map or the like has no entries that `Object.entries` shows.
+		if (!isObject(value) || Symbol.iterator in value) throw expected(name, 'an object of strings', value);
 		for (const [variable, setting] of Object.entries(value)) {
+			string(variable, `${name}'s name`);
 			if (setting !== undefined) string(setting, `${name}.${variable}`);
 		}
 	},
@@ -293,8 +295,12 @@ export function findPlace(
 	list: ListOptions | undefined,
 	last: ListPlace | undefined,
 ): ListPlace {
-	const cwd = list?.cwd === undefined ? (catalog.cwd ?? homedir()) : path.resolve(list.cwd);
-	const codexHome = list?.codexHome ?? catalog.codexHome ?? readVariable(catalog.env, 'CODEX_HOME');
+	const cwd = list?.cwd === undefined ? (catalog.cwd ?? findHome()) : path.resolve(list.cwd);
+	// By its name, not by a name in a variable: reading `process.env` is a third of a hit, and so it is half as slow.
+	const inherited = Object.hasOwn(catalog.env, 'CODEX_HOME')
+		? catalog.env.CODEX_HOME
+		: process.env.CODEX_HOME;
+	const codexHome = list?.codexHome ?? catalog.codexHome ?? (inherited || undefined);
 	if (last?.cwd === cwd && last.codexHome === codexHome) return last;
 	return { cwd, codexHome, key: `${cwd}\0${codexHome ?? ''}` };
 }

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { readFile, stat } from 'node:fs/promises';
-import { homedir } from 'node:os';
 import path from 'node:path';
+import { findHome } from './home.js';
 import { type ListPlace, type ResolvedOptions, readVariable } from './options.js';
 import { findFile } from './program.js';
 
@@ -86,7 +86,7 @@ export class OriginWatch {
 
 	constructor(options: ResolvedOptions, { codexHome }: ListPlace) {
 		this.#options = options;
-		const home = codexHome ?? path.join(readVariable(options.env, 'HOME') ?? homedir(), '.codex');
+		const home = codexHome ?? path.join(readVariable(options.env, 'HOME') ?? findHome(), '.codex');
 		this.#auth = new FileMemo(path.join(home, 'auth.json'), identifyAccount);
 		this.#config = new FileMemo(path.join(home, 'config.toml'), (text) => hash('config', text));
 	}

@@ -27,7 +27,7 @@ export class StderrTail {
 		const add = (line: string) => {
 			this.#lines.push(line);
 			this.#length += line.length + 1;
-			while (this.#length > keptLength) this.#length -= (this.#lines.shift()?.length ?? 0) + 1;
+			if (this.#length > 2 * keptLength) this.#trim();
 			if (!line.includes('Error: ') || !clean(line).startsWith('Error: ')) return;
 			this.#errorLine = line;
 			onError();
@@ -37,6 +37,13 @@ export class StderrTail {
 
 	push(chunk: Buffer): void {
 		this.#splitter.push(chunk);
+	}
+
+	/** Seldom, and many lines at once: a `shift` of a long array moves all of it. */
+	#trim(): void {
+		let first = 0;
+		while (this.#length > keptLength) this.#length -= (this.#lines[first++] as string).length + 1;
+		this.#lines.splice(0, first);
 	}
 
 	/** The words to quote: the last line, after the `Error: …` that a backtrace (`RUST_BACKTRACE`) may have followed. */

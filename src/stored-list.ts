@@ -1,7 +1,8 @@
-import { homedir, hostname } from 'node:os';
+import { hostname } from 'node:os';
 import { inspect } from 'node:util';
 import pTimeout from 'p-timeout';
 import type { Report } from './events.js';
+import { findHome } from './home.js';
 import { copyModel, isCodexModel } from './model.js';
 import { ModelList } from './model-list.js';
 import type { ListPlace, ResolvedOptions } from './options.js';
@@ -40,7 +41,7 @@ export class StoredList {
 		const { command, args, freshMs, staleMs } = options;
 		this.#store = store;
 		// "~", for machines of a fleet may differ in where their homes are.
-		const place = cwd === homedir() ? '~' : cwd;
+		const place = cwd === findHome() ? '~' : cwd;
 		this.#key = `codex-models:${version}:${hash(command, args, place, codexHome ?? null, origin.account)}`;
 		this.#origin = origin;
 		this.#ttlMs = Math.max(freshMs, staleMs);
