@@ -65,8 +65,9 @@ const inputLimit = 1024 * 1024;
  */
 const unreadMs = 1_000;
 
-/** What is read of a stream in one turn of the event loop: all of a list, mostly, for those have some 10 to 30 KB. */
-const turnBytes = 16 * 1024;
+/** What is handled at once, and how long that may go on, in milliseconds, before the event loop has its turn. */
+const sliceBytes = 16 * 1024;
+const turnMs = 5;
 
 const isWindows = process.platform === 'win32';
 
@@ -79,19 +80,29 @@ const settleWithin = (ms: number, promise: Promise<unknown>) =>
 	pTimeout(promise, { milliseconds: ms, message: false, customTimers: unrefTimers });
 
 /**
- * A little a turn of the event loop. Of a process that never pauses, a stream takes chunk after chunk in one turn, and a
- * chunk may be 20,000 lines: the timers that are to end it would come seconds late (`yes "" >&2`, Node 20).
+ * With a pause now and then, however much there is to read. A stream takes chunk after chunk in one turn of the event
+ * loop, and a chunk may be 20,000 lines: the timers that are to end such a process would come seconds late
+ * (`yes "" >&2`, Node 20). The pause is an unreferenced timer, for a flood must not hold the host either.
  */
-function readInTurns(stream: Readable, onBytes: (bytes: Buffer) => void): void {
-	stream.on('data', (chunk: Buffer) => {
-		stream.pause();
-		const take = (start: number) => {
-			const end = start + turnBytes;
-			onBytes(chunk.subarray(start, end));
-			setImmediate(() => (end < chunk.length ? take(end) : stream.resume()));
-		};
-		take(0);
-	});
+function readWithPauses(stream: Readable, onBytes: (bytes: Buffer) => void): void {
+	let spentMs = 0;
+	const take = (chunk: Buffer) => {
+		for (let start = 0; start < chunk.length; start += sliceBytes) {
+			if (spentMs > turnMs) {
+				spentMs = 0;
+				stream.pause();
+				later(1, () => {
+					stream.resume();
+					take(chunk.subarray(start));
+				});
+				return;
+			}
+			const startedAt = performance.now();
+			onBytes(chunk.subarray(start, start + sliceBytes));
+			spentMs += performance.now() - startedAt;
+		}
+	};
+	stream.on('data', take);
 }
 
 /**
@@ -195,9 +206,9 @@ export class AppServerProcess {
 			this.#signal('SIGKILL');
 		});
 		child.once('exit', (exitCode, signal) => this.#onExit({ exitCode, signal }));
-		readInTurns(child.stdout, this.#listeners.onStdout);
+		readWithPauses(child.stdout, this.#listeners.onStdout);
 		child.stdout.once('end', () => this.#loseSoon());
-		readInTurns(child.stderr, this.#listeners.onStderr);
+		readWithPauses(child.stderr, this.#listeners.onStderr);
 		child.unref();
 		for (const stream of [child.stdin, child.stdout, child.stderr]) {
 			// A child that closes its input gives an EPIPE here even where `write` has a callback (Node 20 to 24).

@@ -47,7 +47,7 @@ async function findBehindLauncher(command: string, env: NodeJS.ProcessEnv): Prom
 	if (!/node_modules[\\/]@openai[\\/]codex$/.test(root)) return undefined;
 	if (
 		/[\\/]\.(?:pnpm|bun)[\\/]/.test(root) ||
-		/\bbun\b/.test(`${env.npm_config_user_agent} ${env.npm_execpath}`)
+		`${env.npm_config_user_agent} ${env.npm_execpath}`.includes('bun')
 	) {
 		return undefined;
 	}
@@ -59,7 +59,10 @@ async function findBehindLauncher(command: string, env: NodeJS.ProcessEnv): Prom
 	const triple = triples[target];
 	if (JSON.parse(manifest).name !== '@openai/codex' || triple === undefined) return undefined;
 
-	const vendor = path.join(findPlatformPackage(launcher, target) ?? root, 'vendor', triple);
+	// Up to 0.98.0 or so everything was in the one package: another's, that happens to stand above it, is not its own.
+	const isSplit = source.includes(`@openai/codex-${target}`);
+	const platformPackage = isSplit ? findPlatformPackage(launcher, target) : undefined;
+	const vendor = path.join(platformPackage ?? root, 'vendor', triple);
 	const name = process.platform === 'win32' ? 'codex.exe' : 'codex';
 	for (const { program, extra } of layouts) {
 		const file = path.join(vendor, program, name);
@@ -86,7 +89,7 @@ function findPlatformPackage(launcher: string, target: string): string | undefin
 	try {
 		return path.dirname(createRequire(launcher).resolve(`@openai/codex-${target}/package.json`));
 	} catch {
-		// Up to 0.98.0 or so everything was in the one package.
+		// Left out at the installation; the launcher looks into its own package then, too.
 		return undefined;
 	}
 }

@@ -28,9 +28,9 @@ export class StderrTail {
 			this.#lines.push(line);
 			this.#length += line.length + 1;
 			if (this.#length > 2 * keptLength) this.#trim();
-			if (!line.includes('Error: ') || !clean(line).startsWith('Error: ')) return;
+			if (!/error: /i.test(line) || !/^error: /i.test(clean(line))) return;
 			this.#errorLine = line;
-			onError();
+			if (line.includes('Error: ')) onError();
 		};
 		this.#splitter = new LineSplitter(lineBytes, add, add);
 	}
@@ -46,7 +46,10 @@ export class StderrTail {
 		this.#lines.splice(0, first);
 	}
 
-	/** The words to quote: the last line, after the `Error: …` that a backtrace (`RUST_BACKTRACE`) may have followed. */
+	/**
+	 * The words to quote: the last line, after the `Error: …` that a backtrace (`RUST_BACKTRACE`) may have followed, or the
+	 * `error: …` about an argument, with its advice (clap).
+	 */
 	get lastWords(): string {
 		const errorLine = redact(clean(this.#errorLine)).trim();
 		const lastLine = this.toString().split('\n').at(-1) ?? '';

@@ -52,7 +52,7 @@ const breaks: Break[] = [
 	},
 	{
 		fault: 'the command wants an interpreter that is not there',
-		gets: notFound('was not found (ENOENT)'),
+		gets: notFound('is there, but what is to run it is not (ENOENT)'),
 		breaks: ({ command }) => writeFileSync(command, '#!/there/is/none\n'),
 	},
 	{

@@ -24,3 +24,23 @@ test.skipIf(!command)(command ? name : skipped, async () => {
 	expect(hosts.map((host) => host.count('spawned')).reduce((sum, count) => sum + count)).toBe(1);
 	expect(hosts.flatMap(({ events }) => events).filter(({ type }) => /fail|retried/.test(type))).toEqual([]);
 });
+
+test.skipIf(!command)(
+	`ten times over, four hosts that start ${version} together in a new CODEX_HOME all get their list, by their own retries`,
+	async () => {
+		let retried = 0;
+		for (let round = 1; round <= 10; round++) {
+			const options = { command, codexHome: makeDirectory(), deadlineMs: 30_000 };
+			const hosts = Array.from({ length: 4 }, () => startLister({ options }));
+			await Promise.all(hosts.map((host) => host.untilReady()));
+			const lists = await Promise.all(hosts.map((host) => host.list()));
+			expect(lists[0]?.length).toBeGreaterThan(1);
+			expect(new Set(lists.map((ids) => ids.join())).size).toBe(1);
+			retried += hosts.reduce((sum, host) => sum + host.count('retried'), 0);
+			for (const host of hosts) host.leave();
+			await Promise.all(hosts.map((host) => host.gone));
+		}
+		// Else it is not shown that they are what helps.
+		expect(retried).toBeGreaterThan(0);
+	},
+);

@@ -1,0 +1,103 @@
+// A host on one of the runtimes, with the built package under its own name. Its arguments: a scene, the catalog's options,
+// and the scene's settings, in JSON. It writes a line of JSON for each thing that it tells.
+import { CodexModelCatalog, codexModels, listCodexModels } from 'codex-models';
+import { fileStore } from 'codex-models/file-store';
+
+const [scene = '', options = '{}', settings = '{}'] = process.argv.slice(2);
+const { directory, refresh, leave } = JSON.parse(settings);
+const events = [];
+let onSpawned = () => {};
+const spawned = new Promise((resolve) => {
+	onSpawned = resolve;
+});
+
+const tell = (value) => process.stdout.write(`${JSON.stringify(value)}\n`);
+const idsOf = (models) => models.map(({ id }) => id);
+const factsOf = ({ name, code, message, exitCode, signal, timeoutMs, phase, command }) => ({
+	...{ name, code, message, exitCode, signal, timeoutMs, phase, command },
+});
+const failureOf = (promise) =>
+	promise.then(
+		(models) => ({ models: idsOf(models) }),
+		(error) => error,
+	);
+
+const catalog = new CodexModelCatalog({
+	...JSON.parse(options),
+	...(directory && { store: fileStore({ directory }) }),
+	onEvent(event) {
+		events.push(event.type);
+		if (event.type === 'spawned') onSpawned();
+	},
+});
+
+const leaves = {
+	return() {},
+	exit: () => process.exit(7),
+	throw() {
+		throw new Error('thrown by the host');
+	},
+	wait: () => setInterval(() => {}, 60_000),
+};
+
+const scenes = {
+	async lists() {
+		const visible = await catalog.list();
+		visible.length = 0;
+		tell({
+			visible: idsOf(await catalog.list()),
+			all: idsOf(await catalog.list({ includeHidden: true })),
+			events,
+		});
+	},
+	async 'lists by the drop-in'() {
+		const visible = await listCodexModels();
+		tell({
+			visible: idsOf(visible),
+			all: idsOf(await listCodexModels(true)),
+			names: Object.keys(visible[0]),
+		});
+		await codexModels.close();
+	},
+	async fails() {
+		tell(factsOf(await failureOf(catalog.list())));
+	},
+	async aborts() {
+		const reason = { isTheReason: true };
+		const controller = new AbortController();
+		const failure = failureOf(catalog.list({ signal: controller.signal }));
+		await spawned;
+		controller.abort(reason);
+		tell({
+			isTheReason: (await failure) === reason,
+			isTheReasonAgain: (await failureOf(catalog.list({ signal: controller.signal }))) === reason,
+		});
+		await catalog.close();
+	},
+	async closes() {
+		const failure = failureOf(catalog.list());
+		await spawned;
+		await catalog.close();
+		tell([factsOf(await failure), factsOf(await failureOf(catalog.list()))]);
+	},
+	async shares() {
+		const models = await catalog.list({ refresh });
+		await catalog.close();
+		tell({ ids: idsOf(models), events });
+	},
+	async leaves() {
+		catalog.list().catch(() => {});
+		await spawned;
+		tell('spawned');
+		leaves[leave]();
+	},
+	/** It is done while a refresh runs behind it. */
+	async refreshes() {
+		await catalog.list();
+		const ids = idsOf(await catalog.list());
+		await new Promise((resolve) => setTimeout(resolve));
+		tell({ ids });
+	},
+};
+
+await scenes[scene]();
