@@ -2,6 +2,7 @@ import type { ChildProcessWithoutNullStreams } from 'node:child_process';
 import type { Readable } from 'node:stream';
 import spawn from 'cross-spawn';
 import pTimeout from 'p-timeout';
+import type { Grace } from './grace.js';
 import { onHostExit } from './host.js';
 import { unrefTimers } from './timers.js';
 
@@ -28,21 +29,6 @@ type Listeners = {
 	onExit(exit: Exit): void;
 };
 
-/** How long the first two steps of the end may take, in milliseconds; the third, SIGKILL, is not refused. */
-export type Grace = { endOfInputMs: number; terminateMs: number };
-
-/**
- * For one that has answered: nobody waits for it. An idle one exits 18 ms after the end of its input, one with an API key
- * took 3.2 s offline, and one at its plugins up to 5 s (Codex 0.169.0).
- */
-export const patientGrace: Grace = { endOfInputMs: 6_000, terminateMs: 1_000 };
-
-/**
- * For one that failed, or is in the way of `close()`. Stalled in a token refresh it does not heed the end of its input, but
- * SIGTERM within 10 ms (0.136.0); with a stalled list it heeds neither for 30 s (0.155.0).
- */
-export const briskGrace: Grace = { endOfInputMs: 700, terminateMs: 500 };
-
 /**
  * How much later than the end of the output the exit may come, and the last output than the exit. Not longer, for a
  * grandchild may hold the pipes open, and then `close` never comes.
@@ -66,7 +52,7 @@ const inputLimit = 1024 * 1024;
 const unreadMs = 1_000;
 
 /** What is handled at once, and how long that may go on, in milliseconds, before the event loop has its turn. */
-const sliceBytes = 16 * 1024;
+const sliceBytes = 4 * 1024;
 const turnMs = 5;
 
 const isWindows = process.platform === 'win32';

@@ -1,7 +1,7 @@
 import { constants } from 'node:fs';
 import { access, stat } from 'node:fs/promises';
 import { stripVTControlCharacters } from 'node:util';
-import { AppServerProcess, type Exit, type Grace, type Launch, type Loss } from './app-server-process.js';
+import { AppServerProcess, type Exit, type Launch, type Loss } from './app-server-process.js';
 import {
 	type CodexModelsError,
 	exitedError,
@@ -10,6 +10,7 @@ import {
 	protocolError,
 	rpcError,
 } from './errors.js';
+import type { Grace } from './grace.js';
 import { LineSplitter } from './line-splitter.js';
 import { type CodexModel, parseModels } from './model.js';
 import type { ClientInfo } from './options.js';

@@ -1,8 +1,7 @@
-import { AppServer, type AppServerListeners } from './app-server.js';
-import { briskGrace, patientGrace } from './app-server-process.js';
+import type { AppServer, AppServerListeners } from './app-server.js';
+import { briskGrace, patientGrace } from './grace.js';
 import { buildEnvironment, type ListPlace, type ResolvedOptions } from './options.js';
 import type { Origin } from './origin.js';
-import { findProgram } from './program.js';
 
 type Kept = { server: AppServer; origin: Origin; timer: NodeJS.Timeout };
 
@@ -23,6 +22,11 @@ export class AppServers {
 		listeners: AppServerListeners,
 	): Promise<AppServer> {
 		const { command, args, clientInfo } = this.#options;
+		// Not before one is started: half of the package is this, and most calls are hits.
+		const [{ AppServer }, { findProgram }] = await Promise.all([
+			import('./app-server.js'),
+			import('./program.js'),
+		]);
 		const program = await findProgram(command, buildEnvironment(this.#options, codexHome));
 		signal.throwIfAborted();
 		const server = new AppServer({ ...program, args, cwd, knownAs: command }, clientInfo, listeners);

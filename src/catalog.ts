@@ -16,7 +16,7 @@ import {
 	resolveCatalogOptions,
 } from './options.js';
 import { type Origin, OriginWatch } from './origin.js';
-import { StoredList } from './stored-list.js';
+import type { StoredList } from './stored-list.js';
 
 /** What a catalog remembers of a list. */
 export type CatalogSnapshot = {
@@ -124,7 +124,7 @@ export class CodexModelCatalog implements AsyncDisposable {
 	clear(): void {
 		for (const { place, list } of this.#entries.values()) {
 			const stored = this.#storedList(place, list.origin);
-			if (stored) this.#keepBehind(stored.delete());
+			if (stored) this.#keepBehind(stored.then((known) => known.delete()));
 		}
 		this.#era++;
 		this.#clearedAt = Date.now();
@@ -243,7 +243,7 @@ export class CodexModelCatalog implements AsyncDisposable {
 
 	async #readStore(place: ListPlace, watch: OriginWatch): Promise<Loaded> {
 		const era = this.#era;
-		const stored = this.#storedList(place, watch.origin) as StoredList;
+		const stored = await (this.#storedList(place, watch.origin) as Promise<StoredList>);
 		const list = await stored.load();
 		const { isSilent } = stored;
 		if (!list || era !== this.#era || list.fetchedAt <= this.#clearedAt)
@@ -340,11 +340,13 @@ export class CodexModelCatalog implements AsyncDisposable {
 		return this.#lastPlace;
 	}
 
-	#storedList(place: ListPlace, origin: Origin): StoredList | undefined {
+	/** Its code is loaded where there is a store. */
+	#storedList(place: ListPlace, origin: Origin): Promise<StoredList> | undefined {
 		const { store } = this.#options;
 		if (!store) return undefined;
-		return new StoredList(store, this.#options, place, origin, (occurrence) =>
-			this.#report(place, occurrence),
+		return import('./stored-list.js').then(
+			({ StoredList }) =>
+				new StoredList(store, this.#options, place, origin, (occurrence) => this.#report(place, occurrence)),
 		);
 	}
 

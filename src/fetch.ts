@@ -2,10 +2,10 @@ import { stat } from 'node:fs/promises';
 import pRetry from 'p-retry';
 import pTimeout from 'p-timeout';
 import type { AppServer } from './app-server.js';
-import { briskGrace } from './app-server-process.js';
 import type { AppServers } from './app-servers.js';
 import { CodexModelsError, type FetchPhase, timeoutError } from './errors.js';
 import type { Report } from './events.js';
+import { briskGrace } from './grace.js';
 import type { CodexModel } from './model.js';
 import { ModelList } from './model-list.js';
 import type { ListPlace, ResolvedOptions } from './options.js';
@@ -31,7 +31,7 @@ type FetchContext = {
 	/** What it would come from by now. */
 	readOrigin(): Promise<Origin>;
 	/** Where other processes look for the list, and put it. */
-	stored: StoredList | undefined;
+	stored: Promise<StoredList> | undefined;
 	/** Whether it need not be looked for there: nobody can have brought it, or the store is silent. */
 	skipLoad: boolean;
 	/** Whether nobody wants to remember the list any more. */
@@ -116,8 +116,8 @@ export class ModelListFetch {
 	}
 
 	async #run(): Promise<ModelList> {
-		const { predecessors, stored } = this.#context;
-		await predecessors;
+		await this.#context.predecessors;
+		const stored = await this.#context.stored;
 		if (!stored) return this.#fetch();
 
 		const unlock = await stored.lock(this.#controller.signal);

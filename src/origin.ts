@@ -3,7 +3,6 @@ import { readFile, stat } from 'node:fs/promises';
 import path from 'node:path';
 import { findHome } from './home.js';
 import { type ListPlace, type ResolvedOptions, readVariable } from './options.js';
-import { findFile } from './program.js';
 
 /** What a list was made from, as far as files tell. Hashes: neither can be read back. */
 export type Origin = {
@@ -126,6 +125,7 @@ export class OriginWatch {
 /** Another target, size or time: another release, most likely. */
 async function describeCommand({ command, env }: ResolvedOptions): Promise<string> {
 	try {
+		const { findFile } = await import('./program.js');
 		const target = await findFile(command, { PATH: readVariable(env, 'PATH') });
 		const { size, mtimeMs } = await stat(target);
 		return `${target} ${size} ${mtimeMs}`;

@@ -7,7 +7,6 @@ import { copyModel, isCodexModel } from './model.js';
 import { ModelList } from './model-list.js';
 import type { ListPlace, ResolvedOptions } from './options.js';
 import { hash, type Origin } from './origin.js';
-import { redact } from './redact.js';
 import type { ModelListStore } from './store.js';
 import { unrefTimers } from './timers.js';
 
@@ -93,7 +92,7 @@ export class StoredList {
 			// One that comes too late is nobody's.
 			locked.then((release) => release?.()).catch(() => {});
 			signal.throwIfAborted();
-			this.#fail('lock', error);
+			await this.#fail('lock', error);
 			return async () => {};
 		}
 	}
@@ -123,12 +122,13 @@ export class StoredList {
 				customTimers: unrefTimers,
 			});
 		} catch (error) {
-			this.#fail(operation, error);
+			await this.#fail(operation, error);
 			return undefined;
 		}
 	}
 
-	#fail(operation: Operation, error: unknown): void {
+	async #fail(operation: Operation, error: unknown): Promise<void> {
+		const { redact } = await import('./redact.js');
 		const text = error instanceof Error ? error.message : error;
 		const reason = redact(typeof text === 'string' ? text : inspect(text, { depth: 0 }));
 		this.#report({ type: 'store-failed', operation, reason });

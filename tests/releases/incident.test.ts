@@ -62,7 +62,8 @@ function makeLogin(origin: string): string {
 	return codexHome;
 }
 
-const fetchTimeoutMs = 4_000;
+/** A refused refresh takes 3.3 s, and more where the machine is busy. */
+const fetchTimeoutMs = 8_000;
 
 async function makeStallingCatalog(release: Release) {
 	const endpoint = await startTokenEndpoint();
