@@ -211,3 +211,54 @@ test('ten thousand hits, joins, deadlines and aborts leave nothing in the host, 
 	expect(listenersLeft).toBe(0);
 	expect(bytes).toBeLessThan(100);
 });
+
+test('ten thousand fetches from an app-server within the process leave nothing in the host, and under 1 kB of its heap each', async () => {
+	const { bytes, fetches, failures } = await measure(
+		`
+		const { ModelListFetch } = await import(facts.module);
+		const origin = { account: 'none', configuration: 'none' };
+		const models = [{ id: 'a', reasoningEfforts: [], serviceTiers: [], inputModalities: [] }];
+		let fetches = 0;
+		let failures = 0;
+		/** Every third answers with an error, after one that was overloaded. */
+		const double = (n) => ({
+			phase: 'model/list',
+			words: { stderr: '', lastWords: '' },
+			gone: Promise.resolve(),
+			end() {},
+			abandon() {},
+			async listModels() {
+				await turn();
+				if (n % 3 === 0) throw Object.assign(new Error('no'), { code: 'ERR_CODEX_PROTOCOL' });
+				return models;
+			},
+		});
+		const fetch = async () => {
+			const n = fetches++;
+			const one = new ModelListFetch({
+				options: { fetchTimeoutMs: 60_000, retries: 2, freshMs: 1, staleMs: 1 },
+				servers: { take: () => undefined, start: async () => double(n), release() {} },
+				place: { cwd: '/', codexHome: undefined, key: '/' },
+				origin,
+				readOrigin: async () => origin,
+				stored: undefined,
+				skipLoad: true,
+				isForgotten: () => false,
+				isFresh: () => false,
+				predecessors: Promise.resolve(),
+				report() {},
+			});
+			await one.list.catch(() => failures++);
+			await Promise.all([one.over, one.shared]);
+		};
+		for (let n = 0; n < 600; n++) await fetch();
+		const before = await atRest();
+		const bytes = await slopeOf(10_000, fetch);
+		const after = await atRest();
+		console.log(JSON.stringify({ before, after, bytes, fetches, failures }));
+	`,
+		{ module: new URL('../dist/fetch.js', import.meta.url).href },
+	);
+	expect({ fetches, failures }).toEqual({ fetches: 10_600, failures: 3_534 });
+	expect(bytes).toBeLessThan(1_000);
+});

@@ -45,6 +45,7 @@ const chapters = {
 	answers: 'It says more than its answers, or says them oddly',
 	results: 'Its answers are wrong',
 	afterwards: 'It has answered, and does not end as it should',
+	floods: 'It writes without an end',
 	surroundings: 'The machine, the files and the clock',
 } as const;
 
