@@ -37,6 +37,12 @@ and inputModalities.
 Exit code: 0 with a list, 1 after a failure, 2 after misuse.
 `;
 
+// chalk heeds FORCE_COLOR, and not https://no-color.org (5.6.2); as in Node, the first is stronger.
+if (process.env.NO_COLOR && !process.env.FORCE_COLOR) {
+	chalk.level = 0;
+	chalkStderr.level = 0;
+}
+
 /** The longest time that a timer can wait. */
 const longestMs = 2_147_483_647;
 
@@ -125,33 +131,60 @@ function render(rows: string[][], colWidths: (number | null)[]): Table.Table {
 	return table;
 }
 
-/** Which columns become narrower first where the terminal is narrow: efforts, names, tiers, ids; and down to what. */
-const shrinking = [3, 2, 4, 1];
+/** Where the terminal is narrow: which columns become narrower first, and down to what; and which go when that is not enough. */
+const shrinking = ['EFFORTS', 'NAME', 'TIERS'];
 const narrowest = 12;
+const dispensable = ['TIERS', 'NAME', 'EFFORTS'];
 
-function formatTable(models: CodexModel[], columns: number): string {
-	const head = ['', 'ID', 'NAME', 'EFFORTS', 'TIERS'];
-	const rows = models.map((model) =>
-		[
-			model.isDefault ? '*' : '',
-			model.id,
-			model.displayName + (model.hidden ? ' (hidden)' : ''),
-			model.reasoningEfforts.map(({ effort }) => effort).join(' '),
-			model.serviceTiers.map(({ id, name }) => name ?? id).join(' '),
-		].map(printable),
-	);
-	const widths: number[] = head.map(
-		(title, column) => render([[title], ...rows.map((row) => [row[column] as string])], []).width,
-	);
-	for (const column of shrinking) {
-		const excess = widths.reduce((sum, width) => sum + width, 0) - columns;
-		const width = widths[column] as number;
-		if (excess > 0) widths[column] = Math.min(width, Math.max(narrowest, width - excess));
+type Column = { title: string; cells: string[]; width: number };
+
+const sum = (widths: number[]) => widths.reduce((total, width) => total + width, 0);
+
+/** Whole ids, whatever the width: they are what is copied. */
+function fitColumns(columns: Column[], width: number): Column[] {
+	const least = (column: Column) =>
+		shrinking.includes(column.title) ? Math.min(column.width, narrowest) : column.width;
+	const kept = [...columns];
+	for (const title of dispensable) {
+		if (sum(kept.map(least)) <= width) break;
+		kept.splice(
+			kept.findIndex((column) => column.title === title),
+			1,
+		);
 	}
-	const styled = rows.map((row, index) =>
-		models[index]?.isDefault ? row.map((cell) => chalk.bold(cell)) : row,
+	for (const title of shrinking) {
+		const column = kept.find((candidate) => candidate.title === title);
+		const excess = sum(kept.map((candidate) => candidate.width)) - width;
+		if (column && excess > 0) column.width = Math.max(least(column), column.width - excess);
+	}
+	return kept;
+}
+
+function formatTable(models: CodexModel[], width: number): string {
+	const toCells: Record<string, (model: CodexModel) => string> = {
+		'': (model) => (model.isDefault ? '*' : ''),
+		ID: (model) => model.id,
+		NAME: (model) => model.displayName + (model.hidden ? ' (hidden)' : ''),
+		EFFORTS: (model) => model.reasoningEfforts.map(({ effort }) => effort).join(' '),
+		TIERS: (model) => model.serviceTiers.map(({ id, name }) => name ?? id).join(' '),
+	};
+	const columns = fitColumns(
+		Object.entries(toCells).map(([title, toCell]) => {
+			const cells = models.map((model) => printable(toCell(model)));
+			return { title, cells, width: render([[title], ...cells.map((cell) => [cell])], []).width };
+		}),
+		width,
 	);
-	return render([head.map((title) => chalk.dim(title)), ...styled], widths)
+	const rows = models.map((model, row) =>
+		columns.map(({ cells }) => {
+			const cell = cells[row] as string;
+			return model.isDefault ? chalk.bold(cell) : cell;
+		}),
+	);
+	return render(
+		[columns.map(({ title }) => chalk.dim(title)), ...rows],
+		columns.map((column) => column.width),
+	)
 		.toString()
 		.split('\n')
 		.map((line) => line.trimEnd())
@@ -222,8 +255,8 @@ async function run(args: string[]): Promise<void> {
 	}
 }
 
-/** In a pipe, nothing is folded. */
-const terminalWidth = () => process.stdout.columns ?? Number.POSITIVE_INFINITY;
+/** In a pipe, and on a terminal that does not know its width, nothing is folded. */
+const terminalWidth = () => process.stdout.columns || Number.POSITIVE_INFINITY;
 
 /** In the names that the reader of `--help` knows. */
 const translate = ({ message }: Error) =>

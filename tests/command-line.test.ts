@@ -1,4 +1,4 @@
-import { spawn } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { expect, test } from 'vitest';
@@ -160,4 +160,61 @@ test('lists the models of the real Codex', async () => {
 	const { exitCode, stdout } = await run(['--no-cache', '--codex', realCodex, '--json'], { CODEX_HOME });
 	expect(exitCode).toBe(0);
 	expect(JSON.parse(stdout).length).toBeGreaterThan(0);
+});
+
+const hasTerminal =
+	process.platform === 'linux' && spawnSync('script', ['-qec', 'true', '/dev/null']).status === 0;
+const onTerminal = hasTerminal ? '' : ' (SKIPPED: there is no util-linux `script`)';
+
+/** What it writes on a terminal of that width. */
+async function runOnTerminal(args: string[], { columns = 80, ...env }: Record<string, string | number> = {}) {
+	const server = script(['answers', { models }]);
+	const codex = path.join(server.installAsCodex(), 'codex');
+	const words = [process.execPath, commandLine, '--no-cache', '--codex', codex, ...args];
+	const line = `stty cols ${columns}; ${words.map((word) => `'${word}'`).join(' ')}`;
+	const { NO_COLOR: _, FORCE_COLOR: __, ...rest } = process.env;
+	const child = spawn('script', ['-qec', line, '/dev/null'], {
+		env: { ...rest, TERM: 'xterm-256color', ...(env as Record<string, string>) },
+		stdio: ['ignore', 'pipe', 'inherit'],
+	});
+	let output = '';
+	child.stdout.setEncoding('utf8').on('data', (chunk) => {
+		output += chunk;
+	});
+	await new Promise((resolve) => child.once('close', resolve));
+	return output.replaceAll('\r', '');
+}
+
+// biome-ignore lint/suspicious/noControlCharactersInRegex: that is what colours are.
+const colours = /\u001b\[\d+m/;
+
+test.runIf(hasTerminal).each([
+	['by default', {}, true],
+	['not with NO_COLOR', { NO_COLOR: '1' }, false],
+	['not with FORCE_COLOR=0', { FORCE_COLOR: '0' }, false],
+	['with both, as FORCE_COLOR says', { NO_COLOR: '1', FORCE_COLOR: '1' }, true],
+	['not where TERM is dumb', { TERM: 'dumb' }, false],
+])(`a terminal has colours %s${onTerminal}`, async (_, env, isColoured) => {
+	const output = await runOnTerminal([], env);
+	expect(output).toContain('gpt-a');
+	// The spinner's are another matter: it is not there where the answer comes at once.
+	expect(colours.test(output)).toBe(isColoured);
+});
+
+test('a pipe has no colours, but with FORCE_COLOR', async () => {
+	const server = script(['answers', { models }]);
+	const args = ['--no-cache', '--codex', path.join(server.installAsCodex(), 'codex')];
+	const plain = await run(args, { NO_COLOR: undefined });
+	const forced = await run(args, { NO_COLOR: undefined, FORCE_COLOR: '1' });
+	expect(plain.stdout).not.toMatch(colours);
+	expect(forced.stdout).toMatch(colours);
+});
+
+test.runIf(hasTerminal)(`a narrow terminal has fewer columns, and whole ids${onTerminal}`, async () => {
+	const wide = await runOnTerminal([], { NO_COLOR: '1' });
+	const narrow = await runOnTerminal([], { NO_COLOR: '1', columns: 25 });
+	const tiny = await runOnTerminal([], { NO_COLOR: '1', columns: 12 });
+	expect(wide).toContain('*  gpt-a  GPT A  low');
+	expect(narrow).toContain('*  gpt-a  low');
+	expect(tiny).toContain('*  gpt-a\n');
 });
