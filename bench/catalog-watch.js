@@ -1,0 +1,30 @@
+/** How long after the last event nothing more is to be expected, in milliseconds. */
+const quietMs = 30;
+
+/** What the events of a catalog say of a call, and of what is under way behind it. */
+export function watchCatalog() {
+	let isWaiting = false;
+	let living = 0;
+	let lastAt = 0;
+	return {
+		onEvent({ type }) {
+			lastAt = performance.now();
+			if (type === 'waited' || type === 'timed-out') isWaiting = true;
+			if (type === 'spawned') living++;
+			if (type === 'exited') living--;
+		},
+		isIdle: () => living === 0 && performance.now() - lastAt > quietMs,
+		/** How long the call waited for an app-server; one that is served from memory or a file has not. */
+		async time(act) {
+			isWaiting = false;
+			const startedAt = performance.now();
+			const error = await act().then(
+				() => undefined,
+				(reason) => reason,
+			);
+			const waitedMs = isWaiting || error ? performance.now() - startedAt : 0;
+			if (error) throw Object.assign(error, { waitedMs });
+			return { waitedMs };
+		},
+	};
+}
