@@ -2,6 +2,7 @@
 import { createHook } from 'node:async_hooks';
 import { EventEmitter } from 'node:events';
 import { symlinkSync, writeFileSync } from 'node:fs';
+import { homedir } from 'node:os';
 import path from 'node:path';
 import { CodexModelCatalog, codexModels, listCodexModels } from '../dist/index.js';
 import { copySummary } from '../dist/model.js';
@@ -175,7 +176,30 @@ for (let round = 0; round < 9; round++) {
 }
 
 await codexModels.close();
+
+/** What a hit cannot do without, each alone: where it is asked, whose home it is, when, and for whom. */
+const parts = {
+	'`process.env.CODEX_HOME`': () => process.env.CODEX_HOME,
+	'`os.homedir()`': () => homedir(),
+	'`Date.now()`': () => Date.now(),
+	'a copy of the list': () => value.map(copySummary),
+};
+let sink;
+const partTimers = Object.fromEntries(
+	Object.entries(parts).map(([name, act]) => [
+		name,
+		() => {
+			const startedAt = performance.now();
+			for (let call = 0; call < 2_000; call++) sink = act();
+			return ((performance.now() - startedAt) / 2_000) * 1e6;
+		},
+	]),
+);
+const partSamples = await interleave(rounds, partTimers);
+if (sink === undefined) throw new Error('Nothing was measured');
+
 hand({
+	parts: Object.keys(parts).map((name) => ({ name, ns: median(partSamples[name]) })),
 	models: list.length,
 	rows,
 	callers,

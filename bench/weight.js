@@ -2,27 +2,13 @@
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
-import { gzipSync } from 'node:zlib';
-import { build } from 'esbuild';
+import { weighEntry } from './entry.js';
 import { hand, interleave, makeDirectory, median, run, sizeOf } from './measure.js';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 const entry = path.join(root, 'dist', 'index.js');
 
-const { outputFiles } = await build({
-	entryPoints: [entry],
-	bundle: true,
-	packages: 'external',
-	platform: 'node',
-	format: 'esm',
-	target: 'node20',
-	// What is loaded when it is needed is no part of the entry.
-	splitting: true,
-	outdir: 'out',
-	minify: true,
-	write: false,
-});
-const [{ contents }, ...later] = outputFiles;
+const weights = await weighEntry(entry);
 
 // As a user installs it.
 const folder = makeDirectory();
@@ -60,9 +46,7 @@ const imports = await interleave(15, {
 });
 
 hand({
-	minifiedBytes: contents.length,
-	laterBytes: later.reduce((sum, file) => sum + gzipSync(file.contents, { level: 9 }).length, 0),
-	gzippedBytes: gzipSync(contents, { level: 9 }).length,
+	...weights,
 	packages,
 	installedBytes: packages.reduce((sum, { bytes }) => sum + bytes, 0),
 	tarballBytes: readFileSync(path.join(folder, filename)).length,

@@ -1,6 +1,10 @@
-import type { ChildProcessWithoutNullStreams } from 'node:child_process';
+import {
+	type ChildProcess,
+	type ChildProcessWithoutNullStreams,
+	type SpawnOptions,
+	spawn,
+} from 'node:child_process';
 import type { Readable } from 'node:stream';
-import spawn from 'cross-spawn';
 import pTimeout from 'p-timeout';
 import type { Grace } from './grace.js';
 import { onHostExit } from './host.js';
@@ -13,6 +17,8 @@ export type Launch = {
 	env: NodeJS.ProcessEnv;
 	/** The command as the user knows it, where another is started in its place. */
 	knownAs?: string;
+	/** What starts it; Node's own `spawn` unless something else is needed. */
+	spawn?: (command: string, args: string[], options: SpawnOptions) => ChildProcess;
 };
 
 export type Exit = { exitCode: number | null; signal: NodeJS.Signals | null };
@@ -173,8 +179,8 @@ export class AppServerProcess {
 		else stdin?.end();
 	}
 
-	#start({ command, args, cwd, env }: Launch): void {
-		const child = spawn(command, [...args], {
+	#start({ command, args, cwd, env, spawn: start = spawn }: Launch): void {
+		const child = start(command, [...args], {
 			cwd,
 			env,
 			stdio: 'pipe',

@@ -23,13 +23,18 @@ export class AppServers {
 	): Promise<AppServer> {
 		const { command, args, clientInfo } = this.#options;
 		// Not before one is started: half of the package is this, and most calls are hits.
-		const [{ AppServer }, { findProgram }] = await Promise.all([
+		const [{ AppServer }, { findProgram }, spawn] = await Promise.all([
 			import('./app-server.js'),
 			import('./program.js'),
+			loadSpawn(),
 		]);
 		const program = await findProgram(command, buildEnvironment(this.#options, codexHome));
 		signal.throwIfAborted();
-		const server = new AppServer({ ...program, args, cwd, knownAs: command }, clientInfo, listeners);
+		const server = new AppServer(
+			{ ...program, args, cwd, knownAs: command, ...(spawn && { spawn }) },
+			clientInfo,
+			listeners,
+		);
 		this.#living.add(server);
 		server.gone.then(() => this.#living.delete(server));
 		return server;
@@ -84,4 +89,9 @@ export class AppServers {
 			}),
 		);
 	}
+}
+
+/** On Windows `codex` is `codex.cmd`, which Node's own `spawn` does not find, nor start without a shell. */
+async function loadSpawn() {
+	return process.platform === 'win32' ? (await import('cross-spawn')).default : undefined;
 }

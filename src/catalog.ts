@@ -28,6 +28,12 @@ export type CatalogSnapshot = {
 	isFresh: boolean;
 };
 
+/** What the first look into a store takes: read while whoever made the catalog goes on. */
+function loadAhead(): void {
+	void import('./stored-list.js');
+	void import('./program.js');
+}
+
 type Entry = { place: ListPlace; watch: OriginWatch; list: ModelList };
 
 /** What a store had to say. */
@@ -82,6 +88,7 @@ export class CodexModelCatalog implements AsyncDisposable {
 	constructor(options?: CodexModelCatalogOptions) {
 		this.#options = resolveCatalogOptions(options);
 		this.#servers = new AppServers(this.#options);
+		if (this.#options.store) loadAhead();
 		this.#entries = new QuickLRU({ maxSize: this.#options.maxEntries });
 		this.#watches = new QuickLRU({ maxSize: this.#options.maxEntries });
 	}
