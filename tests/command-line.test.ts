@@ -172,9 +172,10 @@ async function runOnTerminal(args: string[], { columns = 80, ...env }: Record<st
 	const codex = path.join(server.installAsCodex(), 'codex');
 	const words = [process.execPath, commandLine, '--no-cache', '--codex', codex, ...args];
 	const line = `stty cols ${columns}; ${words.map((word) => `'${word}'`).join(' ')}`;
-	const { NO_COLOR: _, FORCE_COLOR: __, ...rest } = process.env;
+	// Nothing else of the environment: under CI, for one, chalk 5.6.2 takes a terminal for one without colours.
+	const { PATH, HOME } = process.env;
 	const child = spawn('script', ['-qec', line, '/dev/null'], {
-		env: { ...rest, TERM: 'xterm-256color', ...(env as Record<string, string>) },
+		env: { PATH, HOME, TERM: 'xterm-256color', ...(env as Record<string, string>) },
 		stdio: ['ignore', 'pipe', 'inherit'],
 	});
 	let output = '';
