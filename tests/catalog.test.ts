@@ -532,6 +532,7 @@ test.each([
 	['an Error', new Error('the user left')],
 	['a string', 'the user left'],
 	['a number', 0],
+	['null', null],
 	['nothing', undefined],
 ])(
 	'an abort rejects with the reason of the signal, and ends the wait of its caller alone: %s',

@@ -68,7 +68,11 @@ test.each([
 	['args', [[], ['a', '']], ['a', [7], [null], [undefined], {}, null, ['a\0']]],
 	['cwd', ['/', '.'], ['', ' ', 7, null, {}, 'a\0']],
 	['codexHome', ['/a'], ['', ' ', 7, null, {}, 'a\0']],
-	['env', [{}, { A: 'b', C: undefined }], ['A=b', 7, null, ['A=b'], { A: 7 }, { A: null }, { A: 'a\0' }]],
+	[
+		'env',
+		[{}, { A: 'b', C: undefined }],
+		['A=b', 7, null, ['A=b'], { A: 7 }, { A: null }, { A: 'a\0' }, { 'A\0': 'a' }, new Map()],
+	],
 	[
 		'clientInfo',
 		[
