@@ -77,7 +77,9 @@ export class CodexModelCatalog implements AsyncDisposable {
 	#era = 0;
 	/** A stored list as old as this is forgotten, too; in epoch ms. */
 	#clearedAt = Number.NEGATIVE_INFINITY;
+	/** What was looked up last, for most calls are about the same list. */
 	#lastPlace: ListPlace | undefined;
+	#lastEntry: Entry | undefined;
 	#closing: Promise<void> | undefined;
 
 	/**
@@ -158,7 +160,7 @@ export class CodexModelCatalog implements AsyncDisposable {
 		this.#assertOpen();
 		options?.signal?.throwIfAborted();
 		if (options?.refresh) return undefined;
-		const entry = this.#entries.get(this.#findPlace(options).key);
+		const entry = this.#find(this.#findPlace(options));
 		const now = Date.now();
 		return entry && !entry.watch.isDue(now) ? this.#serve(entry, now) : undefined;
 	}
@@ -166,12 +168,12 @@ export class CodexModelCatalog implements AsyncDisposable {
 	/** The same where files are to be looked at first; else what there is to wait for. */
 	async #obtain(options: ListOptions | undefined): Promise<ModelList> {
 		const place = this.#findPlace(options);
-		const known = options?.refresh ? undefined : this.#entries.get(place.key);
+		const known = options?.refresh ? undefined : this.#find(place);
 		if (known?.watch.isDue(Date.now())) {
 			await known.watch.read();
 			this.#assertOpen();
 			options?.signal?.throwIfAborted();
-			const entry = this.#entries.get(place.key);
+			const entry = this.#find(place);
 			const list = entry && this.#serve(entry, Date.now());
 			if (list) return list;
 		}
@@ -327,7 +329,14 @@ export class CodexModelCatalog implements AsyncDisposable {
 		return fetch;
 	}
 
+	/** What is remembered, which it is asked for anew by this. */
+	#find({ key }: ListPlace): Entry | undefined {
+		if (this.#lastEntry?.place.key !== key) this.#lastEntry = this.#entries.get(key);
+		return this.#lastEntry;
+	}
+
 	#remember(entry: Entry): void {
+		this.#lastEntry = undefined;
 		this.#entries.set(entry.place.key, entry);
 		// quick-lru keeps up to twice its `maxSize`, and its `size` does not say so (7.3.0).
 		const excess = [...this.#entries.keys()].length - this.#options.maxEntries;
@@ -377,6 +386,7 @@ export class CodexModelCatalog implements AsyncDisposable {
 	}
 
 	#forget(): void {
+		this.#lastEntry = undefined;
 		this.#entries.clear();
 		this.#loads.clear();
 		this.#fetches.clear();

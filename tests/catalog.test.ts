@@ -598,8 +598,10 @@ test('a signal that aborts after the answer changes nothing, and no listener is 
 test('clear forgets every list', async () => {
 	const other = makeDirectory();
 	const { catalog, server } = makeScriptedCatalog([lists('a'), lists('b'), lists('c')]);
-	await catalog.list();
 	await catalog.list({ cwd: other });
+	await catalog.list();
+	// Also the one that was served from memory just now.
+	expect(idsOf(await catalog.list())).toEqual(['b']);
 	catalog.clear();
 	expect(catalog.peek()).toBeUndefined();
 	expect(catalog.peek({ cwd: other })).toBeUndefined();
