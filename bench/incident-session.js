@@ -1,5 +1,6 @@
 // A session of the hub: a process of its own, with this library and a file store that all sessions share.
 import { once } from 'node:events';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { fileStore } from '../dist/file-store.js';
 import { CodexModelCatalog } from '../dist/index.js';
 import { watchCatalog } from './catalog-watch.js';
@@ -33,4 +34,6 @@ process.on('message', async ({ index, offsetMs }) => {
 		process.send({ index, error: message, waitedMs });
 	}
 });
+// A session is seldom asked in the moment of its start: what it loads behind it is there by then.
+await sleep(100);
 process.send({ isUp: true });

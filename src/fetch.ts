@@ -1,5 +1,4 @@
 import { stat } from 'node:fs/promises';
-import pRetry from 'p-retry';
 import pTimeout from 'p-timeout';
 import type { AppServer } from './app-server.js';
 import type { AppServers } from './app-servers.js';
@@ -153,6 +152,7 @@ export class ModelListFetch {
 	}
 
 	async #fetch(): Promise<ModelList> {
+		const { default: pRetry } = await import('p-retry');
 		const models = await pRetry((attempt) => this.#attempt(attempt), {
 			retries: this.#context.options.retries,
 			minTimeout: backoffMs,

@@ -1,4 +1,3 @@
-import { createHash } from 'node:crypto';
 import { readFile, stat } from 'node:fs/promises';
 import path from 'node:path';
 import { findHome } from './home.js';
@@ -15,17 +14,17 @@ export type Origin = {
 /** Files are looked at no more often than this, in milliseconds, so that a hit stays as cheap as it is. */
 const checkEveryMs = 1_000;
 
-export const hash = (...parts: unknown[]) =>
-	createHash('sha256').update(JSON.stringify(parts)).digest('hex').slice(0, 32);
+/** Loaded when it is needed: `node:crypto` is a sixth of what an import of this package takes. */
+const hash = async (...parts: unknown[]) => (await import('./hash.js')).hash(...parts);
 
 /** Something worked out from a file; again only when the file's stat has changed. */
 class FileMemo {
 	readonly #file: string;
-	readonly #workOut: (text: string) => string;
+	readonly #workOut: (text: string) => Promise<string>;
 	#stat: string | undefined;
 	#result = 'none';
 
-	constructor(file: string, workOut: (text: string) => string) {
+	constructor(file: string, workOut: (text: string) => Promise<string>) {
 		this.#file = file;
 		this.#workOut = workOut;
 	}
@@ -52,11 +51,11 @@ async function describeFile(file: string): Promise<string> {
  * Whose login an `auth.json` is: how, with which account id and which key, and nothing of a token that rotates. Without
  * the file (a login in the keyring, or none) there is nothing to tell accounts apart by.
  */
-function identifyAccount(text: string): string {
+async function identifyAccount(text: string): Promise<string> {
 	try {
 		const { auth_mode: mode, OPENAI_API_KEY: key, tokens } = JSON.parse(text);
 		const account = tokens?.account_id ?? readClaim(tokens?.id_token);
-		return hash('account', mode ?? null, key ?? null, account ?? null);
+		return await hash('account', mode ?? null, key ?? null, account ?? null);
 	} catch {
 		// Codex itself takes a spoilt file for no login (0.169.0).
 		return 'none';
@@ -116,7 +115,7 @@ export class OriginWatch {
 			this.#config.read(),
 			describeCommand(this.#options),
 		]);
-		this.#origin = { account, configuration: hash('configuration', config, command) };
+		this.#origin = { account, configuration: await hash('configuration', config, command) };
 		this.#checkedAt = startedAt;
 		return this.#origin;
 	}

@@ -2,11 +2,12 @@ import { hostname } from 'node:os';
 import { inspect } from 'node:util';
 import pTimeout from 'p-timeout';
 import type { Report } from './events.js';
+import { hash } from './hash.js';
 import { findHome } from './home.js';
 import { copyModel, isCodexModel } from './model.js';
 import { ModelList } from './model-list.js';
 import type { ListPlace, ResolvedOptions } from './options.js';
-import { hash, type Origin } from './origin.js';
+import type { Origin } from './origin.js';
 import type { ModelListStore } from './store.js';
 import { unrefTimers } from './timers.js';
 
