@@ -226,7 +226,10 @@ async function replay(makeWay) {
 			if (underWay.size === 0 && way.isIdle()) clock.offsetMs += at - (clock.now() - beganAt);
 			else await sleep(1);
 		}
+		const preparedAt = clock.now();
 		await way.prepare?.(session);
+		// The start of a session's process takes none of the day: requests that come minutes apart would come at once.
+		clock.offsetMs -= clock.now() - preparedAt;
 		const request = ask(`/api/sessions/${session}/codex-models`).then((result) => {
 			underWay.delete(request);
 			results[place] = result;
