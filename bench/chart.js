@@ -16,7 +16,8 @@ export function drawIncident(columns) {
 		const sorted = [...columns[name].ms].sort((a, b) => a - b);
 		// At different heights, for two of the lines lie side by side.
 		const share = [0.3, 0.62, 0.8, 0.7][index];
-		return { name, ms: sorted[Math.floor(sorted.length * share)], share: share * 100 };
+		const isLeft = index === 1 || index === 2;
+		return { name, ms: sorted[Math.floor(sorted.length * share)], share: share * 100, isLeft };
 	});
 	const svg = Plot.plot({
 		document,
@@ -41,14 +42,14 @@ export function drawIncident(columns) {
 		marks: [
 			Plot.ruleX([1_000], { stroke: '#bbb', strokeDasharray: '4 4' }),
 			Plot.lineY(steps, { x: 'ms', y: 'share', stroke: 'name', curve: 'step-after', strokeWidth: 2.5 }),
-			...labels.map((label, index) =>
+			...labels.map(({ isLeft, ...label }, index) =>
 				Plot.text([label], {
 					x: 'ms',
 					y: 'share',
 					text: 'name',
 					fill: colours[index],
-					textAnchor: index === 2 ? 'end' : 'start',
-					dx: index === 2 ? -12 : 12,
+					textAnchor: isLeft ? 'end' : 'start',
+					dx: isLeft ? -12 : 12,
 					stroke: 'white',
 					strokeWidth: 5,
 					fontWeight: 600,

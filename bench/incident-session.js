@@ -6,7 +6,7 @@ import { CodexModelCatalog } from '../dist/index.js';
 import { watchCatalog } from './catalog-watch.js';
 import { clock, scaledOptions } from './simulated-time.js';
 
-const [{ command, args, directory }] = await once(process, 'message');
+const [{ command, args, directory, answersAtOnce }] = await once(process, 'message');
 const watch = watchCatalog();
 const catalog = new CodexModelCatalog({
 	command,
@@ -29,7 +29,7 @@ process.on('message', async ({ index, offsetMs }) => {
 	clock.offsetMs = offsetMs;
 	isIdle = false;
 	try {
-		process.send({ index, ...(await watch.time(() => catalog.list())) });
+		process.send({ index, ...(await watch.time(answersAtOnce ? async () => [] : () => catalog.list())) });
 	} catch ({ message, waitedMs }) {
 		process.send({ index, error: message, waitedMs });
 	}

@@ -119,55 +119,58 @@ const ways = {
 		};
 	},
 
-	'file store, a process per session': ({ command, args }) => {
-		const directory = makeDirectory();
-		const children = new Map();
-		const lastOf = new Map(arrivals.map(({ session }, index) => [session, index]));
-		return {
-			/** Before the first request of a session, as its process has long been there by then. */
-			async prepare(session) {
-				if (children.has(session)) return;
-				const child = fork(fileURLToPath(new URL('incident-session.js', import.meta.url)));
-				children.set(session, { child, isIdle: true });
-				child.on('message', ({ isIdle }) => {
-					if (isIdle !== undefined) children.get(session).isIdle = isIdle;
-				});
-				child.send({ command, args, directory });
-				await once(child, 'message');
-			},
-			async list(session, index) {
-				const entry = children.get(session);
-				entry.isIdle = false;
-				entry.child.send({ index, offsetMs: clock.offsetMs });
-				const result = await new Promise((resolve) => {
-					const onMessage = (message) => {
-						if (message.index !== index) return;
-						entry.child.off('message', onMessage);
-						resolve(message);
-					};
-					entry.child.on('message', onMessage);
-				});
-				if (lastOf.get(session) === index) entry.isLast = true;
-				if (result.error) throw Object.assign(new Error(result.error), { waitedMs: result.waitedMs });
-				return result;
-			},
-			isIdle() {
-				for (const [session, { child, isIdle, isLast }] of children) {
-					if (!isIdle) return false;
-					if (isLast && child.connected) child.disconnect();
-					if (isLast) children.set(session, { child, isIdle });
-				}
-				return true;
-			},
-			async end() {
-				for (const { child } of children.values()) {
-					if (child.connected) child.disconnect();
-					if (child.exitCode === null) await once(child, 'exit');
-				}
-			},
-		};
-	},
+	'file store, a process per session': (scripted) =>
+		overSessions({ ...scripted, directory: makeDirectory() }),
 };
+
+/** A process for each session, with this library and a file store, or without either. */
+function overSessions(facts) {
+	const children = new Map();
+	const lastOf = new Map(arrivals.map(({ session }, index) => [session, index]));
+	return {
+		/** Before the first request of a session, as its process has long been there by then. */
+		async prepare(session) {
+			if (children.has(session)) return;
+			const child = fork(fileURLToPath(new URL('incident-session.js', import.meta.url)));
+			children.set(session, { child, isIdle: true });
+			child.on('message', ({ isIdle }) => {
+				if (isIdle !== undefined) children.get(session).isIdle = isIdle;
+			});
+			child.send(facts);
+			await once(child, 'message');
+		},
+		async list(session, index) {
+			const entry = children.get(session);
+			entry.isIdle = false;
+			entry.child.send({ index, offsetMs: clock.offsetMs });
+			const result = await new Promise((resolve) => {
+				const onMessage = (message) => {
+					if (message.index !== index) return;
+					entry.child.off('message', onMessage);
+					resolve(message);
+				};
+				entry.child.on('message', onMessage);
+			});
+			if (lastOf.get(session) === index) entry.isLast = true;
+			if (result.error) throw Object.assign(new Error(result.error), { waitedMs: result.waitedMs });
+			return result;
+		},
+		isIdle() {
+			for (const [session, { child, isIdle, isLast }] of children) {
+				if (!isIdle) return false;
+				if (isLast && child.connected) child.disconnect();
+				if (isLast) children.set(session, { child, isIdle });
+			}
+			return true;
+		},
+		async end() {
+			for (const { child } of children.values()) {
+				if (child.connected) child.disconnect();
+				if (child.exitCode === null) await once(child, 'exit');
+			}
+		},
+	};
+}
 
 /** How long a call waited for an app-server. */
 async function time(act, isWaiting = () => true) {
@@ -266,4 +269,6 @@ async function replay(makeWay) {
 
 const columns = {};
 for (const [name, makeWay] of Object.entries(ways)) columns[name] = await replay(makeWay);
-hand({ seed, requests, sessions, stalls, scale, startMs, columns });
+// What the sessions' processes and HTTP take by themselves.
+const { p99: floorP99, p50: floorP50 } = await replay(() => overSessions({ answersAtOnce: true }));
+hand({ seed, requests, sessions, stalls, scale, startMs, columns, floorP50, floorP99 });
