@@ -132,7 +132,7 @@ export function copySummary(summary: CodexModelSummary): CodexModelSummary {
 	};
 }
 
-/** Half of what `slice` takes where there are as few as models have. */
+/** Half of what `slice` takes where there are as few as models have: up to 6 efforts (Codex 0.169.0). */
 function copyTexts(texts: string[] | undefined): string[] | undefined {
 	if (texts === undefined) return undefined;
 	switch (texts.length) {
@@ -146,6 +146,8 @@ function copyTexts(texts: string[] | undefined): string[] | undefined {
 			return [texts[0], texts[1], texts[2], texts[3]] as string[];
 		case 5:
 			return [texts[0], texts[1], texts[2], texts[3], texts[4]] as string[];
+		case 6:
+			return [texts[0], texts[1], texts[2], texts[3], texts[4], texts[5]] as string[];
 		default:
 			return texts.slice();
 	}

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { parseModels, toSummary } from '../src/model.js';
+import { type CodexModel, copySummary, parseModels, toSummary } from '../src/model.js';
 import { plainModel } from './harness.js';
 
 /** As 0.169.0 sends them. */
@@ -207,4 +207,24 @@ test('no entry whatever fails the list, or takes another one with it', () => {
 			}
 		}),
 	);
+});
+
+test('a copy of a summary has all of its efforts and tiers, however many, as arrays of its own', () => {
+	for (let count = 0; count <= 9; count++) {
+		const texts = Array.from({ length: count }, (_, index) => `text-${index}`);
+		const [model] = parseModels([
+			{
+				...wireEntry,
+				supportedReasoningEfforts: texts.map((reasoningEffort) => ({ reasoningEffort })),
+				serviceTiers: texts.map((id) => ({ id })),
+			},
+		]) as [CodexModel];
+		const summary = toSummary(model);
+		const copy = copySummary(summary);
+		expect(copy).toStrictEqual(summary);
+		expect(copy.supportedReasoningEfforts ?? []).toEqual(texts);
+		copy.supportedReasoningEfforts?.push('changed');
+		copy.serviceTiers?.push('changed');
+		expect(summary).toStrictEqual(toSummary(model));
+	}
 });
