@@ -48,7 +48,7 @@ function describeHit({ rows, parts, models, callers, perCallerUs, turnMs }) {
 						givesOwnCopy ? 'yes' : 'no',
 					]),
 			),
-			`Of a hit of \`listCodexModels()\` ${parts.map(({ name, ns }) => `${whole(ns)} ns are ${name}`).join(', ')}, each measured alone. With the limit itself that is ${((limit.ns + parts.reduce((sum, { ns }) => sum + ns, 0)) / limit.ns).toFixed(1)} times the limit: the floor, as long as a list is looked up by the CODEX_HOME and the home directory of the moment of the call, which the maps above do not do. A host that sets CODEX_HOME and asks at once must not get another home's list.`,
+			`Of a hit of \`listCodexModels()\` ${parts.map(({ name, leastNs }) => `${whole(leastNs)} ns are ${name}`).join(', ')}, each measured alone, and at its least. With the limit's least that is ${((limit.leastNs + parts.reduce((sum, { leastNs }) => sum + leastNs, 0)) / limit.leastNs).toFixed(1)} times the limit: the floor, as long as a list is looked up by the CODEX_HOME and the home directory of the moment of the call, which the maps above do not do. A host that sets CODEX_HOME and asks at once must not get another home's list.`,
 			`${whole(callers)} callers who join one fetch: ${perCallerUs.toFixed(1)} µs each, from the call and for the answer; the longest turn of the event loop is ${ms(turnMs)}.`,
 		],
 	};
