@@ -109,7 +109,13 @@ function describeEventLoop(result) {
 	const { cpuMs, bareCpuMs, cpuSource, turnMs, idleTurnMs, fetches } = result;
 	return {
 		title: '3. The event loop',
-		goals: [goal("at most 6 ms of the main thread's CPU per fetch", ms(cpuMs), cpuMs <= 6)],
+		goals: [
+			goal(
+				"at most 6 ms of the main thread's CPU per fetch",
+				`${ms(cpuMs)} (the bare conversation: ${ms(bareCpuMs)})`,
+				cpuMs <= 6,
+			),
+		],
 		text: [
 			`Medians of ${fetches} fetches from the real Codex, \`spawn\` included, until its process is gone. CPU time by ${cpuSource}. The turn of a loop in which nothing happens tells what the machine adds.`,
 			table(
