@@ -42,7 +42,7 @@ const nudgeMs = 300;
 const methodNotFound = -32601;
 
 export type AppServerListeners = {
-	onConfigWarning(summary: string, details: string | null): void;
+	onConfigWarning?(summary: string, details: string | null): void;
 	onExit(exit: Exit & { pid: number; lifetimeMs: number }): void;
 };
 
@@ -81,8 +81,8 @@ export class AppServer {
 	#nextId = 1;
 	#pending: Pending | undefined;
 	#listLength = 0;
-	/** Why no request will be answered any more. */
-	#failure: CodexModelsError | undefined;
+	/** Why no request will be answered any more; made for who asks, and after a whole list nobody does. */
+	#failure: (() => CodexModelsError) | undefined;
 	#lingerTimer: NodeJS.Timeout | undefined;
 	#nudge: NodeJS.Timeout | undefined;
 
@@ -93,7 +93,7 @@ export class AppServer {
 		const stdout = new LineSplitter(
 			lineLimit,
 			(line) => this.#onLine(line),
-			() => this.#fail(this.#unreadable(`a line is longer than ${lineLimit} bytes`)),
+			() => this.#fail(() => this.#unreadable(`a line is longer than ${lineLimit} bytes`)),
 		);
 		this.#process = new AppServerProcess(launch, {
 			onStdout: (chunk) => {
@@ -161,7 +161,7 @@ export class AppServer {
 
 	/** Gives up what is being waited for, with this error, and ends the process. */
 	abandon(error: CodexModelsError, grace: Grace): void {
-		this.#fail(error);
+		this.#fail(() => error);
 		this.end(grace);
 	}
 
@@ -176,7 +176,7 @@ export class AppServer {
 	#request(method: Exclude<FetchPhase, 'spawn'>, params: object): Promise<unknown> {
 		return new Promise((resolve, reject) => {
 			if (this.#failure) {
-				reject(this.#failure);
+				reject(this.#failure());
 				return;
 			}
 			this.#phase = method;
@@ -215,7 +215,7 @@ export class AppServer {
 			else if (this.#pending && message.id === this.#pending.id) this.#onAnswer(message, line.length);
 		} catch {
 			// JSON that nests deeper than the stack can be parsed, and not written again (Node 20): no reason for the host to end.
-			this.#fail(this.#unreadable('it holds what cannot be handled'));
+			this.#fail(() => this.#unreadable('it holds what cannot be handled'));
 		}
 	}
 
@@ -224,8 +224,11 @@ export class AppServer {
 			const error = { code: methodNotFound, message: 'This client only lists models.' };
 			this.#process.offer(`${JSON.stringify({ id, error })}\n`);
 		} else if (method === 'configWarning' && isObject(params) && typeof params.summary === 'string') {
-			const details = typeof params.details === 'string' ? quotable(params.details) : null;
-			this.#listeners.onConfigWarning(quotable(params.summary), details);
+			const { summary, details } = params;
+			this.#listeners.onConfigWarning?.(
+				quotable(summary),
+				typeof details === 'string' ? quotable(details) : null,
+			);
 		}
 	}
 
@@ -274,8 +277,12 @@ export class AppServer {
 
 	async #onLoss(loss: Loss): Promise<void> {
 		clearTimeout(this.#lingerTimer);
-		if ('spawnError' in loss) this.#fail(await this.#explainSpawnError(loss.spawnError));
-		else this.#fail(this.#exited(loss));
+		if ('spawnError' in loss) {
+			const error = await this.#explainSpawnError(loss.spawnError);
+			this.#fail(() => error);
+		} else {
+			this.#fail(() => this.#exited(loss));
+		}
 	}
 
 	async #explainSpawnError(cause: NodeJS.ErrnoException): Promise<CodexModelsError> {
@@ -315,10 +322,10 @@ export class AppServer {
 		});
 	}
 
-	#fail(error: CodexModelsError): void {
+	#fail(makeError: () => CodexModelsError): void {
 		clearInterval(this.#nudge);
-		this.#failure ??= error;
-		this.#pending?.reject(error);
+		this.#failure ??= makeError;
+		this.#pending?.reject(makeError());
 		this.#pending = undefined;
 	}
 }

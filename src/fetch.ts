@@ -173,7 +173,7 @@ export class ModelListFetch {
 		await this.#server?.gone;
 		this.#controller.signal.throwIfAborted();
 		this.#attempts = attempt;
-		const { servers, place, origin } = this.#context;
+		const { options, servers, place, origin } = this.#context;
 		const kept = attempt === 1 ? servers.take(place.key, origin) : undefined;
 		if (kept) {
 			try {
@@ -185,12 +185,15 @@ export class ModelListFetch {
 				this.#controller.signal.throwIfAborted();
 			}
 		}
+		const { report } = this.#context;
 		const server = await servers.start(place, this.#controller.signal, {
-			onConfigWarning: (summary, details) =>
-				this.#context.report({ type: 'config-warning', summary, details }),
-			onExit: (exit) => this.#context.report({ type: 'exited', ...exit }),
+			// Codex warns of its sandbox at each start, and to make its words safe to show takes longer than to read them.
+			...(options.onEvent && {
+				onConfigWarning: (summary, details) => report({ type: 'config-warning', summary, details }),
+			}),
+			onExit: (exit) => report({ type: 'exited', ...exit }),
 		});
-		if (server.pid !== undefined) this.#context.report({ type: 'spawned', pid: server.pid, attempt });
+		if (server.pid !== undefined) report({ type: 'spawned', pid: server.pid, attempt });
 		return this.#ask(server);
 	}
 
