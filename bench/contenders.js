@@ -1,12 +1,4 @@
 // What users would pick instead: each asked for the same list, and each told to load it from the same function.
-import { cachified } from '@epic-web/cachified';
-import { createCache } from 'async-cache-dedupe';
-import { BentoCache, bentostore } from 'bentocache';
-import { memoryDriver } from 'bentocache/drivers/memory';
-import { Cacheable } from 'cacheable';
-import { LRUCache } from 'lru-cache';
-import pMemoize from 'p-memoize';
-import QuickLRU from 'quick-lru';
 
 const freshMs = 300_000;
 const key = 'visible';
@@ -31,23 +23,41 @@ export function makeHandWritten(load, now = Date.now, ttlMs = freshMs) {
 	};
 }
 
-export function makeContenders(load) {
-	const lru = new LRUCache({ max: 100, ttl: freshMs, allowStale: true, fetchMethod: load });
-	const memoized = pMemoize(load, { cache: new QuickLRU({ maxSize: 100, maxAge: freshMs }) });
-	const deduped = createCache({ ttl: freshMs / 1_000, storage: { type: 'memory' } }).define('models', load);
-	const bento = new BentoCache({
-		default: 'memory',
-		stores: { memory: bentostore().useL1Layer(memoryDriver({ maxItems: 100 })) },
-	});
-	const cacheable = new Cacheable({ ttl: freshMs });
-	const cache = new LRUCache({ max: 100 });
-	return {
-		'a map and a map of running fetches': makeHandWritten(load),
-		'lru-cache `fetch`': () => lru.fetch(key),
-		'p-memoize over quick-lru': () => memoized(key),
-		'async-cache-dedupe': () => deduped.models(key),
-		bentocache: () => bento.getOrSet({ key, ttl: freshMs, factory: load }),
-		cacheable: () => cacheable.getOrSet(key, load, { ttl: freshMs }),
-		'@epic-web/cachified': () => cachified({ key, cache, ttl: freshMs, getFreshValue: load }),
-	};
-}
+/** Each loads nothing but its own library. */
+export const contenders = {
+	'a map and a map of running fetches': makeHandWritten,
+	async 'lru-cache `fetch`'(load) {
+		const { LRUCache } = await import('lru-cache');
+		const lru = new LRUCache({ max: 100, ttl: freshMs, allowStale: true, fetchMethod: load });
+		return () => lru.fetch(key);
+	},
+	async 'p-memoize over quick-lru'(load) {
+		const { default: pMemoize } = await import('p-memoize');
+		const { default: QuickLRU } = await import('quick-lru');
+		const memoized = pMemoize(load, { cache: new QuickLRU({ maxSize: 100, maxAge: freshMs }) });
+		return () => memoized(key);
+	},
+	async 'async-cache-dedupe'(load) {
+		const { createCache } = await import('async-cache-dedupe');
+		const cache = createCache({ ttl: freshMs / 1_000, storage: { type: 'memory' } }).define('models', load);
+		return () => cache.models(key);
+	},
+	async bentocache(load) {
+		const { BentoCache, bentostore } = await import('bentocache');
+		const { memoryDriver } = await import('bentocache/drivers/memory');
+		const store = bentostore().useL1Layer(memoryDriver({ maxItems: 100 }));
+		const bento = new BentoCache({ default: 'memory', stores: { memory: store } });
+		return () => bento.getOrSet({ key, ttl: freshMs, factory: load });
+	},
+	async cacheable(load) {
+		const { Cacheable } = await import('cacheable');
+		const cacheable = new Cacheable({ ttl: freshMs });
+		return () => cacheable.getOrSet(key, load, { ttl: freshMs });
+	},
+	async '@epic-web/cachified'(load) {
+		const { cachified } = await import('@epic-web/cachified');
+		const { LRUCache } = await import('lru-cache');
+		const cache = new LRUCache({ max: 100 });
+		return () => cachified({ key, cache, ttl: freshMs, getFreshValue: load });
+	},
+};

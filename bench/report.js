@@ -32,7 +32,7 @@ function describeHit({ rows, parts, models, callers, perCallerUs, turnMs }) {
 			goal('at most 4,500 bytes', `${whole(ours.bytes)} bytes`, ours.bytes <= 4_500),
 		],
 		text: [
-			`Each is asked for the same promise, a list of ${models} models, and has it. "Own copy" is tried: one caller changes its list, and the next one does not see it; those that fail are listed a second time, with the copy that this library makes added to them. Medians of interleaved rounds, the least of them, and bytes by the growth of a heap that nothing is collected from.`,
+			`Each is asked for the same promise, a list of ${models} models, and has it. "Own copy" is tried: one caller changes its list, and the next one does not see it; those that fail are listed a second time, with the copy that this library makes added to them. Each runs in a process of its own, and they are sampled in turn: medians, the least, and bytes by the growth of a heap that nothing is collected from, at its least.`,
 			table(
 				['', 'ns', 'least', 'to the limit', 'bytes', 'timers', 'listeners', 'own copy'],
 				[...rows]

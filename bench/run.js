@@ -9,7 +9,7 @@ import { run } from './measure.js';
 import { describe, writeReport } from './report.js';
 
 const sections = {
-	hit: ['--expose-gc'],
+	hit: [],
 	cold: [],
 	'event-loop': [],
 	incident: [],
