@@ -1,4 +1,6 @@
-// What users would pick instead: each asked for the same list, and each told to load it from the same function.
+// What is asked for a list, this library and what users would pick instead: each a function that is given one that loads
+// the list, and gives the one that is asked.
+import { copySummary } from '../dist/model.js';
 
 const freshMs = 300_000;
 const key = 'visible';
@@ -22,6 +24,22 @@ export function makeHandWritten(load, now = Date.now, ttlMs = freshMs) {
 		return fetch;
 	};
 }
+
+/** What the others are compared with. */
+export const yardsticks = {
+	async 'the limit: `async () => value`'(load) {
+		const value = await load();
+		return async () => value;
+	},
+	async '**`listCodexModels()`**'() {
+		const { listCodexModels } = await import('../dist/index.js');
+		return () => listCodexModels();
+	},
+	async '**`catalog.list()`** (whole models)'() {
+		const { codexModels } = await import('../dist/index.js');
+		return () => codexModels.list();
+	},
+};
 
 /** Each loads nothing but its own library. */
 export const contenders = {
@@ -60,4 +78,17 @@ export const contenders = {
 		const cache = new LRUCache({ max: 100 });
 		return () => cachified({ key, cache, ttl: freshMs, getFreshValue: load });
 	},
+};
+
+/** What makes a list the caller's own where a contender does not. */
+export const copies = {
+	copied: (models) => models.map(copySummary),
+	// As most write it.
+	'copied with `...`': (models) =>
+		models.map((model) => ({
+			...model,
+			supportedReasoningEfforts: model.supportedReasoningEfforts?.slice(),
+			serviceTiers: model.serviceTiers?.slice(),
+		})),
+	'copied with structuredClone': (models) => structuredClone(models),
 };

@@ -3,36 +3,14 @@
 import { createHook } from 'node:async_hooks';
 import { EventEmitter } from 'node:events';
 import { copySummary } from '../dist/model.js';
-import { contenders } from './contenders.js';
+import { contenders, copies, yardsticks } from './contenders.js';
 import { interleave } from './measure.js';
 
 /** Short enough to be seldom interrupted, in nanoseconds. */
 const sampleNs = 4_000_000;
 
-const copies = {
-	copied: (models) => models.map(copySummary),
-	// As most write it.
-	'copied with `...`': (models) =>
-		models.map((model) => ({
-			...model,
-			supportedReasoningEfforts: model.supportedReasoningEfforts?.slice(),
-			serviceTiers: model.serviceTiers?.slice(),
-		})),
-	'copied with structuredClone': (models) => structuredClone(models),
-};
-
-async function makeAsk(name, list) {
-	const load = async () => list.map(copySummary);
-	if (name.includes('async () => value')) {
-		const value = await load();
-		return async () => value;
-	}
-	if (name.startsWith('**')) {
-		const { codexModels, listCodexModels } = await import('../dist/index.js');
-		return name.includes('listCodexModels') ? () => listCodexModels() : () => codexModels.list();
-	}
-	const [contender, copying] = name.split(', ');
-	const ask = await contenders[contender](load);
+async function makeAsk({ name, copying, list }) {
+	const ask = await { ...yardsticks, ...contenders }[name](async () => list.map(copySummary));
 	const copy = copies[copying];
 	return copy ? async () => copy(await ask()) : ask;
 }
@@ -43,20 +21,20 @@ async function time(ask, calls) {
 	return ((performance.now() - startedAt) / calls) * 1e6;
 }
 
-let calls;
+let callsPerSample;
 
 /** Makes it hot, and finds out how many calls fill a sample. */
 async function warm(ask) {
 	await time(ask, 20_000);
 	let least = Number.POSITIVE_INFINITY;
 	for (let round = 0; round < 20; round++) least = Math.min(least, await time(ask, 100));
-	calls = Math.ceil(sampleNs / least);
+	callsPerSample = Math.ceil(sampleNs / least);
 }
 
 /** Not of the first calls: others have had the caches of the processor meanwhile. */
 async function sample(ask) {
-	await time(ask, calls);
-	return time(ask, calls);
+	await time(ask, callsPerSample);
+	return time(ask, callsPerSample);
 }
 
 /** What is left of a caller's change when the next one asks. */
@@ -122,16 +100,10 @@ async function count(ask) {
 	return { timers: timers / calls, listeners: listeners / calls };
 }
 
-const tasks = {
-	warm,
-	sample,
-	givesOwnCopy,
-	count,
-	weigh,
-};
+const tasks = { warm, givesOwnCopy, sample, weigh, count };
 
 let ask;
-process.on('message', async ({ task, name, list }) => {
-	if (name) ask = await makeAsk(name, list);
+process.on('message', async ({ task, contender }) => {
+	if (contender) ask = await makeAsk(contender);
 	process.send((await tasks[task](ask)) ?? null);
 });

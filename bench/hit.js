@@ -8,7 +8,7 @@ import { fileURLToPath } from 'node:url';
 import { CodexModelCatalog, listCodexModels } from '../dist/index.js';
 import { copySummary } from '../dist/model.js';
 import { makeScripted, makeUsedHome, multiply, realCodex } from './codex.js';
-import { contenders } from './contenders.js';
+import { contenders, copies, makeHandWritten, yardsticks } from './contenders.js';
 import { hand, interleave, makeDirectory, median, watchTurns } from './measure.js';
 
 const rounds = 61;
@@ -29,38 +29,33 @@ process.env.CODEX_HOME = codexHome;
 const list = await listCodexModels();
 if (list.length !== 12) throw new Error(`Expected 12 models, got ${list.length}`);
 
-/** Starts it, makes it hot, and gives what tells it what to measure. */
-async function start(name) {
+const running = {};
+
+/** Starts it, makes it hot, and tells whether each caller gets a copy. */
+async function start(name, copying) {
+	const title = copying === undefined ? name : `${name}, ${copying}`;
 	const child = fork(fileURLToPath(new URL('hit-contender.js', import.meta.url)), {
 		execArgv: ['--expose-gc'],
 	});
-	const end = once(child, 'exit').then(() => Promise.reject(new Error(`"${name}" ended`)));
-	end.catch(() => {});
+	const ended = once(child, 'exit').then(() => Promise.reject(new Error(`"${title}" ended`)));
+	ended.catch(() => {});
 	const tell = async (message) => {
 		child.send(message);
-		const [answer] = await Promise.race([once(child, 'message'), end]);
+		const [answer] = await Promise.race([once(child, 'message'), ended]);
 		return answer;
 	};
-	await tell({ task: 'warm', name, list });
-	running[name] = { tell, end: () => child.disconnect() };
-	return tell;
+	await tell({ task: 'warm', contender: { name, copying, list } });
+	const givesOwnCopy = await tell({ task: 'givesOwnCopy' });
+	running[title] = { tell, givesOwnCopy, end: () => child.disconnect() };
+	return givesOwnCopy;
 }
 
-const running = {};
-for (const name of [
-	'the limit: `async () => value`',
-	'**`listCodexModels()`**',
-	'**`catalog.list()`** (whole models)',
-]) {
-	await start(name);
-}
+for (const name of Object.keys(yardsticks)) await start(name);
 for (const name of Object.keys(contenders)) {
-	const tell = await start(name);
-	if (await tell({ task: 'givesOwnCopy' })) continue;
-	await start(`${name}, copied`);
-	if (!name.startsWith('a map')) continue;
-	await start(`${name}, copied with \`...\``);
-	await start(`${name}, copied with structuredClone`);
+	if (await start(name)) continue;
+	// Those that are written by hand, in each of the ways; another's list, in the best of them.
+	const ways = contenders[name] === makeHandWritten ? Object.keys(copies) : ['copied'];
+	for (const copying of ways) await start(name, copying);
 }
 
 const samplers = Object.fromEntries(
@@ -68,14 +63,14 @@ const samplers = Object.fromEntries(
 );
 const samples = await interleave(rounds, samplers);
 const rows = [];
-for (const [name, { tell, end }] of Object.entries(running)) {
+for (const [name, { tell, givesOwnCopy, end }] of Object.entries(running)) {
 	rows.push({
 		name,
 		isOurs: name.startsWith('**'),
 		ns: median(samples[name]),
 		leastNs: Math.min(...samples[name]),
 		bytes: await tell({ task: 'weigh' }),
-		givesOwnCopy: await tell({ task: 'givesOwnCopy' }),
+		givesOwnCopy,
 		...(await tell({ task: 'count' })),
 	});
 	end();
