@@ -173,7 +173,7 @@ export class ModelListFetch {
 		await this.#server?.gone;
 		this.#controller.signal.throwIfAborted();
 		this.#attempts = attempt;
-		const { options, servers, place, origin } = this.#context;
+		const { options, servers, place, origin, report } = this.#context;
 		const kept = attempt === 1 ? servers.take(place.key, origin) : undefined;
 		if (kept) {
 			try {
@@ -185,7 +185,6 @@ export class ModelListFetch {
 				this.#controller.signal.throwIfAborted();
 			}
 		}
-		const { report } = this.#context;
 		const server = await servers.start(place, this.#controller.signal, {
 			// Codex warns of its sandbox at each start, and to make its words safe to show takes longer than to read them.
 			...(options.onEvent && {

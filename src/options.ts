@@ -133,7 +133,7 @@ type Settings = Required<Omit<CodexModelCatalogOptions, Undefaulted>> &
 /** A catalog's options, checked, and with its defaults. */
 export type ResolvedOptions = { readonly [name in keyof Settings]: Settings[name] } & {
 	/** Neither `codexHome` nor `env` says which CODEX_HOME: the host's, as it is at each call. */
-	readonly isHomeInherited: boolean;
+	readonly isCodexHomeInherited: boolean;
 };
 
 /** The defaults, each only here; `cwd` and `codexHome` are found out at each call. */
@@ -268,7 +268,7 @@ export function resolveCatalogOptions(options: CodexModelCatalogOptions = {}): R
 	return {
 		...resolved,
 		codexHome: resolved.codexHome ?? (env.CODEX_HOME || undefined),
-		isHomeInherited: resolved.codexHome === undefined && !Object.hasOwn(env, 'CODEX_HOME'),
+		isCodexHomeInherited: resolved.codexHome === undefined && !Object.hasOwn(env, 'CODEX_HOME'),
 		// Paths are meant from where the host is, not from the app-server's working directory.
 		command: /[\\/]/.test(resolved.command) ? path.resolve(resolved.command) : resolved.command,
 		cwd: resolved.cwd === undefined ? undefined : path.resolve(resolved.cwd),
@@ -305,7 +305,7 @@ export function findPlace(
 ): ListPlace {
 	const cwd = list?.cwd === undefined ? (catalog.cwd ?? findHome()) : path.resolve(list.cwd);
 	// By its name, not by a name in a variable: reading `process.env` is a third of a hit, and so it is half as slow.
-	const inherited = catalog.isHomeInherited ? process.env.CODEX_HOME || undefined : undefined;
+	const inherited = catalog.isCodexHomeInherited ? process.env.CODEX_HOME || undefined : undefined;
 	const codexHome = list?.codexHome ?? catalog.codexHome ?? inherited;
 	if (last?.cwd === cwd && last.codexHome === codexHome) return last;
 	return { cwd, codexHome, key: `${cwd}\0${codexHome ?? ''}` };
