@@ -1,13 +1,32 @@
 import { defineConfig } from 'vitest/config';
 
+/** A suite of its own: `npx vitest run --project NAME`. */
+function project(name: string, include: string[], globalSetup: string[] = []) {
+	return {
+		test: {
+			name,
+			include,
+			globalSetup,
+			setupFiles: ['tests/setup.ts'],
+			pool: 'forks' as const,
+			testTimeout: 60_000,
+			hookTimeout: 60_000,
+		},
+	};
+}
+
 export default defineConfig({
 	test: {
-		include: ['tests/*.test.ts'],
-		setupFiles: ['tests/setup.ts'],
-		pool: 'forks',
-		// Processes are mostly waited for: more files than processors may be under way.
+		// A test mostly waits for processes: more files than processors may be under way.
 		maxWorkers: 3,
-		testTimeout: 60_000,
-		hookTimeout: 60_000,
+		projects: [
+			project('unit', ['tests/{core,cache,app-server,fetch,store,cli}/**/*.test.ts', 'tests/*.test.ts']),
+			project('system', ['tests/{system,examples,types}/**/*.test.ts']),
+			project('faults', ['tests/faults/**/*.test.ts']),
+			project('releases', ['tests/releases/**/*.test.ts'], ['tests/releases/install.ts']),
+			project('runtimes', ['tests/runtimes/**/*.test.ts'], ['tests/runtimes/install.ts']),
+			project('bundles', ['tests/bundles/**/*.test.ts'], ['tests/runtimes/install.ts']),
+			project('windows', ['tests/windows/**/*.test.ts']),
+		],
 	},
 });

@@ -14,6 +14,8 @@ const bunPackage = `@oven/bun-${platform === 'win32' ? 'windows' : platform}-${b
 
 const runtimes = [
 	...['20', '22', '24', '26'].map((version) => ({ name: `node-${version}`, version, from: nodePackage })),
+	// The oldest Bun that is supported, and the newest.
+	{ name: 'bun-1.3.14', version: '1.3.14', from: bunPackage },
 	{ name: 'bun', version: '1', from: bunPackage },
 ];
 

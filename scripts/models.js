@@ -21,4 +21,4 @@ const hasCodex = own.some((folder) =>
 );
 if (hasCodex) process.env.PATH = own.join(path.delimiter);
 
-await import('../dist/command-line.js');
+await import('../dist/cli/command-line.js');

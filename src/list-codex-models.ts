@@ -1,6 +1,6 @@
 import { CodexModelCatalog, listSummaries } from './catalog.js';
-import type { CodexModelSummary } from './model.js';
-import type { ListOptions } from './options.js';
+import type { CodexModelSummary } from './core/codex-model.js';
+import type { ListOptions } from './core/options.js';
 
 /** The request of the function that `listCodexModels` replaces. */
 export type ListCodexModelsRequest = { includeHidden?: boolean };

@@ -12,8 +12,8 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { CodexModelCatalog } from '../src/catalog.js';
-import type { CatalogEvent } from '../src/events.js';
-import type { CodexModelCatalogOptions } from '../src/options.js';
+import type { CatalogEvent } from '../src/core/events.js';
+import type { CodexModelCatalogOptions } from '../src/core/options.js';
 
 const scriptedAppServer = fileURLToPath(new URL('scripted-app-server.js', import.meta.url));
 
@@ -244,7 +244,7 @@ export function plainModel(id: string) {
 		hidden: false,
 		isDefault: false,
 		upgrade: null,
-		reasoningEfforts: [],
+		supportedReasoningEfforts: [],
 		defaultReasoningEffort: null,
 		serviceTiers: [],
 		defaultServiceTier: null,

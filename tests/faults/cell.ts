@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import type { CodexModelCatalogOptions } from '../../src/options.js';
+import type { CodexModelCatalogOptions } from '../../src/core/options.js';
 import { idsOf, isAlive, makeScriptedCatalog, type Step } from '../harness.js';
 import { bound, type FaultPhase, type openChapter, type Time } from './page.js';
 
@@ -143,7 +143,7 @@ async function runBehindAList({ step, gets, options, isEndedByClose }: Row): Pro
 	const expectedIds = isReplaced ? gets.ids : knownIds;
 	expect(after?.models.map(({ id }) => id)).toEqual(expectedIds);
 	expect(idsOf(await catalog.list({ includeHidden: true }))).toEqual(expectedIds);
-	expect(events.count('served-fresh')).toBe(1);
+	expect(events.count('hit')).toBe(1);
 	if (!isEndedByClose) await events.nth('exited', 2);
 	expect(server.starts).toBe(2);
 	await catalog.close();

@@ -225,7 +225,7 @@ for (const [fault, shiftMs] of clocks) {
 			expect(catalog.peek()).toMatchObject({ isFresh: true, fetchedAt: now });
 			expect(idsOf(await catalog.list({ includeHidden: true }))).toEqual(knownIds);
 			expect(server.starts).toBe(1);
-			const [waited] = events.ofType('waited');
+			const [waited] = events.ofType('miss');
 			expect(waited?.waitedMs).toBeGreaterThan(0);
 			expect(waited?.waitedMs).toBeLessThan(60_000);
 			await catalog.close();
@@ -234,11 +234,11 @@ for (const [fault, shiftMs] of clocks) {
 		});
 	}
 
-	// A day is staleMs: such a list is too old to be served.
+	// A day is staleWhileRevalidateMs: such a list is too old to be served.
 	const isServed = shiftMs < dayMs;
 	const gets = isServed
 		? 'the list that is known, while one refresh runs behind it'
-		: 'a new list, for a day is `staleMs`';
+		: 'a new list, for a day is `staleWhileRevalidateMs`';
 	chapter.declare();
 	test(`${fault} (before the spawn): ${gets.replaceAll('`', '')}`, async () => {
 		vi.useFakeTimers({ toFake: ['Date'] });

@@ -13,7 +13,7 @@
 // It has nothing else to live for: when its input ends, so may it.
 
 import { createInterface } from 'node:readline';
-import { fileStore } from '../../dist/file-store.js';
+import { fileStore } from '../../dist/store/file-store.js';
 import { CodexModelCatalog } from '../../dist/index.js';
 
 const { options, directory, redis } = JSON.parse(process.argv[2]);

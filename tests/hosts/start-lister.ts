@@ -2,9 +2,9 @@ import { spawn } from 'node:child_process';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import type { CatalogSnapshot } from '../../src/catalog.js';
-import type { CatalogEvent } from '../../src/events.js';
-import type { CodexModel } from '../../src/model.js';
-import type { CodexModelCatalogOptions, ListOptions } from '../../src/options.js';
+import type { CatalogEvent } from '../../src/core/events.js';
+import type { CodexModel } from '../../src/core/codex-model.js';
+import type { CodexModelCatalogOptions, ListOptions } from '../../src/core/options.js';
 import { afterTest, idsOf } from '../harness.js';
 
 const lister = fileURLToPath(new URL('lister.js', import.meta.url));

@@ -4,7 +4,7 @@
 //
 // The values are { letter, text }, with LENGTH times the LETTER for a text. Each write is one line on its output.
 
-import { fileStore } from '../../dist/file-store.js';
+import { fileStore } from '../../dist/store/file-store.js';
 
 const [directory, key, letter, length] = process.argv.slice(2);
 const store = fileStore({ directory });

@@ -2,8 +2,8 @@ import { spawn } from 'node:child_process';
 import { chmodSync, readFileSync, readlinkSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { inject } from 'vitest';
-import type { CodexModel } from '../../src/model.js';
-import type { CodexModelCatalogOptions } from '../../src/options.js';
+import type { CodexModel } from '../../src/core/codex-model.js';
+import type { CodexModelCatalogOptions } from '../../src/core/options.js';
 import { findProcesses, makeCatalog, makeDirectory } from '../harness.js';
 import type { Release } from './install.js';
 
@@ -116,7 +116,7 @@ export function expectModel(wire: Wire): CodexModel {
 		hidden: wire.hidden === true,
 		isDefault: wire.isDefault as boolean,
 		upgrade: orNull(wire.upgrade),
-		reasoningEfforts: efforts.map(({ reasoningEffort, description }) => ({
+		supportedReasoningEfforts: efforts.map(({ reasoningEffort, description }) => ({
 			effort: reasoningEffort,
 			description: orNull(description),
 		})),

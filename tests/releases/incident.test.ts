@@ -72,7 +72,7 @@ async function makeStallingCatalog(release: Release) {
 	const made = makeReleaseCatalog(release, {
 		codexHome,
 		env,
-		freshMs: 0,
+		maxAgeMs: 0,
 		deadlineMs: neverMs,
 		fetchTimeoutMs,
 	});

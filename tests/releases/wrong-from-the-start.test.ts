@@ -1,7 +1,7 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { expect, test } from 'vitest';
-import type { CodexModelCatalogOptions } from '../../src/options.js';
+import type { CodexModelCatalogOptions } from '../../src/core/options.js';
 import { failureOf, makeDirectory, untilGone } from '../harness.js';
 import { appServer, findRelease, makeReleaseCatalog, releases, wrap } from './codex.js';
 

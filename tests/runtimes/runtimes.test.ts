@@ -7,7 +7,7 @@ import type { Runtime } from './install.js';
 
 const fileOf = (name: string) => fileURLToPath(new URL(name, import.meta.url));
 const host = fileOf('host.js');
-const commandLine = fileOf('../../dist/command-line.js');
+const commandLine = fileOf('../../dist/cli/command-line.js');
 
 const runtimes = inject('runtimes');
 const onEach = test.each(runtimes);
@@ -126,7 +126,7 @@ onEach('$name: a second process has the list from the file store', async (runtim
 	const second = run(runtime, [host, 'shares', facts, JSON.stringify({ directory })]);
 	const { ids, events } = await toldBy(second);
 	expect(ids).toEqual(['a']);
-	expect(events).toEqual(['loaded', 'served-fresh']);
+	expect(events).toEqual(['loaded', 'hit']);
 	expect(first.server.starts).toBe(1);
 });
 
@@ -156,7 +156,7 @@ test.each(
 });
 
 onEach('$name: a refresh that hangs does not hold a host that is done', async (runtime) => {
-	const { server, ...process } = play(runtime, 'refreshes', [answers, hangs], { freshMs: 0 });
+	const { server, ...process } = play(runtime, 'refreshes', [answers, hangs], { maxAgeMs: 0 });
 	expect(await toldBy(process)).toEqual({ ids: ['a'] });
 	await untilGone(...server.pids);
 });

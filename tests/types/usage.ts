@@ -76,7 +76,7 @@ export async function use(): Promise<string> {
 	await using catalog = new CodexModelCatalog();
 	try {
 		const [model] = await catalog.list();
-		return model?.reasoningEfforts[0]?.effort ?? 'none';
+		return model?.supportedReasoningEfforts[0]?.effort ?? 'none';
 	} catch (error) {
 		if (!(error instanceof CodexModelsError)) throw error;
 		expectTypeOf(error.code).toEqualTypeOf<

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { runHost } from './harness.js';
+import { runHost } from '../harness.js';
 
 /** Answers with a list that grows no page, in a few milliseconds; the end of its input ends it. */
 const answerer = `
@@ -79,7 +79,7 @@ const meter = `
 		return (points[4] - points[1]) / ((runs / 5) * 3);
 	};
 	const sh = (source, options) =>
-		new CodexModelCatalog({ command: '/bin/sh', args: ['-c', source], cwd: '/', retries: 0, freshMs: 0, ...options });
+		new CodexModelCatalog({ command: '/bin/sh', args: ['-c', source], cwd: '/', retries: 0, maxAgeMs: 0, ...options });
 `;
 
 type Counts = {
@@ -169,7 +169,7 @@ test('catalogs that are made, used and closed leave nothing in the host, and und
 test('ten thousand hits, joins, deadlines and aborts leave nothing in the host, nor on a signal', async () => {
 	const { bytes, outcomes, listenersLeft } = await measure(`
 		import { getEventListeners, setMaxListeners } from 'node:events';
-		const hits = sh(facts.answerer, { freshMs: Infinity });
+		const hits = sh(facts.answerer, { maxAgeMs: Infinity });
 		await hits.list();
 		const hit = async () => {
 			await hits.list();
@@ -217,7 +217,7 @@ test('ten thousand fetches from an app-server within the process leave nothing i
 		`
 		const { ModelListFetch } = await import(facts.module);
 		const origin = { account: 'none', configuration: 'none' };
-		const models = [{ id: 'a', reasoningEfforts: [], serviceTiers: [], inputModalities: [] }];
+		const models = [{ id: 'a', supportedReasoningEfforts: [], serviceTiers: [], inputModalities: [] }];
 		let fetches = 0;
 		let failures = 0;
 		/** Every third answers with an error, after one that was overloaded. */
@@ -236,7 +236,7 @@ test('ten thousand fetches from an app-server within the process leave nothing i
 		const fetch = async () => {
 			const n = fetches++;
 			const one = new ModelListFetch({
-				options: { fetchTimeoutMs: 60_000, retries: 2, freshMs: 1, staleMs: 1 },
+				options: { fetchTimeoutMs: 60_000, retries: 2, maxAgeMs: 1, staleWhileRevalidateMs: 1 },
 				servers: { take: () => undefined, start: async () => double(n), release() {} },
 				place: { cwd: '/', codexHome: undefined, key: '/' },
 				origin,
@@ -257,7 +257,7 @@ test('ten thousand fetches from an app-server within the process leave nothing i
 		const after = await atRest();
 		console.log(JSON.stringify({ before, after, bytes, fetches, failures }));
 	`,
-		{ module: new URL('../dist/fetch.js', import.meta.url).href },
+		{ module: new URL('../../dist/fetch.js', import.meta.url).href },
 	);
 	expect({ fetches, failures }).toEqual({ fetches: 10_600, failures: 3_534 });
 	expect(bytes).toBeLessThan(1_000);

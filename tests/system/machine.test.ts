@@ -13,8 +13,8 @@ import {
 	script,
 	until,
 	untilGone,
-} from './harness.js';
-import { type Lister, startLister } from './hosts/start-lister.js';
+} from '../harness.js';
+import { type Lister, startLister } from '../hosts/start-lister.js';
 
 const lists = (...ids: string[]): Step => ['answers', { models: ids.map((id) => ({ id })) }];
 const gatedLists = (gate: string, ...ids: string[]): Step => [
@@ -83,7 +83,7 @@ test('a process that comes later starts nothing, and its list is as old as it is
 	const other = start();
 	expect(await other.list()).toEqual(['a']);
 	expect(await other.peek()).toEqual(snapshot);
-	expect(other.events.map(({ type }) => type)).toEqual(['loaded', 'served-fresh']);
+	expect(other.events.map(({ type }) => type)).toEqual(['loaded', 'hit']);
 	expect(server.starts).toBe(1);
 });
 
@@ -198,7 +198,7 @@ test('a holder that is stuck does not keep a stale list from being served, nor a
 	const holder = start();
 	const list = holder.list({ refresh: true });
 	await server.untilAsked('model/list', 2);
-	const other = start({ freshMs: 0 });
+	const other = start({ maxAgeMs: 0 });
 	expect(await other.list()).toEqual(['old']);
 	expect(await failureOf(other.list({ refresh: true, deadlineMs: 50 }))).toMatchObject({
 		code: 'ERR_CODEX_TIMEOUT',
@@ -271,7 +271,7 @@ test('the app-server of a fetch that failed is gone before another process start
 
 test('within one process, too, two catalogs start one app-server', async () => {
 	const { server, directory, codexHome } = setUp(gatedLists('open', 'a'));
-	const { fileStore } = await import('../src/file-store.js');
+	const { fileStore } = await import('../../src/store/file-store.js');
 	const { command, args } = server;
 	const [one, other] = [fileStore({ directory }), fileStore({ directory })].map((store) =>
 		makeCatalog({

@@ -3,9 +3,9 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { createInterface } from 'node:readline';
 import { expect, test } from 'vitest';
-import type { CodexModel } from '../src/model.js';
-import type { CodexModelCatalogOptions } from '../src/options.js';
-import { failureOf, idsOf, makeCatalog, makeDirectory, neverMs, realCodex } from './harness.js';
+import type { CodexModel } from '../../src/core/codex-model.js';
+import type { CodexModelCatalogOptions } from '../../src/core/options.js';
+import { failureOf, idsOf, makeCatalog, makeDirectory, neverMs, realCodex } from '../harness.js';
 
 /** A catalog of the real Codex, with a new CODEX_HOME that holds these files. */
 function makeRealCatalog(files: Record<string, string> = {}, options: CodexModelCatalogOptions = {}) {
@@ -90,7 +90,7 @@ function mapModel(wire: WireModel): CodexModel {
 		hidden: wire.hidden,
 		isDefault: wire.isDefault === true,
 		upgrade: trim(wire.upgrade),
-		reasoningEfforts: efforts.map(({ reasoningEffort, description }) => ({
+		supportedReasoningEfforts: efforts.map(({ reasoningEffort, description }) => ({
 			effort: reasoningEffort.trim(),
 			description: trim(description),
 		})),

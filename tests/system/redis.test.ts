@@ -3,8 +3,8 @@ import { createServer } from 'node:net';
 import KeyvRedis, { createKeyv } from '@keyv/redis';
 import Keyv from 'keyv';
 import { expect, test } from 'vitest';
-import type { CodexModelCatalogOptions } from '../src/options.js';
-import type { ModelListStore } from '../src/store.js';
+import type { CodexModelCatalogOptions } from '../../src/core/options.js';
+import type { ModelListStore } from '../../src/core/model-list-store.js';
 import {
 	afterTest,
 	idsOf,
@@ -15,8 +15,8 @@ import {
 	type Step,
 	script,
 	until,
-} from './harness.js';
-import { startLister } from './hosts/start-lister.js';
+} from '../harness.js';
+import { startLister } from '../hosts/start-lister.js';
 
 const lists = (...ids: string[]): Step => ['answers', { models: ids.map((id) => ({ id })) }];
 
@@ -151,7 +151,7 @@ testWithRedis('a list is in Redis for as long as it is of any use, and clear() d
 	const { url } = await startRedis();
 	const { open } = setUp(lists('a'));
 	const store = connect(url);
-	const { catalog } = open(store, { freshMs: 1_000, staleMs: 500_000 });
+	const { catalog } = open(store, { maxAgeMs: 1_000, staleWhileRevalidateMs: 500_000 });
 	await catalog.list();
 	const client = (await (store.store as KeyvRedis<unknown>).getClient()) as unknown as Client;
 	const keys = () => client.sendCommand(['KEYS', '*']) as Promise<string[]>;
@@ -198,7 +198,7 @@ testWithRedis('a Redis that hangs is given up soon, and the call is answered', a
 testWithRedis('with a Redis that hangs a list in memory is served as ever', async () => {
 	const redis = await startRedis();
 	const { server, open } = setUp(lists('old'), lists('new'));
-	const { catalog, events } = open(connect(redis.url), { freshMs: 0 });
+	const { catalog, events } = open(connect(redis.url), { maxAgeMs: 0 });
 	await catalog.list();
 	await until('it has gone', () => server.find('end of input').length === 1);
 	redis.freeze();

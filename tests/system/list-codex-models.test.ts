@@ -1,12 +1,12 @@
 import { expect, test, vi } from 'vitest';
-import { afterTest, failureOf, idsOf, makeDirectory, type Step, script } from './harness.js';
+import { afterTest, failureOf, idsOf, makeDirectory, type Step, script } from '../harness.js';
 
 /** The drop-in as it is after a start of the host, with a `codex` of ours on PATH. */
 async function importDropIn(...steps: Step[]) {
 	const server = script(...steps);
 	vi.stubEnv('PATH', server.installAsCodex());
 	vi.resetModules();
-	const dropIn = await import('../src/index.js');
+	const dropIn = await import('../../src/index.js');
 	afterTest(() => dropIn.codexModels.close());
 	return { ...dropIn, server };
 }

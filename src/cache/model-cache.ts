@@ -1,0 +1,256 @@
+import { closedError, timeoutError, toCodexModelsError } from '../core/errors.js';
+import type { CatalogEventPayload, EmitEvent } from '../core/events.js';
+import type { FetchModels, FetchTarget, Fingerprint } from '../core/fetch.js';
+import type { ListOptions } from '../core/options.js';
+import type { Settings } from '../core/settings.js';
+import type { CacheEntry } from './cache-entry.js';
+import { waitForCaller } from './caller-wait.js';
+import { EntryMap } from './entry-map.js';
+import { FingerprintCache, type ReadFingerprint } from './fingerprint-cache.js';
+import type { CatalogSnapshot, ModelList } from './model-list.js';
+import type { Revalidation } from './revalidation.js';
+import { StoredList } from './stored-list.js';
+import { type SnapshotListener, Subscriptions } from './subscriptions.js';
+
+export type CacheInput = {
+	settings: Settings;
+	fetchModels: FetchModels;
+	readFingerprint: ReadFingerprint;
+	emitEvent: EmitEvent;
+};
+
+/**
+ * The lists of a catalog: served from memory while fresh, served and revalidated in the background while stale, else fetched
+ * once for all who wait. The cache knows no process: a function fetches, and another one reads the fingerprint.
+ */
+export class ModelCache {
+	readonly #settings: Settings;
+	readonly #fetchModels: FetchModels;
+	readonly #emitEvent: EmitEvent;
+	readonly #fingerprints: FingerprintCache;
+	readonly #entries: EntryMap;
+	/** Every revalidation whose app-server may still live, with the key of its target. */
+	readonly #running = new Map<Revalidation, string>();
+	/** Store operations that only `close` waits for. */
+	readonly #background = new Set<Promise<unknown>>();
+	readonly #subscriptions = new Subscriptions();
+	readonly #closed = new AbortController();
+	/** Stored lists of this time and before are forgotten, too; in epoch ms. */
+	#clearedAt = Number.NEGATIVE_INFINITY;
+
+	constructor({ settings, fetchModels, readFingerprint, emitEvent }: CacheInput) {
+		this.#settings = settings;
+		this.#fetchModels = fetchModels;
+		this.#emitEvent = emitEvent;
+		this.#fingerprints = new FingerprintCache(readFingerprint, settings);
+		this.#entries = new EntryMap(settings);
+	}
+
+	/** The list in memory, without a promise: most calls end here. A stale one is revalidated in the background. */
+	lookup(target: FetchTarget, options: ListOptions | undefined): ModelList | undefined {
+		this.#throwIfClosed();
+		options?.signal?.throwIfAborted();
+		if (options?.refresh) return undefined;
+		const now = Date.now();
+		const fingerprint = this.#fingerprints.current(target, now);
+		return fingerprint && this.#serveStaleWhileRevalidate(target, fingerprint, now);
+	}
+
+	/** The list in memory after a look at the files, that of the store, or that of a fetch. */
+	getOrFetch(target: FetchTarget, options: ListOptions | undefined): Promise<ModelList> {
+		const { deadlineMs = this.#settings.deadlineMs, signal } = options ?? {};
+		const wait: { revalidation?: Revalidation } = {};
+		const work = this.#getOrFetch(target, options?.refresh ?? false, wait);
+		return waitForCaller(work, deadlineMs, [signal, this.#closed.signal], () => {
+			const progress = wait.revalidation?.progress ?? { phase: 'spawn', stderr: '', stderrSummary: '' };
+			this.#emit(target, { type: 'timed-out', timeoutMs: deadlineMs, phase: progress.phase });
+			throw timeoutError({ limit: 'deadlineMs', timeoutMs: deadlineMs, ...progress });
+		});
+	}
+
+	/** The snapshot that `lookup` would serve; starts nothing and looks at no file. */
+	peek(target: FetchTarget, includeHidden: boolean): CatalogSnapshot | undefined {
+		const list = this.#peekList(target);
+		return list && this.snapshot(target, list, includeHidden);
+	}
+
+	snapshot(target: FetchTarget, list: ModelList, includeHidden: boolean): CatalogSnapshot {
+		const fingerprint = this.#fingerprints.latest(target) ?? list.fingerprint;
+		return list.toSnapshot(includeHidden, list.isFresh(fingerprint, Date.now(), this.#settings));
+	}
+
+	subscribe(target: FetchTarget, includeHidden: boolean, listener: SnapshotListener): () => void {
+		if (this.#closed.signal.aborted) return () => {};
+		return this.#subscriptions.add(target.key, includeHidden, listener, this.peek(target, includeHidden));
+	}
+
+	/** Forgets every list, also in the store. */
+	clear(): void {
+		this.#clearedAt = Date.now();
+		for (const { target, list } of this.#entries.dropAll()) {
+			if (list) this.#inBackground(this.#openStored(target, list.fingerprint)?.delete());
+		}
+	}
+
+	/** Rejects every waiting call, and resolves when no revalidation is left. */
+	async close(): Promise<void> {
+		const error = closedError();
+		this.#closed.abort(error);
+		for (const revalidation of this.#running.keys()) revalidation.abort(error);
+		this.#subscriptions.clear();
+		this.#entries.dropAll();
+		await Promise.all(this.#background);
+	}
+
+	async #getOrFetch(
+		target: FetchTarget,
+		refresh: boolean,
+		wait: { revalidation?: Revalidation },
+	): Promise<ModelList> {
+		const startedAt = performance.now();
+		const fingerprint = await (!refresh && this.#peekList(target)
+			? this.#fingerprints.readWithinLimit(target)
+			: this.#fingerprints.read(target));
+		this.#throwIfClosed();
+		this.#notify(target);
+		const served = refresh ? undefined : this.#serveStaleWhileRevalidate(target, fingerprint, Date.now());
+		if (served) return served;
+
+		const stored = this.#openStored(target, fingerprint);
+		// Without a lock no time has passed since the last store read, and a second one is pointless.
+		let skipStoreRead = stored !== undefined && !stored.canLock;
+		let list: ModelList | undefined;
+		if (stored && !refresh) {
+			const { timedOut } = await this.#lookUpInStore(target, fingerprint, stored);
+			this.#throwIfClosed();
+			list = this.#revalidateIfStale(target, fingerprint, Date.now());
+			skipStoreRead ||= timedOut;
+		}
+		if (!list) {
+			const entry = this.#entries.getOrCreate(target, fingerprint.account);
+			wait.revalidation = this.#revalidate(entry, fingerprint, { requireNewList: refresh, skipStoreRead });
+			list = await wait.revalidation.list;
+		}
+		this.#emit(target, { type: 'miss', waitedMs: performance.now() - startedAt });
+		return list;
+	}
+
+	async #lookUpInStore(target: FetchTarget, { account }: Fingerprint, stored: StoredList) {
+		const entry = this.#entries.getOrCreate(target, account);
+		const lookup = await entry.lookUpInStore(stored, this.#clearedAt);
+		this.#onSettled(entry);
+		return lookup;
+	}
+
+	#serveStaleWhileRevalidate(
+		target: FetchTarget,
+		fingerprint: Fingerprint,
+		now: number,
+	): ModelList | undefined {
+		const list = this.#revalidateIfStale(target, fingerprint, now);
+		if (list && this.#emitEvent) {
+			const isFresh = list.isFresh(fingerprint, now, this.#settings);
+			this.#emit(target, { type: isFresh ? 'hit' : 'stale', ageMs: now - list.fetchedAt });
+		}
+		return list;
+	}
+
+	/** The list that may be served; a stale one is revalidated in the background. */
+	#revalidateIfStale(target: FetchTarget, fingerprint: Fingerprint, now: number): ModelList | undefined {
+		const entry = this.#entries.find(target, fingerprint.account);
+		const list = entry?.list;
+		if (!entry || !list) return undefined;
+		const state = entry.state(fingerprint, now);
+		if (state === 'missing') return undefined;
+		if (state === 'stale' && !list.isCoolingDown(now, this.#settings)) {
+			this.#revalidate(entry, fingerprint, { requireNewList: false, skipStoreRead: false });
+		}
+		return list;
+	}
+
+	/** The revalidation of an entry: the one under way, or a new one. */
+	#revalidate(
+		entry: CacheEntry,
+		fingerprint: Fingerprint,
+		{ requireNewList, skipStoreRead }: { requireNewList: boolean; skipStoreRead: boolean },
+	): Revalidation {
+		const { target } = entry;
+		const underWay = entry.revalidation;
+		const predecessors = [...this.#running].filter(([, targetKey]) => targetKey === target.key);
+		const revalidation = entry.revalidate(
+			{
+				fingerprint,
+				readFingerprint: () => this.#fingerprints.readWithinLimit(target),
+				fetchModels: this.#fetchModels,
+				stored: this.#openStored(target, fingerprint),
+				skipStoreRead,
+				minFetchedAt: this.#clearedAt,
+				predecessors: Promise.all(predecessors.map(([other]) => other.released)),
+				emit: (payload) => this.#emit(target, payload),
+			},
+			{ requireNewList },
+		);
+		if (revalidation !== underWay) this.#track(entry, revalidation);
+		return revalidation;
+	}
+
+	#track(entry: CacheEntry, revalidation: Revalidation): void {
+		const { target } = entry;
+		const startedAt = performance.now();
+		this.#entries.hold(entry);
+		this.#running.set(revalidation, target.key);
+		this.#inBackground(revalidation.persisted);
+		revalidation.released.then(() => this.#running.delete(revalidation));
+		revalidation.list.then(
+			({ size: models }) => {
+				const durationMs = performance.now() - startedAt;
+				this.#emit(target, { type: 'refreshed', durationMs, models, attempts: revalidation.attempts });
+				this.#onSettled(entry);
+			},
+			(error) => {
+				const durationMs = performance.now() - startedAt;
+				this.#emit(target, { type: 'failed', durationMs, error: toCodexModelsError(error) });
+				this.#onSettled(entry);
+			},
+		);
+	}
+
+	/** Remembers the entry if it has a list, and tells the subscribers. */
+	#onSettled(entry: CacheEntry): void {
+		this.#entries.settle(entry);
+		this.#notify(entry.target);
+	}
+
+	#notify(target: FetchTarget): void {
+		this.#subscriptions.notify(target.key, (includeHidden) => this.peek(target, includeHidden));
+	}
+
+	/** The list of the latest known account, if it may be served. */
+	#peekList(target: FetchTarget): ModelList | undefined {
+		const fingerprint = this.#fingerprints.latest(target);
+		const entry = fingerprint && this.#entries.peek(target, fingerprint.account);
+		return entry?.list?.isServable(Date.now(), this.#settings) ? entry.list : undefined;
+	}
+
+	#openStored(target: FetchTarget, fingerprint: Fingerprint): StoredList | undefined {
+		const { store } = this.#settings;
+		return (
+			store &&
+			new StoredList(store, this.#settings, target, fingerprint, (payload) => this.#emit(target, payload))
+		);
+	}
+
+	#inBackground(work: Promise<unknown> | undefined): void {
+		if (!work) return;
+		this.#background.add(work);
+		work.catch(() => {}).finally(() => this.#background.delete(work));
+	}
+
+	#throwIfClosed(): void {
+		if (this.#closed.signal.aborted) throw closedError();
+	}
+
+	#emit(target: FetchTarget, payload: CatalogEventPayload): void {
+		this.#emitEvent?.(target, payload);
+	}
+}

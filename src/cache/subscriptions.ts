@@ -1,0 +1,66 @@
+import type { CodexModelsError } from '../core/errors.js';
+import { hash } from '../core/hash.js';
+import type { CatalogSnapshot } from './model-list.js';
+
+export type SnapshotListener = (snapshot: CatalogSnapshot) => void;
+
+type Subscription = {
+	targetKey: string;
+	includeHidden: boolean;
+	listener: SnapshotListener;
+	/** The digest of the last snapshot that the subscriber knows. */
+	known: string | undefined;
+};
+
+/** The subscribers of a catalog, each of whom hears of changes only. */
+export class Subscriptions {
+	readonly #subscriptions = new Set<Subscription>();
+
+	/** @param current - the snapshot that the subscriber can already see by `peek`. */
+	add(
+		targetKey: string,
+		includeHidden: boolean,
+		listener: SnapshotListener,
+		current: CatalogSnapshot | undefined,
+	): () => void {
+		const subscription = { targetKey, includeHidden, listener, known: current && digest(current) };
+		this.#subscriptions.add(subscription);
+		return () => {
+			this.#subscriptions.delete(subscription);
+		};
+	}
+
+	/** Calls the subscribers of a target whose view has changed. */
+	notify(targetKey: string, takeSnapshot: (includeHidden: boolean) => CatalogSnapshot | undefined): void {
+		for (const subscription of [...this.#subscriptions]) {
+			// A listener that was called before may have unsubscribed this one.
+			if (subscription.targetKey !== targetKey || !this.#subscriptions.has(subscription)) continue;
+			const snapshot = takeSnapshot(subscription.includeHidden);
+			if (!snapshot) continue;
+			const seen = digest(snapshot);
+			if (seen === subscription.known) continue;
+			subscription.known = seen;
+			// A listener that throws or rejects harms nothing.
+			try {
+				Promise.resolve(subscription.listener(snapshot) as unknown).catch(() => {});
+			} catch {}
+		}
+	}
+
+	clear(): void {
+		this.#subscriptions.clear();
+	}
+}
+
+const digest = ({ models, configured, refreshError }: CatalogSnapshot) =>
+	hash(models, configured, refreshError && identify(refreshError));
+
+/** The facts of a failure that are the same when it happens again. */
+const identify = ({ code, phase, exitCode, signal, rpcCode, stderr }: CodexModelsError) => [
+	code,
+	phase,
+	exitCode,
+	signal,
+	rpcCode,
+	stderr,
+];

@@ -1,0 +1,73 @@
+import { homedir, userInfo } from 'node:os';
+import path from 'node:path';
+import process from 'node:process';
+
+/** Environment variables that are laid over those of this process; `undefined` removes one. */
+export type EnvironmentOverlay = Readonly<Record<string, string | undefined>>;
+
+export const isWindows = process.platform === 'win32';
+
+let lastRead: string | undefined;
+let lastHome: string | undefined;
+
+/** The user's home directory; the root where there is none, as for a user id of a container that has no name. */
+export function findHome(): string {
+	const read = attempt(homedir);
+	// The same string as last time keeps the comparison of a hit cheap.
+	if (lastHome !== undefined && read === lastRead) return lastHome;
+	lastRead = read;
+	// An empty HOME counts as none (Node 20 returns it).
+	lastHome =
+		[read, attempt(() => userInfo().homedir)].find((home) => home !== undefined && path.isAbsolute(home)) ??
+		path.parse(process.execPath).root;
+	return lastHome;
+}
+
+/** The directory in which Codex looks for `.codex` when its environment has no CODEX_HOME. */
+export function findCodexUserHome(overlay: EnvironmentOverlay): string {
+	// Codex asks Windows for the profile's folder and ignores HOME and USERPROFILE there (0.169.0).
+	if (isWindows) return attempt(() => userInfo().homedir) ?? findHome();
+	const home = readVariable(overlay, 'HOME');
+	return home !== undefined && path.isAbsolute(home) ? home : findHome();
+}
+
+/** Node throws where neither HOME nor an entry of the user in the password file exists (20). */
+function attempt(find: () => string): string | undefined {
+	try {
+		return find();
+	} catch {
+		return undefined;
+	}
+}
+
+/** A variable of the app-server's environment; `undefined` where it is empty, too. */
+export function readVariable(overlay: EnvironmentOverlay, name: string): string | undefined {
+	const spelling = findSpelling(overlay, name);
+	return (spelling === undefined ? lookUp(process.env, name) : overlay[spelling]) || undefined;
+}
+
+/** The value of a variable in an environment; on Windows in any spelling, also in a worker's copy of `process.env`. */
+export function lookUp(environment: NodeJS.ProcessEnv, name: string): string | undefined {
+	return environment[findSpelling(environment, name) ?? name];
+}
+
+/** The name under which an environment holds a variable: `Path` for `PATH` on Windows. */
+export function findSpelling(environment: NodeJS.ProcessEnv, name: string): string | undefined {
+	if (!isWindows) return Object.hasOwn(environment, name) ? name : undefined;
+	return Object.keys(environment).find((other) => other.toUpperCase() === name.toUpperCase());
+}
+
+/** The app-server's whole environment. */
+export function buildEnvironment(
+	overlay: EnvironmentOverlay,
+	codexHome: string | undefined,
+): NodeJS.ProcessEnv {
+	const environment = { ...process.env };
+	const all = codexHome === undefined ? overlay : { ...overlay, CODEX_HOME: codexHome };
+	for (const [name, value] of Object.entries(all)) {
+		const spelling = findSpelling(environment, name);
+		if (spelling !== undefined) delete environment[spelling];
+		if (value !== undefined) environment[name] = value;
+	}
+	return environment;
+}

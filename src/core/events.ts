@@ -1,0 +1,79 @@
+import { debuglog } from 'node:util';
+import type { CodexModelsError, FetchPhase } from './errors.js';
+
+/** The list that an event is about. */
+type EventTarget = {
+	/** The working directory of the app-server. */
+	cwd: string;
+	/** The CODEX_HOME of the app-server; `undefined` for Codex's own default. */
+	codexHome: string | undefined;
+};
+
+/** An event of a catalog, for logs and metrics. No event holds a credential. */
+export type CatalogEvent = {
+	/** The time of the event, in epoch ms. */
+	at: number;
+} & EventTarget &
+	CatalogEventPayload;
+
+/** The part of a `CatalogEvent` that its `type` decides. All durations are milliseconds. */
+export type CatalogEventPayload =
+	/** A caller got a fresh list from memory. */
+	| { type: 'hit'; ageMs: number }
+	/** A caller got a stale list from memory; a refresh runs in the background, or waits for the end of a cooldown. */
+	| { type: 'stale'; ageMs: number }
+	/** A caller waited for a list. */
+	| { type: 'miss'; waitedMs: number }
+	/** The `deadlineMs` of a caller ran out; the fetch goes on. */
+	| { type: 'timed-out'; timeoutMs: number; phase: FetchPhase }
+	/** An app-server was started, for the `attempt`th attempt of a fetch (from 1). */
+	| { type: 'spawned'; pid: number; attempt: number }
+	/** An app-server and its process group are gone. */
+	| {
+			type: 'exited';
+			pid: number;
+			exitCode: number | null;
+			signal: NodeJS.Signals | null;
+			lifetimeMs: number;
+	  }
+	/** The `attempt`th attempt of a fetch failed, and another one follows. */
+	| { type: 'retried'; attempt: number; error: CodexModelsError }
+	/** A fetch brought a list of that many models, hidden ones included; `attempts` is 0 for the list of another process. */
+	| { type: 'refreshed'; durationMs: number; models: number; attempts: number }
+	/** A fetch failed. A list that was there before is still served. */
+	| { type: 'failed'; durationMs: number; error: CodexModelsError }
+	/** A list of that age came from the store. */
+	| { type: 'loaded'; ageMs: number }
+	/** The store threw, rejected or was too slow; the call goes on without it. */
+	| { type: 'store-failed'; operation: 'get' | 'set' | 'delete' | 'lock'; reason: string }
+	/** Codex warned of its configuration: the list may be made from defaults that are not the user's. */
+	| { type: 'config-warning'; summary: string; details: string | null };
+
+/** Reports an event of one list; never throws. */
+export type Emit = (payload: CatalogEventPayload) => void;
+
+/** Reports an event; `undefined` where nobody listens, so that a hit need not make one. */
+export type EmitEvent = ((target: EventTarget, payload: CatalogEventPayload) => void) | undefined;
+
+const debug = debuglog('codex-models');
+
+/** Hands events to the listener, and to stderr with `NODE_DEBUG=codex-models`. */
+export function createEmitter(onEvent: ((event: CatalogEvent) => unknown) | undefined): EmitEvent {
+	const isDebugging = debug.enabled;
+	if (!onEvent && !isDebugging) return undefined;
+	return ({ cwd, codexHome }, payload) => {
+		const event: CatalogEvent = { at: Date.now(), cwd, codexHome, ...payload };
+		// A listener that throws or rejects harms nothing, and neither does a closed stderr.
+		try {
+			if (isDebugging) {
+				const { type, ...facts } = payload;
+				debug(
+					'%s %s',
+					type,
+					JSON.stringify(facts, (_, value) => (value instanceof Error ? value.message : value)),
+				);
+			}
+			Promise.resolve(onEvent?.(event)).catch(() => {});
+		} catch {}
+	};
+}

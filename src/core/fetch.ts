@@ -1,0 +1,51 @@
+import type { CodexConfiguredModel, CodexModel } from './codex-model.js';
+import type { FetchPhase } from './errors.js';
+import type { Emit } from './events.js';
+
+/** The list that a fetch is about. */
+export type FetchTarget = {
+	/** An absolute path. */
+	readonly cwd: string;
+	/** Whether nobody chose `cwd`: another directory may take its place if it cannot be entered. */
+	readonly isDefaultCwd: boolean;
+	/** The CODEX_HOME to set; `undefined`: Codex's own default. */
+	readonly codexHome: string | undefined;
+	/** Tells the targets of one catalog apart. */
+	readonly key: string;
+};
+
+/** The inputs of a list, as far as files tell. Hashes: none can be read back. */
+export type Fingerprint = {
+	/** The login that the list belongs to. */
+	readonly account: string;
+	/** `config.toml`, and the model catalogue that it names. */
+	readonly configuration: string;
+	/** The file of the command; `null` while a command that is a function was not called yet. */
+	readonly command: string | null;
+};
+
+export type ModelListAnswer = { models: CodexModel[]; configured: CodexConfiguredModel };
+
+export type FetchProgress = {
+	phase: FetchPhase;
+	/** The end of stderr, sanitized. */
+	stderr: string;
+	/** The lines of it that are worth quoting, sanitized. */
+	stderrSummary: string;
+};
+
+/** One fetch under way: attempts with an app-server each, one after the other. */
+export type Fetch = {
+	/** Rejects with a `CodexModelsError`, or with the reason of an abort. */
+	readonly answer: Promise<ModelListAnswer>;
+	/** Settles after `answer`: after a failure when the last app-server and its process group are gone, else at once. */
+	readonly released: Promise<void>;
+	readonly attempts: number;
+	progress(): FetchProgress;
+};
+
+/** Starts a fetch. `signal` ends it, and its app-server without patience. */
+export type FetchModels = (
+	target: FetchTarget,
+	context: { fingerprint: Fingerprint; signal: AbortSignal; emit: Emit },
+) => Fetch;

@@ -1,0 +1,125 @@
+import type { EnvironmentOverlay } from './environment.js';
+import type { CatalogEvent } from './events.js';
+import type { ModelListStore } from './model-list-store.js';
+
+/** The client that `initialize` names to Codex. */
+export type ClientInfo = { name: string; title?: string | undefined; version: string };
+
+/** The list that a call is about. */
+export type TargetOptions = Pick<ListOptions, 'includeHidden' | 'cwd' | 'codexHome'>;
+
+/** The options of a single call. All durations are whole milliseconds. */
+export type ListOptions = {
+	/**
+	 * Whether the list holds hidden models, too.
+	 * @default false
+	 */
+	includeHidden?: boolean | undefined;
+	/**
+	 * How long this caller waits, in milliseconds; 0 to 2 147 483 647, or `Infinity`. The fetch goes on after it.
+	 * @default the catalog's `deadlineMs`
+	 */
+	deadlineMs?: number | undefined;
+	/** Ends the wait of this caller, who gets `signal.reason`; the fetch goes on. An aborted signal starts nothing. */
+	signal?: AbortSignal | undefined;
+	/**
+	 * Whether the list must not come from the cache: waits for a fetch, one under way or a new one, and rejects when the
+	 * fetch fails.
+	 * @default false
+	 */
+	refresh?: boolean | undefined;
+	/**
+	 * The working directory of the app-server.
+	 * @default the catalog's `cwd`
+	 */
+	cwd?: string | undefined;
+	/**
+	 * The CODEX_HOME of the app-server: the absolute path of a directory that exists.
+	 * @default the catalog's `codexHome`
+	 */
+	codexHome?: string | undefined;
+};
+
+/** The options of a catalog. All durations are whole milliseconds. */
+export type CodexModelCatalogOptions = {
+	/**
+	 * The Codex CLI: a name that is looked up on PATH, or a path; or a function that is called before each fetch and returns
+	 * one.
+	 * @default 'codex'
+	 */
+	command?: string | (() => string | Promise<string>) | undefined;
+	/**
+	 * The arguments of the command. The default avoids a plugin sync, and so `git` and the network, at each start.
+	 * @default ['app-server', '-c', 'features.plugins=false']
+	 */
+	args?: readonly string[] | undefined;
+	/**
+	 * The working directory of the app-server.
+	 * @default the user's home directory, never that of this process; `/` if the home cannot be entered
+	 */
+	cwd?: string | undefined;
+	/**
+	 * The CODEX_HOME of the app-server: the absolute path of a directory that exists.
+	 * @default CODEX_HOME of `env`, else Codex's own `~/.codex`
+	 */
+	codexHome?: string | undefined;
+	/**
+	 * Environment variables that are laid over `process.env` at each start; `undefined` removes one.
+	 * @default {}
+	 */
+	env?: EnvironmentOverlay | undefined;
+	/**
+	 * The client that `initialize` names to Codex.
+	 * @default the name and version of this package
+	 */
+	clientInfo?: ClientInfo | undefined;
+	/**
+	 * How long a caller waits for an answer, in milliseconds; 0 to 2 147 483 647, or `Infinity`.
+	 * @default 15_000
+	 */
+	deadlineMs?: number | undefined;
+	/**
+	 * How long a fetch may take, its retries included, before its app-server is ended, in milliseconds; 0 to 2 147 483 647.
+	 * @default 60_000
+	 */
+	fetchTimeoutMs?: number | undefined;
+	/**
+	 * How long a list is served without asking Codex, in milliseconds; 0 to 2 147 483 647, or `Infinity`.
+	 * @default 300_000
+	 */
+	maxAgeMs?: number | undefined;
+	/**
+	 * How long after the end of `maxAgeMs` (RFC 5861) a list is served at once while one refresh runs in the background, and
+	 * when that refresh fails, in milliseconds; 0 to 2 147 483 647, or `Infinity`.
+	 * @default 86_400_000
+	 */
+	staleWhileRevalidateMs?: number | undefined;
+	/**
+	 * The minimum delay after a failed background refresh before the next one, in milliseconds; 0 to 2 147 483 647.
+	 * @default 30_000
+	 */
+	cooldownMs?: number | undefined;
+	/**
+	 * Further attempts when an app-server ended early or was overloaded; 0 to 100.
+	 * @default 2
+	 */
+	retries?: number | undefined;
+	/**
+	 * The number of lists that are remembered, by cwd, CODEX_HOME and account; 1 to 1 000 000.
+	 * @default 100
+	 */
+	maxEntries?: number | undefined;
+	/**
+	 * How long an app-server is kept for the next fetch after an answer, in milliseconds; 0 to 2 147 483 647. With 0 each
+	 * fetch has its own. A login in the keyring forbids it: a kept app-server goes on with the login that it started with.
+	 * @default 0
+	 */
+	keepAliveMs?: number | undefined;
+	/**
+	 * A second cache behind the one in memory, such as a Keyv instance, or `fileStore()` of `codex-models/file-store`.
+	 * @default none
+	 */
+	store?: ModelListStore | undefined;
+	/** Is called with each event. A listener that throws, or returns a promise that rejects, harms nothing. */
+	onEvent?: ((event: CatalogEvent) => void) | undefined;
+};
