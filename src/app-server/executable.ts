@@ -1,10 +1,12 @@
 import { constants } from 'node:fs';
-import { access, readFile, realpath } from 'node:fs/promises';
-import { createRequire } from 'node:module';
+import { access, realpath } from 'node:fs/promises';
 import path from 'node:path';
+import process from 'node:process';
+import { findSpelling, isWindows, lookUp } from '../core/environment.js';
+import { readRegularFile } from '../core/files.js';
 
-/** What is started: a command, and its whole environment. */
-export type Program = { command: string; env: NodeJS.ProcessEnv };
+/** A file to start, and its whole environment. */
+export type Executable = { file: string; env: NodeJS.ProcessEnv };
 
 const triples: Record<string, string> = {
 	'linux-x64': 'x86_64-unknown-linux-musl',
@@ -15,111 +17,92 @@ const triples: Record<string, string> = {
 	'win32-arm64': 'aarch64-pc-windows-msvc',
 };
 
-/** Where the launcher looks below `vendor/TRIPLE`, and what it puts on PATH (0.66.0 to 0.100.0; since). */
+/** The folders below `vendor/TRIPLE`: of the program, and of what the launcher puts on PATH (since 0.136.0; before). */
 const layouts = [
 	{ program: 'bin', extra: 'codex-path' },
 	{ program: 'codex', extra: 'path' },
 ];
 
+/** The largest launcher or manifest that is read, in bytes; real ones have 9,000. */
+const maxFileBytes = 256 * 1024;
+
 /**
- * The real program behind the npm launcher, a Node script that does nothing but start it with some more variables and
- * takes about half of a cold call to do so; on Windows a shell is saved, too. Where anything is not as the launchers of
- * 0.66.0 to 0.169.0 have it, it is the command itself.
+ * Resolves the npm launcher to the native binary behind it. The launcher is a Node script that adds some variables and starts
+ * the binary, which takes about half of a cold call; on Windows a shell is saved, too. Where anything is not as the
+ * launchers of 0.66.0 to 0.169.0 have it, the result is the file itself.
  */
-export async function findProgram(command: string, env: NodeJS.ProcessEnv): Promise<Program> {
+export async function resolveNativeBinary(file: string, env: NodeJS.ProcessEnv): Promise<Executable> {
 	try {
-		return (await findBehindLauncher(command, env)) ?? { command, env };
+		return (await findBehindLauncher(file, env)) ?? { file, env };
 	} catch {
-		return { command, env };
+		return { file, env };
 	}
 }
 
-/** The file that a command stands for, links followed. */
-export async function findFile(command: string, env: NodeJS.ProcessEnv): Promise<string> {
-	if (process.platform !== 'win32' && command.includes('/')) {
-		// A path needs no search, nor the 5 ms that its code takes to load (Node 20).
-		await access(command, constants.X_OK);
-		return realpath(command);
-	}
-	const { default: which } = await import('which');
-	return realpath(await which(command, { path: env.PATH ?? env.Path ?? '' }));
-}
-
-async function findBehindLauncher(command: string, env: NodeJS.ProcessEnv): Promise<Program | undefined> {
-	const launcher = await findLauncher(await findFile(command, env));
+async function findBehindLauncher(file: string, env: NodeJS.ProcessEnv): Promise<Executable | undefined> {
+	const launcher = await findLauncher(await realpath(file));
 	const root = path.dirname(path.dirname(launcher));
-	// How other package managers own it shows in a variable that the launcher works out from their files.
-	if (!/node_modules[\\/]@openai[\\/]codex$/.test(root)) return undefined;
-	if (
-		/[\\/]\.(?:pnpm|bun)[\\/]/.test(root) ||
-		`${env.npm_config_user_agent} ${env.npm_execpath}`.includes('bun')
-	) {
-		return undefined;
-	}
-	const [source, manifest] = await Promise.all([
-		readFile(launcher, 'utf8'),
-		readFile(path.join(root, 'package.json'), 'utf8'),
-	]);
 	const target = `${process.platform}-${process.arch}`;
 	const triple = triples[target];
-	if (JSON.parse(manifest).name !== '@openai/codex' || triple === undefined) return undefined;
+	if (triple === undefined || !isOwnedByNpm(root, env)) return undefined;
 
-	// Up to 0.98.0 or so everything was in the one package: another's, that happens to stand above it, is not its own.
+	const source = (await readRegularFile(launcher, maxFileBytes)) ?? '';
+	const manifest = (await readRegularFile(path.join(root, 'package.json'), maxFileBytes)) ?? '';
+	if (JSON.parse(manifest).name !== '@openai/codex') return undefined;
+
+	// Up to 0.98.0 the binary was in the package itself: a platform package that happens to stand above is another's.
 	const isSplit = source.includes(`@openai/codex-${target}`);
-	const platformPackage = isSplit ? findPlatformPackage(launcher, target) : undefined;
-	const vendor = path.join(platformPackage ?? root, 'vendor', triple);
-	const name = process.platform === 'win32' ? 'codex.exe' : 'codex';
+	const home = (isSplit && (await findPackage(root, `@openai/codex-${target}`))) || root;
+	const vendor = path.join(home, 'vendor', triple);
 	for (const { program, extra } of layouts) {
-		const file = path.join(vendor, program, name);
-		if (await isUsable(file, constants.X_OK)) {
-			const folder = path.join(vendor, extra);
-			const isOnPath = source.includes('getUpdatedPath') && (await isUsable(folder, constants.F_OK));
-			return { command: file, env: addVariables(env, source, root, isOnPath ? folder : undefined) };
-		}
+		const binary = path.join(vendor, program, isWindows ? 'codex.exe' : 'codex');
+		if (!(await isAccessible(binary, constants.X_OK))) continue;
+		const folder = path.join(vendor, extra);
+		const isOnPath = source.includes('getUpdatedPath') && (await isAccessible(folder, constants.F_OK));
+		return { file: binary, env: addVariables(env, source, root, isOnPath ? folder : undefined) };
 	}
 	return undefined;
 }
 
 /** npm's `codex.cmd` stands beside the packages of a prefix, or in the `.bin` among them. */
 async function findLauncher(file: string): Promise<string> {
-	if (process.platform !== 'win32' || path.extname(file).toLowerCase() !== '.cmd') return file;
+	if (!isWindows || path.extname(file).toLowerCase() !== '.cmd') return file;
 	const folder = path.dirname(file);
-	const packages =
-		path.basename(folder) === '.bin' ? path.dirname(folder) : path.join(folder, 'node_modules');
+	const packages = path.basename(folder) === '.bin' ? path.dirname(folder) : path.join(folder, 'node_modules');
 	return realpath(path.join(packages, '@openai', 'codex', 'bin', 'codex.js'));
 }
 
-/** As the launcher finds it: Node's own resolution, from the launcher's place. */
-function findPlatformPackage(launcher: string, target: string): string | undefined {
-	try {
-		return path.dirname(createRequire(launcher).resolve(`@openai/codex-${target}/package.json`));
-	} catch {
-		// Left out at the installation; the launcher looks into its own package then, too.
-		return undefined;
+/** The launcher works out other package managers from their files, and tells the binary in a variable. */
+const isOwnedByNpm = (root: string, env: NodeJS.ProcessEnv) =>
+	/node_modules[\\/]@openai[\\/]codex$/.test(root) &&
+	!/[\\/]\.(?:pnpm|bun)[\\/]/.test(root) &&
+	!`${env.npm_config_user_agent} ${env.npm_execpath}`.includes('bun');
+
+/** Node's own resolution, by hand: `createRequire` is not there in every bundle and compiled executable. */
+async function findPackage(from: string, name: string): Promise<string | undefined> {
+	for (let folder = from; ; folder = path.dirname(folder)) {
+		const candidate = path.join(folder, 'node_modules', name);
+		if (await isAccessible(path.join(candidate, 'package.json'), constants.F_OK)) return candidate;
+		if (folder === path.dirname(folder)) return undefined;
 	}
 }
 
-function addVariables(
-	env: NodeJS.ProcessEnv,
-	source: string,
-	root: string,
-	folder: string | undefined,
-): NodeJS.ProcessEnv {
+/** The environment that the launcher gives to the binary. */
+function addVariables(env: NodeJS.ProcessEnv, source: string, root: string, folder: string | undefined): NodeJS.ProcessEnv {
 	const result: NodeJS.ProcessEnv = { ...env };
 	for (const manager of ['NPM', 'BUN', 'PNPM', 'VITE_PLUS']) {
-		if (source.includes(`delete env.CODEX_MANAGED_BY_${manager}`))
-			delete result[`CODEX_MANAGED_BY_${manager}`];
+		if (source.includes(`delete env.CODEX_MANAGED_BY_${manager}`)) delete result[`CODEX_MANAGED_BY_${manager}`];
 	}
 	result.CODEX_MANAGED_BY_NPM = '1';
 	if (source.includes('CODEX_MANAGED_PACKAGE_ROOT')) result.CODEX_MANAGED_PACKAGE_ROOT = root;
 	if (folder !== undefined) {
-		const name = env.PATH === undefined && env.Path !== undefined ? 'Path' : 'PATH';
-		result[name] = [folder, ...(env[name] ?? '').split(path.delimiter).filter(Boolean)].join(path.delimiter);
+		const folders = (lookUp(env, 'PATH') ?? '').split(path.delimiter).filter(Boolean);
+		result[findSpelling(env, 'PATH') ?? 'PATH'] = [folder, ...folders].join(path.delimiter);
 	}
 	return result;
 }
 
-const isUsable = (file: string, mode: number) =>
+const isAccessible = (file: string, mode: number) =>
 	access(file, mode).then(
 		() => true,
 		() => false,

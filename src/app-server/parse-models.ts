@@ -1,8 +1,7 @@
 import { type CodexConfiguredModel, type CodexModel, isObject, toText } from '../core/codex-model.js';
 
 /** The objects of an array; none where the value is no array. */
-const objects = (value: unknown): Record<string, unknown>[] =>
-	Array.isArray(value) ? value.filter(isObject) : [];
+const objects = (value: unknown): Record<string, unknown>[] => (Array.isArray(value) ? value.filter(isObject) : []);
 
 /**
  * The models of one `data` array of a `model/list` result, of any release from 0.66.0 on. An entry without an id is left

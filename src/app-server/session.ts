@@ -1,331 +1,201 @@
-import { constants } from 'node:fs';
-import { access, stat } from 'node:fs/promises';
-import { stripVTControlCharacters } from 'node:util';
-import { AppServerProcess, type Exit, type Launch, type Loss } from './app-server-process.js';
-import {
-	type CodexModelsError,
-	exitedError,
-	type FetchPhase,
-	notFoundError,
-	protocolError,
-	rpcError,
-} from './errors.js';
-import type { Grace } from './grace.js';
-import { LineSplitter } from './line-splitter.js';
-import { type CodexModel, parseModels } from './model.js';
-import type { ClientInfo } from './options.js';
-import { findFile } from './program.js';
-import { redact, redactJson } from './redact.js';
+import pTimeout from 'p-timeout';
+import { type CodexConfiguredModel, isObject, unknownConfiguredModel } from '../core/codex-model.js';
+import { type CodexModelsError, exitedError, type FetchPhase, protocolError, rpcError } from '../core/errors.js';
+import type { FetchProgress, ModelListAnswer } from '../core/fetch.js';
+import type { ClientInfo } from '../core/options.js';
+import { sanitizeJson, sanitizeLine } from '../core/sanitize.js';
+import { clearTimer, setUnrefInterval, setUnrefTimeout, unrefTimers } from '../core/timers.js';
+import { type Answer, JsonRpcClient } from './json-rpc.js';
+import { ModelListPages } from './model-list-pages.js';
+import { parseConfiguredModel } from './parse-models.js';
+import { type Disconnect, type Exit, ProcessSupervisor, type SpawnSpec } from './process-supervisor.js';
+import type { ProcessTimings } from './shutdown.js';
+import { explainSpawnError } from './spawn-error.js';
 import { StderrTail } from './stderr-tail.js';
 
-/** The longest line that is read, in bytes; 3,000 models make one of 1.4 MB (Codex 0.169.0). */
-const lineLimit = 8 * 1024 * 1024;
-/** What all pages of a list may come to, in characters, so that a hundred of the longest do not fill the memory. */
-const listLimit = 4 * lineLimit;
-const pageLimit = 100;
-/** A model takes 500 bytes of memory and more, and only 11 on the wire; Codex 0.169.0 has 12 models. */
-const modelLimit = 100_000;
+/** The largest `data` of a JSON-RPC error, in bytes of JSON. */
+const maxErrorDataBytes = 16 * 1024;
+/** The longest text of a warning, in characters; those of Codex 0.169.0 have 300. */
+const maxWarningLength = 1_000;
 
 /**
- * How long an app-server that has written a fatal `Error: …` may take to end after a blank line on its input; the real
- * ones take 2 to 4 ms (0.66.0, 0.115.0).
+ * The interval of the wake-up bytes that an app-server gets until it answers `initialize`, in milliseconds. Codex 0.66.0 to
+ * 0.115.0 with a bad configuration or home often neither exit nor write their `Error: …` before one more byte of input
+ * comes. A space in front of a message means nothing (tried on 0.66.0 to 0.169.0). Two attempts that need the byte take less
+ * than half a second.
  */
-const lingerMs = 500;
+const wakeUpMs = 150;
+/** The time to end after a fatal `Error: …` and a line feed, in milliseconds; 0.66.0 and 0.115.0 take 2 to 4. */
+const fatalToExitMs = 500;
 
 /**
- * How often one that has not answered `initialize` is sent a space. Codex 0.66.0 to 0.115.0 with a bad configuration or home
- * often do not even write their `Error: …`, let alone exit, before one more byte of input comes. In front of a message
- * a space means nothing (tried on 0.66.0 to 0.169.0), and one that is well has mostly answered by then.
+ * The wait for the answer to `config/read` when the list is complete, in milliseconds: the answer comes 1 to 7 ms after the
+ * list (Codex 0.136.0 to 0.169.0), and up to 120 ms after it on a busy machine, where the list takes ten times as long, too.
  */
-const nudgeMs = 300;
+const configuredGraceMs = (elapsedMs: number) => Math.min(250, Math.max(50, elapsedMs / 4));
 
-const methodNotFound = -32601;
-
-export type AppServerListeners = {
-	onConfigWarning?(summary: string, details: string | null): void;
-	onExit(exit: Exit & { pid: number; lifetimeMs: number }): void;
+export type SessionSpec = SpawnSpec & {
+	/** The command as the user knows it, where another file is started in its place. */
+	displayCommand: string;
+	clientInfo: ClientInfo;
+	onConfigWarning(summary: string, details: string | null): void;
 };
 
-type Pending = { id: number; resolve(result: unknown): void; reject(error: CodexModelsError): void };
-
-/** What a message can bear of a text, in characters; Codex's own have some hundred. */
-const quotedLength = 1_000;
-
 /**
- * On one line, without terminal codes. Cut twice: what is redacted must be short enough for a regular expression, and a
- * token must not be cut in two by the length that is quoted.
+ * A conversation with one `codex app-server` (https://developers.openai.com/codex/app-server). One list at a time.
  */
-const quotable = (text: string) => {
-	const clean = redact(stripVTControlCharacters(text.slice(0, 4 * quotedLength))).replaceAll(
-		/\p{Cc}+/gu,
-		' ',
-	);
-	return clean.length > quotedLength ? `${clean.slice(0, quotedLength)} …` : clean;
-};
-
-const isObject = (value: unknown): value is Record<string, unknown> =>
-	typeof value === 'object' && value !== null && !Array.isArray(value);
-
-/**
- * A conversation with one `codex app-server`: newline-delimited JSON-RPC 2.0 without the `jsonrpc` member
- * (https://developers.openai.com/codex/app-server). One request at a time.
- */
-export class AppServer {
-	readonly #launch: Launch;
-	readonly #clientInfo: ClientInfo;
-	readonly #listeners: AppServerListeners;
-	readonly #startedAt = performance.now();
-	readonly #process: AppServerProcess;
-	readonly #stderr = new StderrTail(() => this.#onFatalWords());
+export class AppServerSession {
+	readonly #spec: SessionSpec;
+	readonly #process: ProcessSupervisor;
+	readonly #rpc: JsonRpcClient;
+	readonly #stderr = new StderrTail(() => this.#onFatalLine());
+	#startedAt = performance.now();
 	#phase: FetchPhase = 'spawn';
-	#nextId = 1;
-	#pending: Pending | undefined;
-	#listLength = 0;
-	/** Why no request will be answered any more; made for who asks, and after a whole list nobody does. */
-	#failure: (() => CodexModelsError) | undefined;
-	#lingerTimer: NodeJS.Timeout | undefined;
-	#nudge: NodeJS.Timeout | undefined;
+	#hasFatalLine = false;
+	#wakeUpTimer: NodeJS.Timeout | undefined;
 
-	constructor(launch: Launch, clientInfo: ClientInfo, listeners: AppServerListeners) {
-		this.#launch = launch;
-		this.#clientInfo = clientInfo;
-		this.#listeners = listeners;
-		const stdout = new LineSplitter(
-			lineLimit,
-			(line) => this.#onLine(line),
-			() => this.#fail(() => this.#unreadable(`a line is longer than ${lineLimit} bytes`)),
-		);
-		this.#process = new AppServerProcess(launch, {
-			onStdout: (chunk) => {
-				if (!this.isLost) stdout.push(chunk);
-			},
-			onStderr: (chunk) => this.#stderr.push(chunk),
-			onLoss: (loss) => this.#onLoss(loss),
-			onExit: (exit) => {
-				const lifetimeMs = performance.now() - this.#startedAt;
-				this.#listeners.onExit({ ...exit, pid: this.#process.pid as number, lifetimeMs });
-			},
+	constructor(spec: SessionSpec, timings?: ProcessTimings) {
+		this.#spec = spec;
+		this.#rpc = new JsonRpcClient({
+			write: (line) => this.#process.write(line),
+			tryWrite: (line) => this.#process.tryWrite(line),
+			onNotification: (method, params) => this.#onNotification(method, params),
+			onBadLine: (problem) => this.#close(() => this.#protocolError(problem)),
 		});
+		const listeners = {
+			onStdout: (chunk: Buffer) => this.#rpc.push(chunk),
+			onStderr: (chunk: Buffer) => this.#stderr.push(chunk),
+			onDisconnect: (disconnect: Disconnect) => void this.#onDisconnect(disconnect),
+		};
+		this.#process = new ProcessSupervisor(spec, listeners, timings);
 	}
 
-	/** It will not answer any more. */
-	get isLost(): boolean {
-		return this.#failure !== undefined;
+	/** Whether the app-server will not answer any more. */
+	get isClosed(): boolean {
+		return this.#rpc.isClosed;
 	}
 
-	/** `undefined` where it could not be started. */
+	/** `undefined` where the app-server could not be started. */
 	get pid(): number | undefined {
 		return this.#process.pid;
 	}
 
-	/** What it was last asked for. */
-	get phase(): FetchPhase {
-		return this.#phase;
+	get progress(): FetchProgress {
+		return { phase: this.#phase, ...this.#stderr.snapshot };
 	}
 
-	/** What it wrote to stderr, as far as it is worth quoting. */
-	get words(): { stderr: string; lastWords: string } {
-		return { stderr: this.#stderr.toString(), lastWords: this.#stderr.lastWords };
+	/** Resolves when the process and its group are gone; with `undefined` if none was started. */
+	get exited(): Promise<Exit | undefined> {
+		return this.#process.exited;
 	}
 
-	/** Resolves when the process and its group are gone. */
-	get gone(): Promise<void> {
-		return this.#process.gone;
+	shutDown(kind: 'gracefulShutdown' | 'fastShutdown'): void {
+		this.#process.shutDown(kind);
 	}
 
-	/** All models, hidden ones included, from as many pages as there are. May be asked again when it has answered. */
-	async listModels(): Promise<CodexModel[]> {
-		if (this.#phase === 'spawn') {
-			this.#nudge = setInterval(() => this.#process.offer(' '), nudgeMs).unref();
-			await this.#request('initialize', { clientInfo: this.#clientInfo, capabilities: null });
-			clearInterval(this.#nudge);
-			this.#process.write('{"method":"initialized"}');
-		}
-		const models: CodexModel[] = [];
-		const cursors = new Set<string>();
-		let cursor: string | undefined;
-		this.#listLength = 0;
+	/** Fetches all models, hidden ones included, and the configured one. May be called again after an answer. */
+	async listModels(): Promise<ModelListAnswer> {
+		this.#startedAt = performance.now();
+		if (this.#phase === 'spawn') await this.#initialize();
+		const configured = this.#readConfiguredModel();
+		const pages = new ModelListPages();
 		do {
 			// No `limit`: all come on one page then, and a stalled network costs Codex 5 s a page (0.155.0, 0.169.0).
-			const page = this.#readPage(await this.#request('model/list', { includeHidden: true, cursor }));
-			for (const model of parseModels(page.data)) models.push(model);
-			if (models.length > modelLimit) throw this.#unreadable(`there are more than ${modelLimit} models`);
-			cursor = page.nextCursor;
-			if (cursor === undefined) break;
-			if (cursors.has(cursor)) throw this.#unreadable(`the cursor ${JSON.stringify(cursor)} came twice`);
-			cursors.add(cursor);
-		} while (cursors.size < pageLimit);
-		if (cursor !== undefined) throw this.#unreadable(`there are more than ${pageLimit} pages`);
-		return models;
+			const { result, length } = await this.#request('model/list', { includeHidden: true, cursor: pages.cursor });
+			const problem = pages.add(result, length);
+			if (problem !== undefined) throw this.#protocolError(problem);
+		} while (pages.cursor !== undefined);
+		const grace = {
+			milliseconds: configuredGraceMs(this.#elapsedMs),
+			fallback: () => unknownConfiguredModel,
+			customTimers: unrefTimers,
+		};
+		return { models: pages.models, configured: await pTimeout(configured, grace) };
 	}
 
-	/** Gives up what is being waited for, with this error, and ends the process. */
-	abandon(error: CodexModelsError, grace: Grace): void {
-		this.#fail(() => error);
-		this.end(grace);
+	async #initialize(): Promise<void> {
+		const { clientInfo } = this.#spec;
+		this.#wakeUpTimer = setUnrefInterval(() => this.#process.tryWrite(' '), wakeUpMs);
+		// That notification carries the name of the machine. A release that does not know the member skips it (0.66.0).
+		const capabilities = { optOutNotificationMethods: ['remoteControl/status/changed'] };
+		await this.#request('initialize', { clientInfo, capabilities });
+		clearTimer(this.#wakeUpTimer);
+		this.#process.write('{"method":"initialized"}');
 	}
 
-	end(grace: Grace): void {
-		this.#process.end(grace);
+	/** Never rejects. */
+	#readConfiguredModel(): Promise<CodexConfiguredModel> {
+		return this.#rpc.request('config/read', { includeLayers: false, cwd: this.#spec.cwd }).then(
+			({ result }) => parseConfiguredModel(result),
+			() => unknownConfiguredModel,
+		);
+	}
+
+	async #request(method: Exclude<FetchPhase, 'spawn'>, params: object): Promise<Answer> {
+		this.#phase = method;
+		const answer = await this.#rpc.request(method, params);
+		const { result, error } = answer;
+		if (error !== undefined && error !== null) throw this.#rpcError(error);
+		if (result === undefined) throw this.#protocolError('it has neither a result nor an error');
+		return answer;
+	}
+
+	#onNotification(method: string, { summary, details }: Record<string, unknown>): void {
+		if (method !== 'configWarning' || typeof summary !== 'string') return;
+		this.#spec.onConfigWarning(
+			sanitizeLine(summary, maxWarningLength),
+			typeof details === 'string' ? sanitizeLine(details, maxWarningLength) : null,
+		);
+	}
+
+	/** Codex 0.66.0 to 0.115.0 write why they cannot start, and wait for one more byte. A healthy one skips an empty line. */
+	#onFatalLine(): void {
+		if (this.#phase !== 'initialize' || this.#hasFatalLine || this.isClosed) return;
+		this.#hasFatalLine = true;
+		clearTimer(this.#wakeUpTimer);
+		this.#process.tryWrite('\n');
+		const closeUnlessEnded = () => void this.#onDisconnect({ exitCode: null, signal: null });
+		this.#wakeUpTimer = setUnrefTimeout(closeUnlessEnded, fatalToExitMs);
+	}
+
+	async #onDisconnect({ spawnError: cause, ...exit }: Disconnect): Promise<void> {
+		const explained = cause && (await explainSpawnError(this.#spec, cause, this.#elapsedMs));
+		this.#close(() => explained ?? this.#exitedError(exit, cause));
+	}
+
+	#close(makeError: () => CodexModelsError): void {
+		clearTimer(this.#wakeUpTimer);
+		this.#rpc.close(makeError);
 	}
 
 	get #elapsedMs(): number {
 		return performance.now() - this.#startedAt;
 	}
 
-	#request(method: Exclude<FetchPhase, 'spawn'>, params: object): Promise<unknown> {
-		return new Promise((resolve, reject) => {
-			if (this.#failure) {
-				reject(this.#failure());
-				return;
-			}
-			this.#phase = method;
-			const id = this.#nextId++;
-			this.#pending = { id, resolve, reject };
-			this.#process.write(JSON.stringify({ id, method, params }));
+	#exitedError(exit: Exit, cause: Error | undefined): CodexModelsError {
+		const { displayCommand, args } = this.#spec;
+		return exitedError({
+			...exit,
+			...this.#stderr.snapshot,
+			phase: cause ? 'spawn' : this.#phase,
+			elapsedMs: this.#elapsedMs,
+			commandLine: [displayCommand, ...args].join(' '),
+			cause,
 		});
 	}
 
-	#readPage(result: unknown): { data: unknown[]; nextCursor: string | undefined } {
-		if (!isObject(result)) throw this.#unreadable('its result is no object');
-		const { data, nextCursor } = result;
-		if (!Array.isArray(data)) throw this.#unreadable('its result has no array "data"');
-		if (nextCursor === undefined || nextCursor === null || nextCursor === '') {
-			return { data, nextCursor: undefined };
-		}
-		if (typeof nextCursor !== 'string')
-			throw this.#unreadable('its "nextCursor" is neither a string nor null');
-		return { data, nextCursor };
-	}
-
-	/** Skips whatever is neither an answer that is waited for nor a request: a launcher's banner, other notifications. */
-	#onLine(line: string): void {
-		// Most noise is told without an error, which costs 50 times as much as a line is worth.
-		const text = line.trim();
-		if (!text.startsWith('{') || !text.endsWith('}')) return;
-		let message: unknown;
-		try {
-			message = JSON.parse(text);
-		} catch {
-			return;
-		}
-		if (!isObject(message)) return;
-		try {
-			if (typeof message.method === 'string') this.#onCall(message);
-			else if (this.#pending && message.id === this.#pending.id) this.#onAnswer(message, line.length);
-		} catch {
-			// JSON that nests deeper than the stack can be parsed, and not written again (Node 20): no reason for the host to end.
-			this.#fail(() => this.#unreadable('it holds what cannot be handled'));
-		}
-	}
-
-	#onCall({ id, method, params }: Record<string, unknown>): void {
-		if (typeof id === 'string' || typeof id === 'number') {
-			const error = { code: methodNotFound, message: 'This client only lists models.' };
-			this.#process.offer(`${JSON.stringify({ id, error })}\n`);
-		} else if (method === 'configWarning' && isObject(params) && typeof params.summary === 'string') {
-			const { summary, details } = params;
-			this.#listeners.onConfigWarning?.(
-				quotable(summary),
-				typeof details === 'string' ? quotable(details) : null,
-			);
-		}
-	}
-
-	#onAnswer({ result, error }: Record<string, unknown>, length: number): void {
-		const { resolve, reject } = this.#pending as Pending;
-		const failure = error === undefined || error === null ? undefined : this.#readError(error);
-		this.#pending = undefined;
-		this.#listLength += length;
-		if (failure) {
-			reject(failure);
-		} else if (result === undefined) {
-			reject(this.#unreadable('it has neither a result nor an error'));
-		} else if (this.#listLength > listLimit) {
-			reject(this.#unreadable(`its pages are longer than ${listLimit} characters`));
-		} else {
-			resolve(result);
-		}
-	}
-
-	#readError(error: unknown): CodexModelsError {
-		if (!isObject(error) || typeof error.code !== 'number') return this.#unreadable('its error has no code');
+	#rpcError(error: unknown): CodexModelsError {
+		if (!isObject(error) || typeof error.code !== 'number') return this.#protocolError('its error has no code');
 		return rpcError({
 			rpcCode: error.code,
-			rpcMessage: typeof error.message === 'string' ? quotable(error.message) : '',
-			rpcData: redactJson(error.data),
+			rpcMessage: typeof error.message === 'string' ? error.message : '',
+			rpcData: sanitizeJson(error.data, maxErrorDataBytes),
 			phase: this.#phase,
 			elapsedMs: this.#elapsedMs,
 		});
 	}
 
-	#unreadable(problem: string): CodexModelsError {
+	#protocolError(problem: string): CodexModelsError {
 		return protocolError({ problem, phase: this.#phase, elapsedMs: this.#elapsedMs });
-	}
-
-	/**
-	 * Codex 0.66.0 to 0.115.0 write why they cannot start, and then wait for one more byte of input before they exit. One
-	 * that is well skips the blank line.
-	 */
-	#onFatalWords(): void {
-		if (this.#lingerTimer || this.#failure) return;
-		this.#process.offer('\n');
-		this.#lingerTimer = setTimeout(() => {
-			if (this.#phase === 'initialize') this.#onLoss({ exitCode: null, signal: null });
-		}, lingerMs).unref();
-	}
-
-	async #onLoss(loss: Loss): Promise<void> {
-		clearTimeout(this.#lingerTimer);
-		if ('spawnError' in loss) {
-			const error = await this.#explainSpawnError(loss.spawnError);
-			this.#fail(() => error);
-		} else {
-			this.#fail(() => this.#exited(loss));
-		}
-	}
-
-	async #explainSpawnError(cause: NodeJS.ErrnoException): Promise<CodexModelsError> {
-		const { command, knownAs = command, args, cwd, env } = this.#launch;
-		// Node adds it, for all to see who print the error.
-		Object.assign(cause, { spawnargs: [redact(args.join(' '))] });
-		const facts = { elapsedMs: this.#elapsedMs, command: knownAs, cause };
-		// A missing working directory gives the ENOENT or EACCES of a missing command.
-		const cwdIsUsable = await Promise.all([stat(cwd), access(cwd, constants.X_OK)]).then(
-			([stats]) => stats.isDirectory(),
-			() => false,
-		);
-		if (!cwdIsUsable) return notFoundError({ ...facts, missingCwd: cwd });
-		if (cause.code === 'ENOENT') {
-			// What is there, and is not found: a script whose interpreter is missing (Linux), or a program for another libc.
-			const isThere = await findFile(command, env).then(
-				() => true,
-				() => false,
-			);
-			return notFoundError({ ...facts, isThere });
-		}
-		if (/^(?:EACCES|EPERM|ENOTDIR|ELOOP|ENAMETOOLONG|ENOEXEC|EISDIR)$/.test(cause.code ?? '')) {
-			return notFoundError(facts);
-		}
-		return this.#exited({ exitCode: null, signal: null }, cause);
-	}
-
-	#exited(exit: Exit, cause?: Error): CodexModelsError {
-		const { command, knownAs = command, args } = this.#launch;
-		return exitedError({
-			...exit,
-			cause,
-			...this.words,
-			phase: cause ? 'spawn' : this.#phase,
-			elapsedMs: this.#elapsedMs,
-			commandLine: quotable([knownAs, ...args].join(' ')),
-		});
-	}
-
-	#fail(makeError: () => CodexModelsError): void {
-		clearInterval(this.#nudge);
-		this.#failure ??= makeError;
-		this.#pending?.reject(makeError());
-		this.#pending = undefined;
 	}
 }

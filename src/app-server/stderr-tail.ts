@@ -1,69 +1,87 @@
 import { stripVTControlCharacters } from 'node:util';
+import { sanitize, sanitizeLine } from '../core/sanitize.js';
 import { LineSplitter } from './line-splitter.js';
-import { redact } from './redact.js';
 
-/** What an error quotes, in bytes. */
+/** The length of the text that an error quotes, in bytes. */
 const quotedBytes = 4096;
-/** Of a longer line only its head is kept, in bytes. */
+/** The length of the summary, in characters. */
+const summaryLength = 1_000;
+/** The length of a line that is kept, in bytes: the head of a longer one. */
 const lineBytes = 4096;
-/** What is remembered, in characters: more than is quoted, for terminal codes and tokens are taken out of it. */
+/** The length of the lines that are kept, in characters: more than is quoted, because sanitizing shortens them. */
 const keptLength = 4 * quotedBytes;
 
-// Colours come although stderr is no terminal (seen with Codex 0.66.0 to 0.169.0).
-const clean = (text: string) => stripVTControlCharacters(text).replaceAll(/(?![\n\t])\p{Cc}/gu, '');
+/** The end of what a process writes to stderr, sanitized. */
+export type StderrSnapshot = {
+	/** At most 4 KiB in UTF-8. */
+	stderr: string;
+	/**
+	 * The lines to quote, as one: the last line, after the last `Error: …`, which a cause or an advice (clap) may have followed.
+	 */
+	stderrSummary: string;
+};
 
-/**
- * The last words of a process, whatever it writes: whole lines, so that no token is cut in two and past recognition,
- * and cleaned only when somebody asks.
- */
+/** Keeps the end of stderr in whole lines, so that no token is cut in two and past recognition. */
 export class StderrTail {
+	readonly #splitter: LineSplitter;
 	#lines: string[] = [];
 	#length = 0;
 	#errorLine = '';
-	readonly #splitter: LineSplitter;
+	#snapshot: StderrSnapshot | undefined;
 
-	/** @param onError - called at each line `Error: …`, as a Rust program writes when its `main` fails. */
-	constructor(onError: () => void) {
+	/** @param onFatalLine - is called at each line `Error: …`, as a Rust program writes when its `main` fails. */
+	constructor(onFatalLine: () => void) {
 		const add = (line: string) => {
 			this.#lines.push(line);
 			this.#length += line.length + 1;
 			if (this.#length > 2 * keptLength) this.#trim();
-			if (!/error: /i.test(line) || !/^error: /i.test(clean(line))) return;
+			if (!/error:/i.test(line)) return;
+			// Colours come although stderr is no terminal (seen with Codex 0.66.0 to 0.169.0).
+			const [word] = /^error: /i.exec(stripVTControlCharacters(line.slice(0, 100))) ?? [];
+			if (word === undefined) return;
 			this.#errorLine = line;
-			if (line.includes('Error: ')) onError();
+			if (word === 'Error: ') onFatalLine();
 		};
 		this.#splitter = new LineSplitter(lineBytes, add, add);
 	}
 
 	push(chunk: Buffer): void {
+		this.#snapshot = undefined;
 		this.#splitter.push(chunk);
 	}
 
-	/** Seldom, and many lines at once: a `shift` of a long array moves all of it. */
+	/** Sanitizes the text once for all callers until more comes. */
+	get snapshot(): StderrSnapshot {
+		this.#snapshot ??= this.#makeSnapshot();
+		return this.#snapshot;
+	}
+
+	/** Many lines at once, because a `shift` of a long array moves all of it. */
 	#trim(): void {
 		let first = 0;
 		while (this.#length > keptLength) this.#length -= (this.#lines[first++] as string).length + 1;
 		this.#lines.splice(0, first);
 	}
 
-	/**
-	 * The words to quote: the last line, after the `Error: …` that a backtrace (`RUST_BACKTRACE`) may have followed, or the
-	 * `error: …` about an argument, with its advice (clap).
-	 */
-	get lastWords(): string {
-		const errorLine = redact(clean(this.#errorLine)).trim();
-		const lastLine = this.toString().split('\n').at(-1) ?? '';
-		return errorLine && errorLine !== lastLine ? `${errorLine} … ${lastLine}` : lastLine;
+	#makeSnapshot(): StderrSnapshot {
+		const stderr = lastBytes(sanitize([...this.#lines, this.#splitter.rest].join('\n')).trim());
+		// The frames of a backtrace (`RUST_BACKTRACE`) explain nothing to a user.
+		const [message = ''] = stderr.split(/\n\s*Stack backtrace:/);
+		const lastLine = message.slice(message.lastIndexOf('\n') + 1);
+		const errorLine = sanitize(this.#errorLine).trim();
+		const isLast = errorLine === '' || lastLine.endsWith(errorLine);
+		return {
+			stderr,
+			stderrSummary: sanitizeLine(isLast ? lastLine : `${errorLine} … ${lastLine}`, summaryLength),
+		};
 	}
+}
 
-	/** At most 4 KiB in UTF-8, without terminal codes, tokens and keys as `[redacted]`. */
-	toString(): string {
-		const text = redact(clean([...this.#lines, this.#splitter.rest].join('\n'))).trim();
-		const bytes = Buffer.from(text);
-		if (bytes.length <= quotedBytes) return text;
-		let start = bytes.length - quotedBytes;
-		// Not in the middle of a character: its further bytes are 10xxxxxx.
-		while (((bytes[start] ?? 0) & 0xc0) === 0x80) start++;
-		return bytes.toString('utf8', start);
-	}
+function lastBytes(text: string): string {
+	const bytes = Buffer.from(text);
+	if (bytes.length <= quotedBytes) return text;
+	let start = bytes.length - quotedBytes;
+	// Not in the middle of a character: its further bytes are 10xxxxxx.
+	while (((bytes[start] ?? 0) & 0xc0) === 0x80) start++;
+	return bytes.toString('utf8', start);
 }

@@ -61,7 +61,9 @@ export class CacheEntry {
 			.load(Math.max(minFetchedAt, this.#list?.fetchedAt ?? minFetchedAt))
 			.then((lookup) => {
 				this.#storeLookup = undefined;
-				if (lookup.list) this.#accept(lookup.list);
+				// A fetch may have brought a newer one meanwhile.
+				const knownAt = this.#list?.fetchedAt ?? Number.NEGATIVE_INFINITY;
+				if (lookup.list && lookup.list.fetchedAt >= knownAt) this.#list = lookup.list;
 				return lookup;
 			});
 		return this.#storeLookup;
@@ -97,7 +99,8 @@ export class CacheEntry {
 			(list) => {
 				this.#revalidation = undefined;
 				if (list.size === 0) this.#fail(emptyListError());
-				else if (revalidation.isRememberable) this.#accept(list);
+				// Not by `fetchedAt`, because the clock may have been set back.
+				else if (revalidation.isRememberable) this.#list = list;
 			},
 			(error) => {
 				this.#revalidation = undefined;
@@ -105,10 +108,6 @@ export class CacheEntry {
 			},
 		);
 		return revalidation;
-	}
-
-	#accept(list: ModelList): void {
-		if (!this.#list || list.fetchedAt >= this.#list.fetchedAt) this.#list = list;
 	}
 
 	#fail(error: unknown): void {

@@ -59,9 +59,14 @@ export class EntryMap {
 	dropAll(): CacheEntry[] {
 		const entries = [...new Set([...this.#remembered.values(), ...this.#inflight.values()])];
 		for (const entry of entries) entry.drop();
+		this.forgetAll();
+		return entries.filter((entry) => entry.list !== undefined);
+	}
+
+	/** Forgets every entry; a list that is being saved stays in the store. */
+	forgetAll(): void {
 		this.#last = undefined;
 		this.#remembered.clear();
 		this.#inflight.clear();
-		return entries.filter((entry) => entry.list !== undefined);
 	}
 }

@@ -51,9 +51,18 @@ export class FingerprintCache {
 	}
 
 	/** The same within a limit; after it, the latest fingerprint counts until the look ends. */
-	async readWithinLimit(target: FetchTarget): Promise<Fingerprint> {
+	readWithinLimit(target: FetchTarget): Promise<Fingerprint> {
+		return this.#limit(target, this.read(target));
+	}
+
+	/** The same by a look that starts now: one under way may have read a file before the file changed. */
+	readAnewWithinLimit(target: FetchTarget): Promise<Fingerprint> {
+		const { pending } = this.#getState(target);
+		return this.#limit(target, pending ? pending.then(() => this.read(target)) : this.read(target));
+	}
+
+	async #limit(target: FetchTarget, look: Promise<Fingerprint>): Promise<Fingerprint> {
 		const state = this.#getState(target);
-		const look = this.read(target);
 		if (state.fingerprint === undefined) return look;
 		const fallback = () => {
 			if (state.pending === look) state.hangs = true;

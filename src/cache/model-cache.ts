@@ -98,7 +98,7 @@ export class ModelCache {
 		this.#closed.abort(error);
 		for (const revalidation of this.#running.keys()) revalidation.abort(error);
 		this.#subscriptions.clear();
-		this.#entries.dropAll();
+		this.#entries.forgetAll();
 		await Promise.all(this.#background);
 	}
 
@@ -111,8 +111,9 @@ export class ModelCache {
 		const fingerprint = await (!refresh && this.#peekList(target)
 			? this.#fingerprints.readWithinLimit(target)
 			: this.#fingerprints.read(target));
-		this.#throwIfClosed();
 		this.#notify(target);
+		// A listener may have closed the catalog.
+		this.#throwIfClosed();
 		const served = refresh ? undefined : this.#serveStaleWhileRevalidate(target, fingerprint, Date.now());
 		if (served) return served;
 
@@ -180,7 +181,7 @@ export class ModelCache {
 		const revalidation = entry.revalidate(
 			{
 				fingerprint,
-				readFingerprint: () => this.#fingerprints.readWithinLimit(target),
+				readFingerprint: () => this.#fingerprints.readAnewWithinLimit(target),
 				fetchModels: this.#fetchModels,
 				stored: this.#openStored(target, fingerprint),
 				skipStoreRead,
@@ -217,6 +218,7 @@ export class ModelCache {
 
 	/** Remembers the entry if it has a list, and tells the subscribers. */
 	#onSettled(entry: CacheEntry): void {
+		if (this.#closed.signal.aborted) return;
 		this.#entries.settle(entry);
 		this.#notify(entry.target);
 	}

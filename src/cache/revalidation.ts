@@ -135,8 +135,9 @@ export class Revalidation {
 		const { fingerprint, settings, skipStoreRead } = this.#input;
 		if (skipStoreRead) return undefined;
 		const { list } = await stored.load(this.#minFetchedAt);
-		const isGoodEnough =
-			list && (!this.#acceptsAnyFreshList || list.isFresh(fingerprint, Date.now(), settings));
+		// A caller who joined during the lookup may require a newer list.
+		if (!list || list.fetchedAt <= this.#minFetchedAt) return undefined;
+		const isGoodEnough = !this.#acceptsAnyFreshList || list.isFresh(fingerprint, Date.now(), settings);
 		return isGoodEnough ? list : undefined;
 	}
 

@@ -42,11 +42,7 @@ export type CodexConfiguredModel = {
 	reasoningEffort: string | null;
 };
 
-export const unknownConfiguredModel: Readonly<CodexConfiguredModel> = {
-	model: null,
-	modelProvider: null,
-	reasoningEffort: null,
-};
+export const unknownConfiguredModel: Readonly<CodexConfiguredModel> = { model: null, modelProvider: null, reasoningEffort: null };
 
 /** The trimmed string; `null` for a blank one and for a value that is no string. */
 export function toText(value: unknown): string | null {
@@ -59,9 +55,7 @@ export const isObject = (value: unknown): value is Record<string, unknown> =>
 /** The model as `listCodexModels` returns it; shares nothing with its argument. */
 export function toSummary(model: CodexModel): CodexModelSummary {
 	const efforts = model.supportedReasoningEfforts.flatMap(({ effort }) => toText(effort) ?? []);
-	const tokens = model.serviceTiers.flatMap(({ id, name }) =>
-		[id, name].flatMap((part) => toText(part)?.toLowerCase() ?? []),
-	);
+	const tokens = model.serviceTiers.flatMap(({ id, name }) => [id, name].flatMap((part) => toText(part)?.toLowerCase() ?? []));
 	return {
 		id: model.id,
 		displayName: model.displayName,

@@ -58,10 +58,7 @@ export function findSpelling(environment: NodeJS.ProcessEnv, name: string): stri
 }
 
 /** The app-server's whole environment. */
-export function buildEnvironment(
-	overlay: EnvironmentOverlay,
-	codexHome: string | undefined,
-): NodeJS.ProcessEnv {
+export function buildEnvironment(overlay: EnvironmentOverlay, codexHome: string | undefined): NodeJS.ProcessEnv {
 	const environment = { ...process.env };
 	const all = codexHome === undefined ? overlay : { ...overlay, CODEX_HOME: codexHome };
 	for (const [name, value] of Object.entries(all)) {

@@ -4,49 +4,22 @@ import { sanitize, sanitizeLine, toReason } from './sanitize.js';
 export type FetchPhase = 'spawn' | 'initialize' | 'model/list';
 
 /** The `code` tells the kinds of `CodexModelsError` apart. */
-export type CodexModelsErrorCode =
-	| 'ERR_CODEX_NOT_FOUND'
-	| 'ERR_CODEX_EXITED'
-	| 'ERR_CODEX_TIMEOUT'
-	| 'ERR_CODEX_RPC'
-	| 'ERR_CODEX_PROTOCOL'
-	| 'ERR_CODEX_CLOSED';
+export type CodexModelsErrorCode = `ERR_CODEX_${'NOT_FOUND' | 'EXITED' | 'TIMEOUT' | 'RPC' | 'PROTOCOL' | 'CLOSED'}`;
 
-type Facts = {
-	hint?: string | undefined;
-	cause?: unknown;
-	command?: string;
-	exitCode?: number | null;
-	signal?: NodeJS.Signals | null;
-	stderr?: string;
-	phase?: FetchPhase;
-	timeoutMs?: number;
-	rpcCode?: number;
-	rpcData?: unknown;
-};
-
-/** The longest message, in characters. */
-const maxMessageLength = 2_000;
+type Facts = Partial<Omit<CodexModelsError, keyof Error | 'code'>> & { cause?: unknown };
 
 /**
- * The one class of error that a list of models fails with; misuse of the library is a `TypeError` instead.
- *
- * The message can be shown to an end user: it says what failed, in which phase, after how long and what to try. Besides
- * `code` and `hint`, an error has only the properties that belong to its code.
+ * The one class of error that a list of models fails with; misuse of the library is a `TypeError` instead. The message can be
+ * shown to an end user: it says what failed, in which phase, after how long and what to try, in 2,000 characters at most.
  */
 export class CodexModelsError extends Error {
 	static {
 		// A name on the prototype, as with the errors of the language, adds no line to a printed error.
-		Object.defineProperty(CodexModelsError.prototype, 'name', {
-			value: 'CodexModelsError',
-			configurable: true,
-			writable: true,
-		});
+		Object.defineProperty(CodexModelsError.prototype, 'name', { value: 'CodexModelsError', configurable: true, writable: true });
 	}
-
 	/** The kind of failure. */
 	readonly code: CodexModelsErrorCode;
-	/** What a developer can do about it, in terms of this library's options; often `undefined`. */
+	/** What a developer can do about it, in terms of this library's options. */
 	declare readonly hint: string | undefined;
 	/** `ERR_CODEX_NOT_FOUND`: the command that could not be started. */
 	declare readonly command?: string;
@@ -62,14 +35,11 @@ export class CodexModelsError extends Error {
 	declare readonly timeoutMs?: number;
 	/** `ERR_CODEX_RPC`: the JSON-RPC error code. */
 	declare readonly rpcCode?: number;
-	/** `ERR_CODEX_RPC`: the `data` of the JSON-RPC error, sanitized; a placeholder string where it is over 16 KiB. */
+	/** `ERR_CODEX_RPC`: the sanitized `data` of the JSON-RPC error; a placeholder string where it is over 16 KiB. */
 	declare readonly rpcData?: unknown;
 
 	constructor(code: CodexModelsErrorCode, message: string, { cause, hint, ...facts }: Facts = {}) {
-		super(
-			message.length > maxMessageLength ? `${message.slice(0, maxMessageLength - 2)} …` : message,
-			cause === undefined ? undefined : { cause },
-		);
+		super(message.length > 2_000 ? `${message.slice(0, 1_998)} …` : message, cause === undefined ? undefined : { cause });
 		this.code = code;
 		Object.assign(this, { hint }, facts);
 	}
@@ -80,53 +50,53 @@ type At = { phase: FetchPhase; elapsedMs: number };
 const where = ({ phase, elapsedMs }: At) => `(phase ${phase}, after ${Math.round(elapsedMs)} ms)`;
 
 /** `": its last words."`, or a full stop where there are none. */
-const quote = (words: string) => (words ? `: ${words}${/[.!?]$/.test(words) ? '' : '.'}` : '.');
+function quote(text: string): string {
+	const words = sanitizeLine(text, 1_000);
+	return words ? `: ${words}${/[.!?]$/.test(words) ? '' : '.'}` : '.';
+}
 
 const checkLogin = 'Check the network and the login ("codex login status"), then try again.';
 const install = 'Install Codex with "npm install -g @openai/codex", then try again.';
+const runnable = 'Set the option "command" to a program that runs.';
+
+/** The words, the advice and the hint for each reason why nothing could be started. */
+const startProblems = {
+	missing: [
+		'was not found',
+		install,
+		'Set the option "command" to the path of the Codex CLI, or add its folder to PATH as an absolute entry.',
+	],
+	'no interpreter': ['exists, but the interpreter that its first line names does not', install, runnable],
+	'not executable': ['may not be run', `Check its permissions. ${install}`, runnable],
+	'no directory': [
+		'does not exist or cannot be entered',
+		'Create the folder, then try again.',
+		'Set the option "cwd" to a directory that can be entered.',
+	],
+	'look-up failed': [
+		'could not be looked up',
+		install,
+		'The function that is the option "command" threw or rejected; "cause" holds the reason.',
+	],
+} as const;
 
 /** The error for a program, or a working directory, that is not there or may not be used. */
 export function notFoundError(facts: {
 	elapsedMs: number;
 	command: string;
-	problem: 'missing' | 'no interpreter' | 'not executable' | 'no directory' | 'look-up failed';
+	problem: keyof typeof startProblems;
 	directory?: string;
 	cause: unknown;
 }): CodexModelsError {
-	const { elapsedMs, command, problem, directory = '', cause } = facts;
-	const program = `the program "${sanitizeLine(command, 300)}"`;
-	const [words, advice, hint] = {
-		missing: [
-			`${program} was not found`,
-			install,
-			'Set the option "command" to the path of the Codex CLI, or add its folder to PATH (absolute entries only).',
-		],
-		'no interpreter': [
-			`${program} exists, but the interpreter that its first line names does not`,
-			install,
-			'Set the option "command" to a program that runs.',
-		],
-		'not executable': [
-			`${program} may not be run`,
-			`Check its permissions, or reinstall it. ${install}`,
-			'Set the option "command" to a program that runs.',
-		],
-		'no directory': [
-			`the folder "${sanitizeLine(directory, 300)}" does not exist or cannot be entered`,
-			'Create the folder, then try again.',
-			'Set the option "cwd" to a directory that can be entered.',
-		],
-		'look-up failed': [
-			`the search for the program failed${quote(toReason(cause)).slice(0, -1)}`,
-			install,
-			'The function that is the option "command" threw, rejected or returned no path.',
-		],
-	}[problem] as [string, string, string];
-	const code = (cause as NodeJS.ErrnoException | undefined)?.code;
+	const { elapsedMs, problem, directory, cause } = facts;
+	const command = sanitizeLine(facts.command, 1_000);
+	const [words, advice, hint] = startProblems[problem];
+	const what = directory === undefined ? `program "${command.slice(0, 300)}"` : `folder "${sanitizeLine(directory, 300)}"`;
+	const { code } = (cause ?? {}) as NodeJS.ErrnoException;
 	return new CodexModelsError(
 		'ERR_CODEX_NOT_FOUND',
-		`Codex could not be started ${where({ phase: 'spawn', elapsedMs })}: ${words}${typeof code === 'string' ? ` (${code})` : ''}. ${advice}`,
-		{ command: sanitizeLine(command, 1_000), cause, hint },
+		`Codex could not be started ${where({ phase: 'spawn', elapsedMs })}: the ${what} ${words}${typeof code === 'string' ? ` (${code})` : ''}. ${advice}`,
+		{ command, cause, hint },
 	);
 }
 
@@ -142,24 +112,18 @@ export function exitedError(
 	},
 ): CodexModelsError {
 	const { exitCode, signal, stderr, stderrSummary, phase, commandLine, cause } = facts;
-	let what = `Codex ended with exit code ${exitCode}`;
 	// Windows' own codes are known by their hexadecimal form.
-	if (exitCode !== null && exitCode > 0x7fff_ffff) what += ` (0x${exitCode.toString(16).toUpperCase()})`;
+	const hexadecimal = exitCode !== null && exitCode > 0x7fff_ffff ? ` (0x${exitCode.toString(16).toUpperCase()})` : '';
+	let what = `Codex ended with exit code ${exitCode}${hexadecimal}`;
 	if (cause !== undefined) what = `Codex could not be started (${toReason(cause)})`;
 	else if (signal) what = `Codex was ended by ${signal}`;
 	else if (exitCode === null) what = 'Codex closed its output, or gave up,';
 	const seeMore = commandLine ? `To see more, run "${sanitizeLine(commandLine, 300)}" in a terminal. ` : '';
+	const hint = 'The property "stderr" holds the last output; the option "onEvent" and NODE_DEBUG=codex-models show each attempt.';
 	return new CodexModelsError(
 		'ERR_CODEX_EXITED',
-		`${what} before it answered ${where(facts)}${quote(sanitizeLine(stderrSummary, 1_000))} ${seeMore}${checkLogin}`,
-		{
-			exitCode,
-			signal,
-			stderr,
-			phase,
-			cause,
-			hint: 'The property "stderr" holds the last output; the option "onEvent" and NODE_DEBUG=codex-models show each attempt.',
-		},
+		`${what} before it answered ${where(facts)}${quote(stderrSummary)} ${seeMore}${checkLogin}`,
+		{ exitCode, signal, stderr, phase, cause, hint },
 	);
 }
 
@@ -172,14 +136,11 @@ export function timeoutError(facts: {
 	stderrSummary: string;
 }): CodexModelsError {
 	const { limit, timeoutMs, phase, stderr, stderrSummary } = facts;
-	const hint =
-		limit === 'deadlineMs'
-			? 'The fetch goes on and fills the cache for a later call. Allow a longer "deadlineMs" if this happens often.'
-			: 'The app-server was ended. Allow a longer "fetchTimeoutMs" if this happens often.';
+	const state = limit === 'deadlineMs' ? 'The fetch goes on and fills the cache.' : 'The app-server was ended.';
 	return new CodexModelsError(
 		'ERR_CODEX_TIMEOUT',
-		`Codex did not list its models within ${timeoutMs} ms (phase ${phase})${quote(sanitizeLine(stderrSummary, 1_000))} ${checkLogin}`,
-		{ timeoutMs, phase, stderr, hint },
+		`Codex did not list its models within ${timeoutMs} ms (phase ${phase})${quote(stderrSummary)} ${checkLogin}`,
+		{ timeoutMs, phase, stderr, hint: `${state} Allow a longer "${limit}" if this happens often.` },
 	);
 }
 
@@ -187,19 +148,14 @@ export function timeoutError(facts: {
 export const overloadedCode = -32001;
 
 /** The error for a request that the app-server answered with a JSON-RPC error. */
-export function rpcError(
-	facts: At & { rpcCode: number; rpcMessage: string; rpcData: unknown },
-): CodexModelsError {
+export function rpcError(facts: At & { rpcCode: number; rpcMessage: string; rpcData: unknown }): CodexModelsError {
 	const { rpcCode, rpcMessage, rpcData, phase } = facts;
 	const advice =
 		rpcCode === overloadedCode
 			? 'Codex is overloaded: try again in a while.'
 			: `${checkLogin} An update of Codex may help ("codex --version").`;
-	return new CodexModelsError(
-		'ERR_CODEX_RPC',
-		`Codex answered with error ${rpcCode} ${where(facts)}${quote(sanitizeLine(rpcMessage, 1_000))} ${advice}`,
-		{ rpcCode, rpcData, phase },
-	);
+	const message = `Codex answered with error ${rpcCode} ${where(facts)}${quote(rpcMessage)} ${advice}`;
+	return new CodexModelsError('ERR_CODEX_RPC', message, { rpcCode, rpcData, phase });
 }
 
 /** The error for an answer that cannot be read as one. */
@@ -213,17 +169,13 @@ export function protocolError(facts: At & { problem: string }): CodexModelsError
 
 /** The error for a call on a closed catalog. */
 export const closedError = () =>
-	new CodexModelsError(
-		'ERR_CODEX_CLOSED',
-		'The list of models is closed. Start the program again, then try again.',
-		{
-			hint: 'Make a new CodexModelCatalog to ask again.',
-		},
-	);
+	new CodexModelsError('ERR_CODEX_CLOSED', 'The list of models is closed. Start the program again, then try again.', {
+		hint: 'Make a new CodexModelCatalog to ask again.',
+	});
 
 /** Turns any failure of a fetch into a `CodexModelsError`; for example a file descriptor that could not be had. */
 export function toCodexModelsError(error: unknown): CodexModelsError {
 	if (error instanceof CodexModelsError) return error;
-	const none = { exitCode: null, signal: null, stderr: '', stderrSummary: '' };
-	return exitedError({ ...none, phase: 'spawn', elapsedMs: 0, cause: error });
+	const unknown = { exitCode: null, signal: null, stderr: '', stderrSummary: '', elapsedMs: 0 };
+	return exitedError({ ...unknown, phase: 'spawn', cause: error });
 }

@@ -1,20 +1,11 @@
 import { debuglog } from 'node:util';
 import type { CodexModelsError, FetchPhase } from './errors.js';
 
-/** The list that an event is about. */
-type EventTarget = {
-	/** The working directory of the app-server. */
-	cwd: string;
-	/** The CODEX_HOME of the app-server; `undefined` for Codex's own default. */
-	codexHome: string | undefined;
-};
+/** The list that an event is about; `codexHome` is `undefined` for Codex's own default. */
+type EventTarget = { cwd: string; codexHome: string | undefined };
 
-/** An event of a catalog, for logs and metrics. No event holds a credential. */
-export type CatalogEvent = {
-	/** The time of the event, in epoch ms. */
-	at: number;
-} & EventTarget &
-	CatalogEventPayload;
+/** An event of a catalog, for logs and metrics; `at` is in epoch ms. No event holds a credential. */
+export type CatalogEvent = { at: number } & EventTarget & CatalogEventPayload;
 
 /** The part of a `CatalogEvent` that its `type` decides. All durations are milliseconds. */
 export type CatalogEventPayload =
@@ -29,13 +20,7 @@ export type CatalogEventPayload =
 	/** An app-server was started, for the `attempt`th attempt of a fetch (from 1). */
 	| { type: 'spawned'; pid: number; attempt: number }
 	/** An app-server and its process group are gone. */
-	| {
-			type: 'exited';
-			pid: number;
-			exitCode: number | null;
-			signal: NodeJS.Signals | null;
-			lifetimeMs: number;
-	  }
+	| { type: 'exited'; pid: number; exitCode: number | null; signal: NodeJS.Signals | null; lifetimeMs: number }
 	/** The `attempt`th attempt of a fetch failed, and another one follows. */
 	| { type: 'retried'; attempt: number; error: CodexModelsError }
 	/** A fetch brought a list of that many models, hidden ones included; `attempts` is 0 for the list of another process. */
@@ -57,23 +42,16 @@ export type EmitEvent = ((target: EventTarget, payload: CatalogEventPayload) => 
 
 const debug = debuglog('codex-models');
 
+const showErrors = (_name: string, value: unknown) => (value instanceof Error ? value.message : value);
+
 /** Hands events to the listener, and to stderr with `NODE_DEBUG=codex-models`. */
 export function createEmitter(onEvent: ((event: CatalogEvent) => unknown) | undefined): EmitEvent {
-	const isDebugging = debug.enabled;
-	if (!onEvent && !isDebugging) return undefined;
+	if (!onEvent && !debug.enabled) return undefined;
 	return ({ cwd, codexHome }, payload) => {
-		const event: CatalogEvent = { at: Date.now(), cwd, codexHome, ...payload };
 		// A listener that throws or rejects harms nothing, and neither does a closed stderr.
 		try {
-			if (isDebugging) {
-				const { type, ...facts } = payload;
-				debug(
-					'%s %s',
-					type,
-					JSON.stringify(facts, (_, value) => (value instanceof Error ? value.message : value)),
-				);
-			}
-			Promise.resolve(onEvent?.(event)).catch(() => {});
+			if (debug.enabled) debug('%s', JSON.stringify(payload, showErrors));
+			Promise.resolve(onEvent?.({ at: Date.now(), cwd, codexHome, ...payload })).catch(() => {});
 		} catch {}
 	};
 }

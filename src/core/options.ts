@@ -8,43 +8,32 @@ export type ClientInfo = { name: string; title?: string | undefined; version: st
 /** The list that a call is about. */
 export type TargetOptions = Pick<ListOptions, 'includeHidden' | 'cwd' | 'codexHome'>;
 
-/** The options of a single call. All durations are whole milliseconds. */
+/** The options of a single call. Durations are whole milliseconds. */
 export type ListOptions = {
-	/**
-	 * Whether the list holds hidden models, too.
-	 * @default false
-	 */
+	/** Whether the list holds hidden models, too. @default false */
 	includeHidden?: boolean | undefined;
 	/**
-	 * How long this caller waits, in milliseconds; 0 to 2 147 483 647, or `Infinity`. The fetch goes on after it.
+	 * How long this caller waits: 0 to 2 147 483 647, or `Infinity`. The fetch goes on after it.
 	 * @default the catalog's `deadlineMs`
 	 */
 	deadlineMs?: number | undefined;
 	/** Ends the wait of this caller, who gets `signal.reason`; the fetch goes on. An aborted signal starts nothing. */
 	signal?: AbortSignal | undefined;
 	/**
-	 * Whether the list must not come from the cache: waits for a fetch, one under way or a new one, and rejects when the
-	 * fetch fails.
-	 * @default false
+	 * Whether the list must not come from the cache: waits for a fetch, one under way or a new one, and rejects when the fetch
+	 * fails. @default false
 	 */
 	refresh?: boolean | undefined;
-	/**
-	 * The working directory of the app-server.
-	 * @default the catalog's `cwd`
-	 */
+	/** The working directory of the app-server. @default the catalog's `cwd` */
 	cwd?: string | undefined;
-	/**
-	 * The CODEX_HOME of the app-server: the absolute path of a directory that exists.
-	 * @default the catalog's `codexHome`
-	 */
+	/** The CODEX_HOME of the app-server: an absolute path of a directory. @default the catalog's `codexHome` */
 	codexHome?: string | undefined;
 };
 
-/** The options of a catalog. All durations are whole milliseconds. */
+/** The options of a catalog. Durations are whole milliseconds: 0 to 2 147 483 647, or `Infinity` where a line says so. */
 export type CodexModelCatalogOptions = {
 	/**
-	 * The Codex CLI: a name that is looked up on PATH, or a path; or a function that is called before each fetch and returns
-	 * one.
+	 * The Codex CLI: a name that is looked up on PATH, or a path; or a function that returns one, called before each fetch.
 	 * @default 'codex'
 	 */
 	command?: string | (() => string | Promise<string>) | undefined;
@@ -53,72 +42,37 @@ export type CodexModelCatalogOptions = {
 	 * @default ['app-server', '-c', 'features.plugins=false']
 	 */
 	args?: readonly string[] | undefined;
-	/**
-	 * The working directory of the app-server.
-	 * @default the user's home directory, never that of this process; `/` if the home cannot be entered
-	 */
+	/** The working directory of the app-server. @default the user's home directory; `/` if it cannot be entered */
 	cwd?: string | undefined;
-	/**
-	 * The CODEX_HOME of the app-server: the absolute path of a directory that exists.
-	 * @default CODEX_HOME of `env`, else Codex's own `~/.codex`
-	 */
+	/** The CODEX_HOME of the app-server: an absolute path of a directory. @default CODEX_HOME of `env`, else `~/.codex` */
 	codexHome?: string | undefined;
-	/**
-	 * Environment variables that are laid over `process.env` at each start; `undefined` removes one.
-	 * @default {}
-	 */
+	/** Variables that are laid over `process.env` at each start; `undefined` removes one. @default {} */
 	env?: EnvironmentOverlay | undefined;
-	/**
-	 * The client that `initialize` names to Codex.
-	 * @default the name and version of this package
-	 */
+	/** The client that `initialize` names to Codex. @default the name and version of this package */
 	clientInfo?: ClientInfo | undefined;
-	/**
-	 * How long a caller waits for an answer, in milliseconds; 0 to 2 147 483 647, or `Infinity`.
-	 * @default 15_000
-	 */
+	/** How long a caller waits for an answer, or `Infinity`. @default 15_000 */
 	deadlineMs?: number | undefined;
-	/**
-	 * How long a fetch may take, its retries included, before its app-server is ended, in milliseconds; 0 to 2 147 483 647.
-	 * @default 60_000
-	 */
+	/** How long a fetch may take, its retries included, before its app-server is ended. @default 60_000 */
 	fetchTimeoutMs?: number | undefined;
-	/**
-	 * How long a list is served without asking Codex, in milliseconds; 0 to 2 147 483 647, or `Infinity`.
-	 * @default 300_000
-	 */
+	/** How long a list is served without asking Codex, or `Infinity`. @default 300_000 */
 	maxAgeMs?: number | undefined;
 	/**
-	 * How long after the end of `maxAgeMs` (RFC 5861) a list is served at once while one refresh runs in the background, and
-	 * when that refresh fails, in milliseconds; 0 to 2 147 483 647, or `Infinity`.
-	 * @default 86_400_000
+	 * How long after the end of `maxAgeMs` (RFC 5861) a list is served at once while one refresh runs in the background, and when
+	 * that refresh fails; or `Infinity`. @default 86_400_000
 	 */
 	staleWhileRevalidateMs?: number | undefined;
-	/**
-	 * The minimum delay after a failed background refresh before the next one, in milliseconds; 0 to 2 147 483 647.
-	 * @default 30_000
-	 */
+	/** The minimum delay after a failed background refresh before the next one. @default 30_000 */
 	cooldownMs?: number | undefined;
-	/**
-	 * Further attempts when an app-server ended early or was overloaded; 0 to 100.
-	 * @default 2
-	 */
+	/** Further attempts when an app-server ended early or was overloaded; 0 to 100. @default 2 */
 	retries?: number | undefined;
-	/**
-	 * The number of lists that are remembered, by cwd, CODEX_HOME and account; 1 to 1 000 000.
-	 * @default 100
-	 */
+	/** The number of lists that are remembered, by cwd, CODEX_HOME and account; 1 to 1 000 000. @default 100 */
 	maxEntries?: number | undefined;
 	/**
-	 * How long an app-server is kept for the next fetch after an answer, in milliseconds; 0 to 2 147 483 647. With 0 each
-	 * fetch has its own. A login in the keyring forbids it: a kept app-server goes on with the login that it started with.
-	 * @default 0
+	 * How long an app-server is kept for the next fetch after an answer; with 0 each fetch has its own. A kept app-server goes on
+	 * with the login that it started with, which a keyring hides from this library. @default 0
 	 */
 	keepAliveMs?: number | undefined;
-	/**
-	 * A second cache behind the one in memory, such as a Keyv instance, or `fileStore()` of `codex-models/file-store`.
-	 * @default none
-	 */
+	/** A second cache: a Keyv instance, or `fileStore()` of `codex-models/file-store`. @default none */
 	store?: ModelListStore | undefined;
 	/** Is called with each event. A listener that throws, or returns a promise that rejects, harms nothing. */
 	onEvent?: ((event: CatalogEvent) => void) | undefined;

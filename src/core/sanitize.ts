@@ -11,10 +11,7 @@ const secretName =
 const secrets: [RegExp, string][] = [
 	[/-----BEGIN [A-Z ]{0,40}PRIVATE KEY-----[^-]{0,20000}(?:-----END [A-Z ]{0,40}-----)?/g, redacted],
 	// https://user:password@host and https://token@host, but not ssh://git@host.
-	[
-		/\b([a-z][a-z\d+.-]{0,20}:\/\/)(?:[^\s/@"'`]{0,400}:|(?=[^\s/@"'`]{16}))[^\s/"'`]{0,400}@/gi,
-		`$1${redacted}@`,
-	],
+	[/\b([a-z][a-z\d+.-]{0,20}:\/\/)(?:[^\s/@"'`]{0,400}:|(?=[^\s/@"'`]{16}))[^\s/"'`]{0,400}@/gi, `$1${redacted}@`],
 	[/([?&](?:key|code|sig|signature)=)[^\s"'`\\&#]+/gi, `$1${redacted}`],
 	// sk-… and sess-…: a path's folder of such a name only where the name looks random.
 	[/(?<![A-Za-z\d/\\])(?:sk|sess)-[\w*-]{6,}|(?<=[/\\])sk-(?=\D{0,200}\d|[\w-]{20})[\w-]{6,}/g, redacted],

@@ -37,49 +37,44 @@ const maxTimeoutMs = 2_147_483_647;
 /** Misuse of the library; a class of its own tells it from a `TypeError` that is a defect. */
 export class MisuseError extends TypeError {}
 
-type Check = (value: unknown, name: string) => void;
+/** A test, and the words for what passes it. A secret option shows the type of its value only. */
+type Check = { test(value: unknown): boolean; expected: string; isSecret?: boolean };
 
-/** @param isSecret - shows only the type of the value. */
-function misuse(name: string, expected: string, value: unknown, isSecret = false): MisuseError {
+function misuse(name: string, { expected, isSecret }: Omit<Check, 'test'>, value: unknown): MisuseError {
 	const limits = { depth: 0, customInspect: false, maxStringLength: 100, maxArrayLength: 3 };
 	const shown = isSecret ? `a value of type ${typeof value}` : `${inspect(value, limits)} (${typeof value})`;
 	return new MisuseError(`Expected option "${name}" to be ${expected}, got ${shown}`);
 }
 
-function integer(min: number, max: number, unit: string, infinity?: 'or Infinity'): Check {
-	const expected = `a whole number of ${unit} from ${min} to ${max}${infinity ? `, ${infinity}` : ''}`;
-	return (value, name) => {
-		if (Number.isInteger(value) && (value as number) >= min && (value as number) <= max) return;
-		if (infinity && value === Number.POSITIVE_INFINITY) return;
-		throw misuse(name, expected, value);
+function integer(min: number, max: number, unit: string, allowsInfinity = false): Check {
+	return {
+		expected: `a whole number of ${unit} from ${min} to ${max}${allowsInfinity ? ', or Infinity' : ''}`,
+		test: (value) =>
+			(Number.isInteger(value) && (value as number) >= min && (value as number) <= max) ||
+			(allowsInfinity && value === Number.POSITIVE_INFINITY),
 	};
 }
 
-const duration = integer(0, maxTimeoutMs, 'milliseconds');
-const durationOrInfinity = integer(0, maxTimeoutMs, 'milliseconds', 'or Infinity');
-
-const boolean: Check = (value, name) => {
-	if (typeof value !== 'boolean') throw misuse(name, 'a boolean', value);
-};
-
 // The operating system ends a string at a NUL byte, and `spawn` refuses it.
 const isString = (value: unknown): value is string => typeof value === 'string' && !value.includes('\0');
+const isFilled = (value: unknown) => isString(value) && value.trim() !== '';
 
-const filledString: Check = (value, name) => {
-	if (!isString(value)) throw misuse(name, 'a string without NUL', value);
-	if (value.trim() === '') throw misuse(name, 'a string that is not blank', value);
-};
-
-const aFunction: Check = (value, name) => {
-	if (typeof value !== 'function') throw misuse(name, 'a function', value);
+const duration = integer(0, maxTimeoutMs, 'milliseconds');
+const durationOrInfinity = integer(0, maxTimeoutMs, 'milliseconds', true);
+const boolean: Check = { expected: 'a boolean', test: (value) => typeof value === 'boolean' };
+const filledString: Check = { expected: 'a string that is not blank and has no NUL', test: isFilled };
+const aFunction: Check = { expected: 'a function', test: (value) => typeof value === 'function' };
+const command: Check = {
+	expected: 'a string that is not blank and has no NUL, or a function',
+	test: (value) => typeof value === 'function' || isFilled(value),
 };
 
 const listChecks: Record<keyof ListOptions, Check> = {
 	includeHidden: boolean,
 	deadlineMs: durationOrInfinity,
-	signal(value, name) {
-		const isSignal = isObject(value) && typeof value.aborted === 'boolean' && 'addEventListener' in value;
-		if (!isSignal) throw misuse(name, 'an AbortSignal', value);
+	signal: {
+		expected: 'an AbortSignal',
+		test: (value) => isObject(value) && typeof value.aborted === 'boolean' && 'addEventListener' in value,
 	},
 	refresh: boolean,
 	cwd: filledString,
@@ -87,34 +82,27 @@ const listChecks: Record<keyof ListOptions, Check> = {
 };
 
 const catalogChecks: Record<keyof CodexModelCatalogOptions, Check> = {
-	command(value, name) {
-		if (typeof value !== 'function') filledString(value, name);
-	},
-	args(value, name) {
-		if (!Array.isArray(value)) throw misuse(name, 'an array of strings', value, true);
-		for (const [index, argument] of value.entries()) {
-			if (!isString(argument)) throw misuse(`${name}[${index}]`, 'a string without NUL', argument, true);
-		}
+	command,
+	args: {
+		expected: 'an array of strings without NUL',
+		isSecret: true,
+		test: (value) => Array.isArray(value) && value.every(isString),
 	},
 	cwd: filledString,
 	codexHome: filledString,
-	env(value, name) {
-		// The entries of a Map or the like are not properties.
-		if (!isObject(value) || Symbol.iterator in value) throw misuse(name, 'an object of strings', value, true);
-		for (const [variable, setting] of Object.entries(value)) {
-			if (!isString(variable) || variable === '')
-				throw misuse(`${name}'s name`, 'a filled string', variable, true);
-			if (setting !== undefined && !isString(setting)) {
-				throw misuse(`${name}.${variable}`, 'a string without NUL, or undefined', setting, true);
-			}
-		}
+	env: {
+		expected: 'an object whose values are strings without NUL, or undefined',
+		isSecret: true,
+		test: (value) =>
+			isObject(value) &&
+			// The entries of a Map or the like are not properties.
+			!(Symbol.iterator in value) &&
+			Object.entries(value).every(([name, item]) => isString(name) && name !== '' && (item === undefined || isString(item))),
 	},
-	clientInfo(value, name) {
-		if (!isObject(value)) throw misuse(name, 'an object with name and version', value);
-		filledString(value.name, `${name}.name`);
-		filledString(value.version, `${name}.version`);
-		if (value.title !== undefined && !isString(value.title))
-			throw misuse(`${name}.title`, 'a string', value.title);
+	clientInfo: {
+		expected: 'an object with the strings name and version, and perhaps title',
+		test: (value) =>
+			isObject(value) && isFilled(value.name) && isFilled(value.version) && (value.title === undefined || isString(value.title)),
 	},
 	deadlineMs: durationOrInfinity,
 	fetchTimeoutMs: duration,
@@ -124,39 +112,39 @@ const catalogChecks: Record<keyof CodexModelCatalogOptions, Check> = {
 	retries: integer(0, 100, 'attempts'),
 	maxEntries: integer(1, 1_000_000, 'lists'),
 	keepAliveMs: duration,
-	store(value, name) {
+	store: {
+		expected: 'an object with the methods get, set and delete',
 		// The methods of a Keyv instance are inherited, and other stores may be functions.
-		const store = value as Record<string, unknown> | null;
-		const isStore =
-			store !== null && ['get', 'set', 'delete'].every((method) => typeof store[method] === 'function');
-		if (!isStore) throw misuse(name, 'an object with the methods get, set and delete', value);
+		test: (value) =>
+			value !== null &&
+			['get', 'set', 'delete'].every((method) => typeof (value as Record<string, unknown>)[method] === 'function'),
 	},
 	onEvent: aFunction,
 };
 
-/** An unknown name is an error, too: a mistyped `deadlineMs` must not mean 15 seconds. */
-function check(options: unknown, checks: Record<string, Check>): void {
-	if (!isObject(options)) throw misuse('options', 'an object', options);
+/** Each option of `checks` that has a value; also an inherited one, such as a getter of a class. */
+function check(options: unknown, checks: Record<string, Check>): Record<string, unknown> {
+	if (!isObject(options)) throw misuse('options', { expected: 'an object' }, options);
 	for (const name in options) {
+		// A mistyped `deadlineMs` must not mean 15 seconds.
 		if (!Object.hasOwn(checks, name) && options[name] !== undefined) {
 			throw new MisuseError(`Unknown option "${name}"; the options are ${Object.keys(checks).join(', ')}`);
 		}
 	}
+	const given: Record<string, unknown> = {};
 	for (const name in checks) {
 		const value = options[name];
-		if (value !== undefined) checks[name]?.(value, name);
+		if (value === undefined) continue;
+		const rule = checks[name] as Check;
+		if (!rule.test(value)) throw misuse(name, rule, value);
+		given[name] = value;
 	}
+	return given;
 }
 
 /** @throws TypeError that names the option, its bounds and the value. */
 export function resolveSettings(options: CodexModelCatalogOptions = {}): Settings {
-	check(options, catalogChecks);
-	const given: Record<string, unknown> = {};
-	// By name, because an option may be inherited: from a prototype of defaults, or a getter of a class.
-	for (const name of Object.keys(catalogChecks) as (keyof CodexModelCatalogOptions)[]) {
-		if (options[name] !== undefined) given[name] = options[name];
-	}
-	const settings = { ...defaults, ...given } as Omit<Settings, 'inheritsCodexHome'>;
+	const settings = { ...defaults, ...check(options, catalogChecks) } as Omit<Settings, 'inheritsCodexHome'>;
 	const { command, cwd, codexHome } = settings;
 	const env = { ...settings.env };
 	const spelling = findSpelling(env, 'CODEX_HOME');
@@ -182,7 +170,7 @@ export function checkListOptions(options: ListOptions): void {
 
 /** @throws TypeError when the listener is no function. */
 export function checkListener(listener: unknown): void {
-	aFunction(listener, 'listener');
+	if (typeof listener !== 'function') throw misuse('listener', aFunction, listener);
 }
 
 /** The command of an app-server, found out before each fetch. */
@@ -204,7 +192,7 @@ export class CommandSource {
 	async resolve(): Promise<string> {
 		if (typeof this.#command === 'string') return this.#command;
 		const command = await this.#command();
-		filledString(command, 'command');
+		if (!isFilled(command)) throw misuse('command', filledString, command);
 		this.#latest = toCommandPath(command);
 		return this.#latest;
 	}

@@ -1,97 +1,85 @@
-import type { AppServer, AppServerListeners } from './app-server.js';
-import { briskGrace, patientGrace } from './grace.js';
-import { buildEnvironment, type ListPlace, type ResolvedOptions } from './options.js';
-import type { Origin } from './origin.js';
+import { AppServerSession, type SessionSpec } from '../app-server/session.js';
+import type { ProcessTimings } from '../app-server/shutdown.js';
+import { closedError } from '../core/errors.js';
+import type { Fingerprint } from '../core/fetch.js';
+import { clearTimer, setUnrefTimeout } from '../core/timers.js';
 
-type Kept = { server: AppServer; origin: Origin; timer: NodeJS.Timeout };
+/** The inputs that a kept app-server was started from: it serves only a fetch with the same. */
+export type Inputs = { command: string; fingerprint: Fingerprint };
 
-/** The app-servers of a catalog: at work, kept for the next fetch, or about to end. */
-export class AppServers {
-	readonly #options: ResolvedOptions;
-	readonly #living = new Set<AppServer>();
-	readonly #kept = new Map<string, Kept>();
+type Idle = { session: AppServerSession; inputs: Inputs; timer: NodeJS.Timeout };
 
-	constructor(options: ResolvedOptions) {
-		this.#options = options;
+const isSame = (one: Inputs, other: Inputs) =>
+	one.command === other.command &&
+	one.fingerprint.account === other.fingerprint.account &&
+	one.fingerprint.configuration === other.fingerprint.configuration &&
+	one.fingerprint.command === other.fingerprint.command;
+
+/** The app-servers of a catalog: at work, kept idle for the next fetch, or about to end. */
+export class AppServerPool {
+	readonly #keepAliveMs: number;
+	readonly #timings: ProcessTimings | undefined;
+	readonly #living = new Set<AppServerSession>();
+	readonly #idle = new Map<string, Idle>();
+	#isClosed = false;
+
+	constructor(keepAliveMs: number, timings?: ProcessTimings) {
+		this.#keepAliveMs = keepAliveMs;
+		this.#timings = timings;
 	}
 
-	/** @throws the signal's reason where it aborts before anything is started. */
-	async start(
-		{ cwd, codexHome }: ListPlace,
-		signal: AbortSignal,
-		listeners: AppServerListeners,
-	): Promise<AppServer> {
-		const { command, args, clientInfo } = this.#options;
-		// Not before one is started: half of the package is this, and most calls are hits.
-		const [{ AppServer }, { findProgram }, spawn] = await Promise.all([
-			import('./app-server.js'),
-			import('./program.js'),
-			loadSpawn(),
-		]);
-		const program = await findProgram(command, buildEnvironment(this.#options, codexHome));
-		signal.throwIfAborted();
-		const server = new AppServer(
-			{ ...program, args, cwd, knownAs: command, ...(spawn && { spawn }) },
-			clientInfo,
-			listeners,
-		);
-		this.#living.add(server);
-		server.gone.then(() => this.#living.delete(server));
-		return server;
+	/** @throws CodexModelsError after `close()`. */
+	start(spec: SessionSpec): AppServerSession {
+		if (this.#isClosed) throw closedError();
+		const session = new AppServerSession(spec, this.#timings);
+		this.#living.add(session);
+		session.exited.then(() => this.#living.delete(session));
+		return session;
 	}
 
-	/** For one that has answered: keeps it for `keepAliveMs`, or ends it. */
-	release(key: string, server: AppServer, origin: Origin): void {
-		const { keepAliveMs } = this.#options;
-		if (keepAliveMs === 0 || server.isLost) {
-			server.end(patientGrace);
-			return;
-		}
-		this.drop(key);
-		const timer = setTimeout(() => this.drop(key), keepAliveMs).unref();
-		this.#kept.set(key, { server, origin, timer });
-	}
-
-	/** The one that is kept, unless it has died or was started with another login or configuration. */
-	take(key: string, { account, configuration }: Origin): AppServer | undefined {
-		const kept = this.#kept.get(key);
-		if (!kept) return undefined;
-		const { server, origin } = kept;
-		if (server.isLost || origin.account !== account || origin.configuration !== configuration) {
-			this.drop(key);
+	/** The idle app-server of a target, unless it has ended or its inputs have changed. */
+	acquire(key: string, inputs: Inputs): AppServerSession | undefined {
+		const idle = this.#idle.get(key);
+		if (!idle) return undefined;
+		if (idle.session.isClosed || !isSame(idle.inputs, inputs)) {
+			this.evict(key);
 			return undefined;
 		}
-		clearTimeout(kept.timer);
-		this.#kept.delete(key);
-		return server;
+		clearTimer(idle.timer);
+		this.#idle.delete(key);
+		return idle.session;
 	}
 
-	/** Ends the one that is kept. */
-	drop(key: string): void {
-		const kept = this.#kept.get(key);
-		if (!kept) return;
-		clearTimeout(kept.timer);
-		this.#kept.delete(key);
-		kept.server.end(patientGrace);
+	/** Takes back an app-server that has answered: keeps it for `keepAliveMs`, or ends it. */
+	release(key: string, session: AppServerSession, inputs: Inputs): void {
+		if (this.#keepAliveMs === 0 || this.#isClosed || session.isClosed) {
+			session.shutDown('gracefulShutdown');
+			return;
+		}
+		this.evict(key);
+		const timer = setUnrefTimeout(() => this.evict(key), this.#keepAliveMs);
+		this.#idle.set(key, { session, inputs, timer });
 	}
 
-	dropAll(): void {
-		for (const key of this.#kept.keys()) this.drop(key);
+	/** Ends the idle app-server of a target. */
+	evict(key: string): void {
+		const idle = this.#idle.get(key);
+		if (!idle) return;
+		clearTimer(idle.timer);
+		this.#idle.delete(key);
+		idle.session.shutDown('gracefulShutdown');
 	}
 
-	/** Resolves when none is left. */
-	async end(): Promise<void> {
-		this.dropAll();
-		await Promise.all(
-			[...this.#living].map((server) => {
-				server.end(briskGrace);
-				return server.gone;
-			}),
-		);
+	/** Ends every idle app-server. */
+	evictIdle(): void {
+		for (const key of this.#idle.keys()) this.evict(key);
 	}
-}
 
-/** On Windows `codex` is `codex.cmd`, which Node's own `spawn` does not find, nor start without a shell. */
-async function loadSpawn() {
-	return process.platform === 'win32' ? (await import('cross-spawn')).default : undefined;
+	/** Ends every app-server fast; resolves when all are gone. */
+	async close(): Promise<void> {
+		this.#isClosed = true;
+		this.evictIdle();
+		for (const session of this.#living) session.shutDown('fastShutdown');
+		await Promise.all([...this.#living].map((session) => session.exited));
+	}
 }

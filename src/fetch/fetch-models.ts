@@ -1,226 +1,202 @@
-import { stat } from 'node:fs/promises';
+import path from 'node:path';
+import process from 'node:process';
+import pRetry from 'p-retry';
 import pTimeout from 'p-timeout';
-import type { AppServer } from './app-server.js';
-import type { AppServers } from './app-servers.js';
-import { CodexModelsError, type FetchPhase, timeoutError } from './errors.js';
-import type { Report } from './events.js';
-import { briskGrace } from './grace.js';
-import type { CodexModel } from './model.js';
-import { ModelList } from './model-list.js';
-import type { ListPlace, ResolvedOptions } from './options.js';
-import type { Origin } from './origin.js';
-import type { StoredList } from './stored-list.js';
-import { unrefTimers } from './timers.js';
+import { resolveNativeBinary } from '../app-server/executable.js';
+import type { AppServerSession, SessionSpec } from '../app-server/session.js';
+import type { ProcessTimings } from '../app-server/shutdown.js';
+import { findDirectoryProblem } from '../app-server/spawn-error.js';
+import { buildEnvironment } from '../core/environment.js';
+import { CodexModelsError, notFoundError, overloadedCode, toCodexModelsError } from '../core/errors.js';
+import type { Fetch, FetchModels, FetchProgress, FetchTarget, ModelListAnswer } from '../core/fetch.js';
+import { findExecutable } from '../core/find-executable.js';
+import { type CommandSource, MisuseError, type Settings } from '../core/settings.js';
+import { AppServerPool, type Inputs } from './app-server-pool.js';
 
 /**
- * The first wait before another attempt, in milliseconds; each is twice the one before it, and each is between once and
- * twice as long, by chance. Of 4 hosts that start together in a new CODEX_HOME (0.136.0, two cores, 15 rounds each) none of
- * 60 failed in the end with 0, 50, 100, 200 or 400 ms here, with 6 to 17 retries; 200 leaves room for slower disks.
+ * The first wait before another attempt, in milliseconds: each is twice the one before, and between once and twice as long
+ * by chance. Four hosts that start together in a new CODEX_HOME (0.136.0, two cores, 15 rounds) all succeed with 0, 50, 100, 200
+ * or 400 ms.
  */
-const backoffMs = 200;
+const backoffMs = 50;
 
-/** The JSON-RPC code of an app-server that is overloaded. */
-const overloaded = -32001;
-
-type FetchContext = {
-	options: ResolvedOptions;
-	servers: AppServers;
-	place: ListPlace;
-	/** What the list will have come from. */
-	origin: Origin;
-	/** What it would come from by now. */
-	readOrigin(): Promise<Origin>;
-	/** Where other processes look for the list, and put it. */
-	stored: Promise<StoredList> | undefined;
-	/** Whether it need not be looked for there: nobody can have brought it, or the store is silent. */
-	skipLoad: boolean;
-	/** Whether nobody wants to remember the list any more. */
-	isForgotten(): boolean;
-	isFresh(list: ModelList): boolean;
-	/** Resolves when the app-servers may be started. */
-	predecessors: Promise<unknown>;
-	report: Report;
+/** Fetches lists of models, and owns the app-servers for it. */
+export type Fetcher = {
+	fetchModels: FetchModels;
+	/** Ends the app-servers that are kept for the next fetch. */
+	evictIdle(): void;
+	/** Ends every app-server fast; resolves when all are gone. */
+	close(): Promise<void>;
 };
 
-/**
- * One fetch of one list: attempts with an app-server each, one after the other, under one limit. It goes on whoever
- * leaves, and does not keep the host alive.
- */
-export class ModelListFetch {
-	/** Rejects with a `CodexModelsError`. */
-	readonly list: Promise<ModelList>;
-	/**
-	 * Resolves when another fetch of this list may start an app-server. After a failure that is when the last one is
-	 * gone, for two that refresh one rotating login token can log the user out (openai/codex #10332).
-	 */
-	readonly over: Promise<void>;
-	/** Resolves when the list is in the store, and others may fetch. */
-	readonly shared: Promise<unknown>;
-	/** Another process's list that is older is not good enough, in epoch ms; `undefined`: any that is fresh is. */
-	notBefore: number | undefined;
-	readonly #context: FetchContext;
-	readonly #controller = new AbortController();
-	#server: AppServer | undefined;
-	#attempts = 0;
-	#saved = Promise.resolve();
+export function createFetcher(settings: Settings, command: CommandSource, timings?: ProcessTimings): Fetcher {
+	const pool = new AppServerPool(settings.keepAliveMs, timings);
+	return {
+		fetchModels: (target, context) => new ModelsFetch({ settings, command, pool, target, ...context }),
+		evictIdle: () => pool.evictIdle(),
+		close: () => pool.close(),
+	};
+}
 
-	constructor(context: FetchContext) {
-		this.#context = context;
-		const run = this.#run();
-		this.list = this.#limit(run);
-		this.over = this.list.then(
+type Job = Parameters<FetchModels>[1] & {
+	settings: Settings;
+	command: CommandSource;
+	pool: AppServerPool;
+	target: FetchTarget;
+};
+
+class ModelsFetch implements Fetch {
+	readonly answer: Promise<ModelListAnswer>;
+	readonly released: Promise<void>;
+	attempts = 0;
+	readonly #job: Job;
+	readonly #startedAt = performance.now();
+	/** The app-server of the latest attempt. */
+	#session: AppServerSession | undefined;
+
+	constructor(job: Job) {
+		this.#job = job;
+		this.answer = this.#runUntilAborted();
+		this.released = this.answer.then(
 			() => {},
-			() => this.#server?.gone,
-		);
-		this.shared = run.then(
-			() => this.#saved,
-			() => this.#saved,
+			async () => void (await this.#session?.exited),
 		);
 	}
 
-	/** What there is to say of it now. */
-	get state(): { phase: FetchPhase; stderr: string; lastWords: string } {
-		return {
-			phase: this.#server?.phase ?? 'spawn',
-			...(this.#server?.words ?? { stderr: '', lastWords: '' }),
-		};
+	progress(): FetchProgress {
+		return this.#session?.progress ?? { phase: 'spawn', stderr: '', stderrSummary: '' };
 	}
 
-	/** 0 where another process's list was good enough. */
-	get attempts(): number {
-		return this.#attempts;
+	get #elapsedMs(): number {
+		return performance.now() - this.#startedAt;
 	}
 
-	get account(): string {
-		return this.#context.origin.account;
-	}
-
-	/** Rejects `list`, unless it is there, and ends the app-server without patience. */
-	end(error: CodexModelsError): void {
-		this.#controller.abort(error);
-		this.#server?.abandon(error, briskGrace);
-	}
-
-	#limit(list: Promise<ModelList>): Promise<ModelList> {
-		const { fetchTimeoutMs } = this.#context.options;
-		return pTimeout(list, {
-			milliseconds: Math.max(1, fetchTimeoutMs),
-			signal: this.#controller.signal,
-			customTimers: unrefTimers,
-			fallback: () => {
-				const error = timeoutError({ limit: 'fetchTimeoutMs', timeoutMs: fetchTimeoutMs, ...this.state });
-				this.end(error);
-				throw error;
-			},
-		});
-	}
-
-	async #run(): Promise<ModelList> {
-		await this.#context.predecessors;
-		const stored = await this.#context.stored;
-		if (!stored) return this.#fetch();
-
-		const unlock = await stored.lock(this.#controller.signal);
+	/** An abort ends every wait, also for a file system or a command function that does not come back. */
+	async #runUntilAborted(): Promise<ModelListAnswer> {
+		const { signal } = this.#job;
+		const endSession = () => this.#session?.shutDown('fastShutdown');
+		signal.addEventListener('abort', endSession);
 		try {
-			// Whoever held the lock may have brought it.
-			const found = this.#context.skipLoad ? undefined : await stored.load();
-			if (found && this.#isGoodEnough(found)) {
-				this.#saved = unlock();
-				return found;
-			}
-			const list = await this.#fetch();
-			this.#saved = this.#save(stored, list).then(unlock);
-			return list;
+			return await pTimeout(this.#run(), { milliseconds: Number.POSITIVE_INFINITY, signal });
 		} catch (error) {
-			// Not before its app-server is gone, for the same reason as `over`.
-			this.#saved = Promise.resolve(this.#server?.gone).then(unlock);
-			throw error;
+			throw signal.aborted || error instanceof MisuseError ? error : toCodexModelsError(error);
+		} finally {
+			signal.removeEventListener('abort', endSession);
 		}
 	}
 
-	#isGoodEnough(found: ModelList): boolean {
-		return this.notBefore === undefined ? this.#context.isFresh(found) : found.fetchedAt >= this.notBefore;
-	}
-
-	async #save(stored: StoredList, list: ModelList): Promise<void> {
-		const { readOrigin, isForgotten } = this.#context;
-		// After a login or logout in between nobody knows whose list it is.
-		const { account } = await readOrigin();
-		if (account !== list.origin.account || list.size === 0 || isForgotten()) return;
-		await stored.save(list);
-		if (isForgotten()) await stored.delete();
-	}
-
-	async #fetch(): Promise<ModelList> {
-		const { default: pRetry } = await import('p-retry');
-		const models = await pRetry((attempt) => this.#attempt(attempt), {
-			retries: this.#context.options.retries,
+	async #run(): Promise<ModelListAnswer> {
+		this.#job.signal.throwIfAborted();
+		const command = await this.#resolveCommand();
+		let lastEnd: string | undefined;
+		return await pRetry((attempt) => this.#attempt(attempt, command), {
+			retries: this.#job.settings.retries,
 			minTimeout: backoffMs,
 			factor: 2,
 			randomize: true,
 			unref: true,
-			signal: this.#controller.signal,
-			shouldRetry: async ({ error, attemptNumber }) => {
-				if (!(await this.#isWorthRetrying(error))) return false;
-				this.#context.report({ type: 'retried', attempt: attemptNumber, error: error as CodexModelsError });
+			signal: this.#job.signal,
+			shouldRetry: ({ error, attemptNumber: attempt }) => {
+				// A second end with the same exit code and words is deterministic.
+				const end = isEarlyEnd(error) ? `${error.exitCode} ${this.progress().stderrSummary}` : undefined;
+				const isTransient = end === undefined ? isOverload(error) : end !== lastEnd;
+				lastEnd = end;
+				if (!isTransient || this.#job.signal.aborted) return false;
+				this.#job.emit({ type: 'retried', attempt, error: error as CodexModelsError });
 				return true;
 			},
 		});
-		return new ModelList(models, Date.now(), this.#context.origin);
 	}
 
-	async #attempt(attempt: number): Promise<CodexModel[]> {
-		await this.#server?.gone;
-		this.#controller.signal.throwIfAborted();
-		this.#attempts = attempt;
-		const { options, servers, place, origin, report } = this.#context;
-		const kept = attempt === 1 ? servers.take(place.key, origin) : undefined;
+	async #resolveCommand(): Promise<string> {
+		try {
+			return await this.#job.command.resolve();
+		} catch (cause) {
+			if (cause instanceof MisuseError) throw cause;
+			const command = this.#job.command.latest ?? 'codex';
+			throw notFoundError({ elapsedMs: this.#elapsedMs, command, problem: 'look-up failed', cause });
+		}
+	}
+
+	async #attempt(attempt: number, command: string): Promise<ModelListAnswer> {
+		const { fingerprint, signal, emit } = this.#job;
+		// Two app-servers that refresh one rotating login token can log the user out (openai/codex #10332).
+		await this.#session?.exited;
+		signal.throwIfAborted();
+		this.attempts = attempt;
+		const inputs = { command, fingerprint };
+		const kept = attempt === 1 ? this.#job.pool.acquire(this.#job.target.key, inputs) : undefined;
 		if (kept) {
 			try {
-				return await this.#ask(kept);
+				return await this.#ask(kept, inputs);
 			} catch (error) {
-				// It died in its idleness, or of the question: not worth telling, for a new one is asked.
+				// The kept app-server ended while it was idle, or because of the request: a new one is asked instead.
 				if (!isEarlyEnd(error)) throw error;
-				await kept.gone;
-				this.#controller.signal.throwIfAborted();
+				await kept.exited;
 			}
 		}
-		const server = await servers.start(place, this.#controller.signal, {
-			// Codex warns of its sandbox at each start, and to make its words safe to show takes longer than to read them.
-			...(options.onEvent && {
-				onConfigWarning: (summary, details) => report({ type: 'config-warning', summary, details }),
-			}),
-			onExit: (exit) => report({ type: 'exited', ...exit }),
-		});
-		if (server.pid !== undefined) report({ type: 'spawned', pid: server.pid, attempt });
-		return this.#ask(server);
+		const spec = await this.#makeSpec(command);
+		signal.throwIfAborted();
+		const session = this.#job.pool.start(spec);
+		const { pid } = session;
+		if (pid !== undefined) {
+			const startedAt = performance.now();
+			emit({ type: 'spawned', pid, attempt });
+			session.exited.then((exit) => {
+				if (exit) emit({ type: 'exited', pid, ...exit, lifetimeMs: performance.now() - startedAt });
+			});
+		}
+		return await this.#ask(session, inputs);
 	}
 
-	async #ask(server: AppServer): Promise<CodexModel[]> {
-		this.#server = server;
+	async #ask(session: AppServerSession, inputs: Inputs): Promise<ModelListAnswer> {
+		this.#session = session;
 		try {
-			const models = await server.listModels();
-			const { servers, place, origin } = this.#context;
-			servers.release(place.key, server, origin);
-			return models;
+			const answer = await session.listModels();
+			this.#job.signal.throwIfAborted();
+			this.#job.pool.release(this.#job.target.key, session, inputs);
+			return answer;
 		} catch (error) {
-			server.end(briskGrace);
+			session.shutDown('fastShutdown');
 			throw error;
 		}
 	}
 
-	async #isWorthRetrying(error: unknown): Promise<boolean> {
-		if (this.#controller.signal.aborted) return false;
-		if (error instanceof CodexModelsError && error.rpcCode === overloaded) return true;
-		if (!isEarlyEnd(error)) return false;
-		const { codexHome } = this.#context.place;
-		if (codexHome === undefined) return true;
-		// Codex does not make a CODEX_HOME that it is told of (0.105.0 to 0.169.0): the next attempt would end as early.
-		return stat(codexHome).then(
-			(stats) => stats.isDirectory(),
-			() => false,
-		);
+	async #makeSpec(command: string): Promise<SessionSpec> {
+		const { env, args, clientInfo } = this.#job.settings;
+		const { emit } = this.#job;
+		const cwd = await this.#findDirectory(command);
+		const environment = buildEnvironment(env, this.#job.target.codexHome);
+		const executable = await findExecutable(command, environment).catch((cause: NodeJS.ErrnoException) => {
+			const problem = cause.code === 'ENOENT' ? 'missing' : 'not executable';
+			throw notFoundError({ elapsedMs: this.#elapsedMs, command, problem, cause });
+		});
+		return {
+			...(await resolveNativeBinary(executable, environment)),
+			args,
+			cwd,
+			displayCommand: command,
+			clientInfo,
+			onConfigWarning: (summary, details) => emit({ type: 'config-warning', summary, details }),
+		};
+	}
+
+	async #findDirectory(command: string): Promise<string> {
+		const { cwd, isDefaultCwd } = this.#job.target;
+		const cause = await findDirectoryProblem(cwd);
+		if (!cause) return cwd;
+		if (isDefaultCwd) return path.parse(process.execPath).root;
+		throw notFoundError({
+			elapsedMs: this.#elapsedMs,
+			command,
+			problem: 'no directory',
+			directory: cwd,
+			cause,
+		});
 	}
 }
 
-const isEarlyEnd = (error: unknown) => error instanceof CodexModelsError && error.code === 'ERR_CODEX_EXITED';
+const isEarlyEnd = (error: unknown): error is CodexModelsError =>
+	error instanceof CodexModelsError && error.code === 'ERR_CODEX_EXITED';
+
+const isOverload = (error: unknown) => error instanceof CodexModelsError && error.rpcCode === overloadedCode;

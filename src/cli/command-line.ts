@@ -1,0 +1,115 @@
+#!/usr/bin/env node
+import { styleText } from 'node:util';
+import { CodexModelCatalog } from '../catalog.js';
+import { CodexModelsError } from '../core/errors.js';
+import { version } from '../core/version.js';
+import type { CatalogSnapshot } from '../index.js';
+import { fileStore } from '../store/file-store.js';
+import { describeUnlisted, formatTable } from './format-table.js';
+import { describeWarning, explain, formatAge } from './messages.js';
+import { type Arguments, help, parseArguments, UsageError } from './parse-arguments.js';
+import { toPrintable, toPrintableJson } from './printable.js';
+import { hasColors, lineWidth, showWaiting } from './terminal.js';
+
+function printNote(message: string): void {
+	process.stderr.write(`codex-models: ${toPrintable(message).replaceAll(/\s+/g, ' ')}\n`);
+}
+
+function fail(error: unknown): void {
+	const isUsage = error instanceof UsageError;
+	process.exitCode = isUsage ? 2 : 1;
+	printNote(explain(error) + (isUsage ? ' (see codex-models --help)' : ''));
+}
+
+/** A fresh list, or one that Codex is asked for; the stale list only if that fails. */
+async function obtain(catalog: CodexModelCatalog, args: Arguments): Promise<CatalogSnapshot> {
+	const { hidden: includeHidden, refresh } = args;
+	const kept = await catalog.read({ includeHidden, refresh });
+	if (refresh || kept.isFresh) return kept;
+	try {
+		return await catalog.read({ includeHidden, refresh: true });
+	} catch (error) {
+		if (error instanceof CodexModelsError) return { ...kept, refreshError: error };
+		throw error;
+	}
+}
+
+function formatJson(snapshot: CatalogSnapshot, isWhole: boolean): string {
+	if (!isWhole) return toPrintableJson(snapshot.models);
+	const { models, fetchedAt, isFresh, configured, refreshError } = snapshot;
+	const failure = refreshError && { code: refreshError.code, message: refreshError.message };
+	return toPrintableJson({ models, fetchedAt, isFresh, configured, refreshError: failure });
+}
+
+function printList(snapshot: CatalogSnapshot, args: Arguments, ageMs: number): void {
+	const { models, configured, refreshError } = snapshot;
+	if (args.json) {
+		process.stdout.write(`${formatJson(snapshot, args.snapshot)}\n`);
+	} else {
+		const options = { configured, width: lineWidth(process.stdout), isColored: hasColors(process.stdout) };
+		const table = models.length > 0 ? formatTable(models, options) : undefined;
+		const lines = [table, describeUnlisted(models, configured)].filter((line) => line !== undefined);
+		if (lines.length > 0) process.stdout.write(`${lines.join('\n')}\n`);
+		if (!table) printNote('Codex lists no models');
+	}
+	const age = formatAge(ageMs);
+	if (refreshError) {
+		printNote(`this list is ${age} old, because Codex could not be asked: ${explain(refreshError)}`);
+	} else if (ageMs >= 1_000) {
+		const note = `(${age} old; --refresh asks Codex)`;
+		const isColored = hasColors(process.stderr);
+		process.stderr.write(`${isColored ? styleText('dim', note, { validateStream: false }) : note}\n`);
+	}
+}
+
+async function list(args: Arguments): Promise<void> {
+	const startedAt = Date.now();
+	const waiting = showWaiting(process.stderr);
+	const note = (message: string | undefined) => {
+		if (message === undefined) return;
+		waiting.clear();
+		printNote(message);
+	};
+	const catalog = new CodexModelCatalog({
+		command: args.codex,
+		store: args['no-cache'] ? undefined : fileStore(),
+		// A list of any age is better than none, because its age is told.
+		staleWhileRevalidateMs: Number.POSITIVE_INFINITY,
+		// The fetch may end with the wait, because only this process waits for it.
+		deadlineMs: args.timeoutMs,
+		fetchTimeoutMs: args.timeoutMs,
+		onEvent(event) {
+			if (event.type === 'config-warning') note(describeWarning(event));
+			if (event.type === 'store-failed') note(`the list could not be kept (${event.reason})`);
+		},
+	});
+	try {
+		const snapshot = await obtain(catalog, args);
+		waiting.stop();
+		printList(snapshot, args, Math.max(0, startedAt - snapshot.fetchedAt));
+	} catch (error) {
+		waiting.stop();
+		fail(error);
+	} finally {
+		await catalog.close();
+	}
+}
+
+async function run(args: Arguments): Promise<void> {
+	if (args.help) process.stdout.write(help);
+	else if (args.version) process.stdout.write(`${version}\n`);
+	else await list(args);
+}
+
+// A reader that has seen enough, such as `head`, closes its pipe (EOF on Windows): no failure.
+process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+	if (error.code !== 'EPIPE' && error.code !== 'EOF') fail(error);
+});
+// An error of stderr cannot be told to anyone, and the exit code stays.
+process.stderr.on('error', () => {});
+
+try {
+	await run(parseArguments(process.argv.slice(2)));
+} catch (error) {
+	fail(error);
+}

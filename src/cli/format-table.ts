@@ -1,0 +1,136 @@
+import { styleText } from 'node:util';
+import measureText from 'fast-string-truncated-width';
+import type { CodexConfiguredModel, CodexModel } from '../core/codex-model.js';
+import { toPrintable } from './printable.js';
+
+/** The spaces after each column; those after the last one keep a full line off the edge of the terminal. */
+const gap = 2;
+
+/**
+ * No column is padded to more than this, so that one long name does not widen 50,000 lines. A longer text stands out of
+ * its column in a pipe, and is folded on a terminal.
+ */
+const maxWidth = 80;
+
+/** On a narrow terminal these columns shrink first, to `minWidth`, and then go. Ids stay whole: users copy them. */
+const shrinkOrder = ['EFFORTS', 'NAME', 'TIERS'];
+const dropOrder = ['TIERS', 'NAME', 'EFFORTS'];
+const minWidth = 10;
+
+/** Whether the configuration picks this model. */
+const isConfigured = ({ id, model }: CodexModel, configured: CodexConfiguredModel) =>
+	configured.model !== null && (id === configured.model || model === configured.model);
+
+type Cell = { text: string; width: number };
+type Column = { title: string; width: number; cells: Cell[] };
+
+const toCell = (text: string): Cell => ({ text, width: measureText(text).width });
+
+function toColumns(models: CodexModel[], configured: CodexConfiguredModel): Column[] {
+	const readers: Record<string, (model: CodexModel) => string> = {
+		'': (model) => (isConfigured(model, configured) ? '>' : '') + (model.isDefault ? '*' : ''),
+		ID: ({ id }) => id,
+		NAME: ({ displayName, hidden }) => displayName + (hidden ? ' (hidden)' : ''),
+		EFFORTS: ({ supportedReasoningEfforts }) =>
+			supportedReasoningEfforts.map(({ effort }) => effort).join(' '),
+		TIERS: ({ serviceTiers }) => serviceTiers.map(({ id, name }) => name ?? id).join(' '),
+	};
+	return Object.entries(readers).map(([title, read]) => {
+		const cells = models.map((model) => toCell(toPrintable(read(model))));
+		const width = cells.reduce((widest, cell) => Math.max(widest, cell.width), title.length);
+		return { title, cells, width: Math.min(width, maxWidth) };
+	});
+}
+
+function fitColumns(columns: Column[], available: number): Column[] {
+	const least = ({ title, width }: Column) =>
+		shrinkOrder.includes(title) ? Math.min(width, minWidth) : width;
+	const sum = (widths: number[]) => widths.reduce((total, width) => total + width + gap, 0);
+	let kept = columns;
+	for (const title of dropOrder) {
+		if (sum(kept.map(least)) <= available) break;
+		kept = kept.filter((column) => column.title !== title);
+	}
+	for (const title of shrinkOrder) {
+		const excess = sum(kept.map(({ width }) => width)) - available;
+		if (excess <= 0) break;
+		kept = kept.map((column) =>
+			column.title === title ? { ...column, width: Math.max(least(column), column.width - excess) } : column,
+		);
+	}
+	return kept;
+}
+
+/** A flag, or a character with the marks and the skin colour that follow it. */
+const character = /\p{RI}{2}|\P{M}[\p{M}\p{EMod}]*|\p{M}+/gu;
+
+/** Folds between words, and between characters where a word is wider than the column. */
+function foldCell(cell: Cell, width: number): Cell[] {
+	if (cell.width <= width) return [cell];
+	let line: Cell = { text: '', width: 0 };
+	const lines = [line];
+	for (const word of cell.text.split(' ').map(toCell)) {
+		const parts = word.width > width ? (word.text.match(character) ?? []).map(toCell) : [word];
+		let separator = line.width > 0 ? ' ' : '';
+		for (const part of parts) {
+			if (line.width > 0 && line.width + separator.length + part.width > width) {
+				line = { text: '', width: 0 };
+				lines.push(line);
+				separator = '';
+			}
+			line.text += separator + part.text;
+			line.width += separator.length + part.width;
+			separator = '';
+		}
+	}
+	return lines;
+}
+
+/** One row, on as many lines as its longest folded cell has. */
+function formatRow(columns: Column[], cells: Cell[], isFolded: boolean): string {
+	const folded = columns.map(({ title, width }, index) => {
+		const cell = cells[index] as Cell;
+		return isFolded && shrinkOrder.includes(title) ? foldCell(cell, width) : [cell];
+	});
+	const height = Math.max(...folded.map((lines) => lines.length));
+	return Array.from({ length: height }, (_, at) =>
+		columns
+			.map(({ width }, index) => {
+				const cell = folded[index]?.[at] ?? { text: '', width: 0 };
+				return cell.text + ' '.repeat(Math.max(0, width - cell.width) + gap);
+			})
+			.join('')
+			.trimEnd(),
+	).join('\n');
+}
+
+type TableOptions = {
+	configured: CodexConfiguredModel;
+	/** The width of the terminal in columns; infinite where nothing is to be folded. */
+	width: number;
+	isColored: boolean;
+};
+
+/** The models as a table; `*` marks Codex's default, and `>` the configured model. Takes linear time. */
+export function formatTable(models: CodexModel[], { configured, width, isColored }: TableOptions): string {
+	const columns = fitColumns(toColumns(models, configured), width);
+	const isFolded = width !== Number.POSITIVE_INFINITY;
+	// Newer releases of Node would look at `process.stdout` themselves.
+	const style = (format: 'bold' | 'dim', text: string) =>
+		isColored ? styleText(format, text, { validateStream: false }) : text;
+	const titles = columns.map(({ title }) => ({ text: title, width: title.length }));
+	const rows = models.map((model, at) => {
+		const cells = columns.map((column) => column.cells[at] as Cell);
+		const row = formatRow(columns, cells, isFolded);
+		return model.isDefault || isConfigured(model, configured) ? style('bold', row) : row;
+	});
+	return [style('dim', formatRow(columns, titles, false)), ...rows].join('\n');
+}
+
+/** A sentence about a configured model that is not on the list. */
+export function describeUnlisted(models: CodexModel[], configured: CodexConfiguredModel): string | undefined {
+	const { model, modelProvider } = configured;
+	if (model === null || models.some((listed) => isConfigured(listed, configured))) return undefined;
+	const provider = modelProvider === null ? '' : ` (provider ${modelProvider})`;
+	return toPrintable(`config.toml picks ${model}${provider}, which is not on this list.`);
+}

@@ -1,0 +1,51 @@
+import { clearTimer, setUnrefInterval, setUnrefTimeout } from '../core/timers.js';
+
+type Stream = Pick<NodeJS.WriteStream, 'write'> & { isTTY?: boolean; columns?: number };
+type Environment = Record<string, string | undefined>;
+
+/** A waiting line that is shown for less than this only flickers. */
+const waitingDelayMs = 200;
+
+/**
+ * Whether to write colours. FORCE_COLOR is stronger than NO_COLOR, as in Node; an empty variable counts as none, as
+ * https://no-color.org and https://force-color.org say. The `styleText` of Node 20.17 looks at neither.
+ */
+export function hasColors(stream: { isTTY?: boolean }, env: Environment = process.env): boolean {
+	if (env.FORCE_COLOR) return !['0', 'false'].includes(env.FORCE_COLOR);
+	return !env.NO_COLOR && stream.isTTY === true && env.TERM !== 'dumb';
+}
+
+/** The width to fold lines to; infinite in a pipe, and on a terminal that reports no width. */
+export const lineWidth = ({ columns }: { columns?: number }) => columns || Number.POSITIVE_INFINITY;
+
+/** A line that tells how long the wait has lasted. */
+export type WaitingLine = {
+	/** Makes room for other text; the line comes back within a second. */
+	clear(): void;
+	stop(): void;
+};
+
+/** Shows the waiting line on a terminal, and nothing elsewhere. */
+export function showWaiting(stream: Stream, env: Environment = process.env): WaitingLine {
+	if (stream.isTTY !== true || env.TERM === 'dumb') return { clear() {}, stop() {} };
+	const startedAt = performance.now();
+	let isShown = false;
+	const draw = () => {
+		const text = `Asking Codex … ${Math.round((performance.now() - startedAt) / 1_000)} s`;
+		// A line that is folded by the terminal could not be cleared.
+		stream.write(`\r\u001b[K${text.slice(0, lineWidth(stream) - 1)}`);
+		isShown = true;
+	};
+	const clear = () => {
+		if (isShown) stream.write('\r\u001b[K');
+		isShown = false;
+	};
+	const timers = [setUnrefTimeout(draw, waitingDelayMs), setUnrefInterval(draw, 1_000)];
+	return {
+		clear,
+		stop() {
+			timers.forEach(clearTimer);
+			clear();
+		},
+	};
+}

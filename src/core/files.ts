@@ -1,0 +1,71 @@
+import { constants } from 'node:fs';
+import { open, stat } from 'node:fs/promises';
+
+type Look = { readonly current: Promise<unknown>; next?: Promise<unknown> };
+
+const looks = new Map<string, Look>();
+
+/**
+ * At most one look at a time for each path and purpose, because each look at a dead network mount occupies one of the four
+ * threads of libuv. Callers that come while one is pending share the next, which sees what was written until then.
+ */
+async function lookOnce<T>(key: string, look: () => Promise<T>): Promise<T> {
+	const pending = looks.get(key);
+	if (pending) {
+		pending.next ??= pending.current.catch(() => {}).then(() => lookOnce(key, look));
+		return pending.next as Promise<T>;
+	}
+	const current = look().finally(() => looks.delete(key));
+	looks.set(key, { current });
+	return current;
+}
+
+/** Tells the versions of a regular file apart; 'none' where there is no such file. */
+export function describeFile(file: string): Promise<string> {
+	return lookOnce(`describe ${file}`, async () => {
+		const stats = await stat(file).catch(() => undefined);
+		if (!stats?.isFile()) return 'none';
+		const { ino, size, mtimeMs, ctimeMs } = stats;
+		return `${ino} ${size} ${mtimeMs} ${ctimeMs}`;
+	});
+}
+
+/**
+ * The text of a regular file, or `undefined` where the path does not exist. Rejects when the file cannot be read, is no
+ * regular file, or is larger than `maxBytes`.
+ */
+export function readRegularFile(file: string, maxBytes: number): Promise<string | undefined> {
+	return lookOnce(`read ${maxBytes} ${file}`, async () => {
+		try {
+			return await readAtMost(file, maxBytes);
+		} catch (error) {
+			if (hasCode(error, 'ENOENT', 'ENOTDIR')) return undefined;
+			throw error;
+		}
+	});
+}
+
+async function readAtMost(file: string, maxBytes: number): Promise<string> {
+	// Without O_NONBLOCK, opening a FIFO waits for a writer. Windows has neither flag.
+	const handle = await open(file, constants.O_RDONLY | (constants.O_NONBLOCK ?? 0) | (constants.O_NOCTTY ?? 0));
+	try {
+		const stats = await handle.stat();
+		if (!stats.isFile()) throw new Error(`Not a regular file: ${file}`);
+		if (stats.size > maxBytes) throw new Error(`Larger than ${maxBytes} bytes: ${file}`);
+		const buffer = Buffer.allocUnsafe(stats.size);
+		let length = 0;
+		while (length < buffer.length) {
+			const { bytesRead } = await handle.read(buffer, length, buffer.length - length);
+			if (bytesRead === 0) break;
+			length += bytesRead;
+		}
+		return buffer.toString('utf8', 0, length);
+	} finally {
+		await handle.close();
+	}
+}
+
+/** Whether an error of the file system has one of these codes. */
+export function hasCode(error: unknown, ...codes: string[]): boolean {
+	return codes.includes((error as NodeJS.ErrnoException | undefined)?.code ?? '');
+}
