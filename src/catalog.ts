@@ -6,21 +6,12 @@ import type { CodexModel, CodexModelSummary } from './core/codex-model.js';
 import { createEmitter } from './core/events.js';
 import type { FetchTarget } from './core/fetch.js';
 import type { CodexModelCatalogOptions, ListOptions, TargetOptions } from './core/options.js';
-import {
-	CommandSource,
-	checkListener,
-	checkListOptions,
-	resolveSettings,
-	type Settings,
-} from './core/settings.js';
+import { CommandSource, checkListener, checkListOptions, resolveSettings, type Settings } from './core/settings.js';
 import { keepProcessAlive } from './core/timers.js';
 import { createFetcher, type Fetcher } from './fetch/fetch-models.js';
 
 /** Lists summaries for the drop-in, which copies them without a detour over whole models. */
-export let listSummaries: (
-	catalog: CodexModelCatalog,
-	options: ListOptions | undefined,
-) => Promise<CodexModelSummary[]>;
+export let listSummaries: (catalog: CodexModelCatalog, options: ListOptions | undefined) => Promise<CodexModelSummary[]>;
 
 /**
  * The models that a Codex CLI offers, cached: served from memory while fresh, served and refreshed in the background while
@@ -34,8 +25,7 @@ export class CodexModelCatalog implements AsyncDisposable {
 	static {
 		listSummaries = async (catalog, options) => {
 			const target = catalog.#resolveTarget(options);
-			const list =
-				catalog.#cache.lookup(target, options) ?? (await catalog.#cache.getOrFetch(target, options));
+			const list = catalog.#cache.lookup(target, options) ?? (await catalog.#cache.getOrFetch(target, options));
 			return list.copySummaries(options?.includeHidden ?? false);
 		};
 	}
@@ -85,8 +75,7 @@ export class CodexModelCatalog implements AsyncDisposable {
 	 */
 	async read(options?: ListOptions): Promise<CatalogSnapshot> {
 		const target = this.#resolveTarget(options);
-		const list: ModelList =
-			this.#cache.lookup(target, options) ?? (await this.#cache.getOrFetch(target, options));
+		const list: ModelList = this.#cache.lookup(target, options) ?? (await this.#cache.getOrFetch(target, options));
 		return this.#cache.snapshot(target, list, options?.includeHidden ?? false);
 	}
 

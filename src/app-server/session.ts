@@ -1,10 +1,9 @@
-import pTimeout from 'p-timeout';
 import { type CodexConfiguredModel, isObject, unknownConfiguredModel } from '../core/codex-model.js';
 import { type CodexModelsError, exitedError, type FetchPhase, protocolError, rpcError } from '../core/errors.js';
 import type { FetchProgress, ModelListAnswer } from '../core/fetch.js';
 import type { ClientInfo } from '../core/options.js';
 import { sanitizeJson, sanitizeLine } from '../core/sanitize.js';
-import { clearTimer, setUnrefInterval, setUnrefTimeout, unrefTimers } from '../core/timers.js';
+import { clearTimer, setUnrefInterval, setUnrefTimeout, sleepInRealTime } from '../core/timers.js';
 import { type Answer, JsonRpcClient } from './json-rpc.js';
 import { ModelListPages } from './model-list-pages.js';
 import { parseConfiguredModel } from './parse-models.js';
@@ -105,12 +104,8 @@ export class AppServerSession {
 			const problem = pages.add(result, length);
 			if (problem !== undefined) throw this.#protocolError(problem);
 		} while (pages.cursor !== undefined);
-		const grace = {
-			milliseconds: configuredGraceMs(this.#elapsedMs),
-			fallback: () => unknownConfiguredModel,
-			customTimers: unrefTimers,
-		};
-		return { models: pages.models, configured: await pTimeout(configured, grace) };
+		const late = sleepInRealTime(configuredGraceMs(this.#elapsedMs)).then(() => unknownConfiguredModel);
+		return { models: pages.models, configured: await Promise.race([configured, late]) };
 	}
 
 	async #initialize(): Promise<void> {

@@ -57,15 +57,13 @@ export class CacheEntry {
 
 	/** Takes the list of the store, if it is newer; all who ask at once share one lookup. */
 	lookUpInStore(stored: StoredList, minFetchedAt: number): Promise<StoreLookup> {
-		this.#storeLookup ??= stored
-			.load(Math.max(minFetchedAt, this.#list?.fetchedAt ?? minFetchedAt))
-			.then((lookup) => {
-				this.#storeLookup = undefined;
-				// A fetch may have brought a newer one meanwhile.
-				const knownAt = this.#list?.fetchedAt ?? Number.NEGATIVE_INFINITY;
-				if (lookup.list && lookup.list.fetchedAt >= knownAt) this.#list = lookup.list;
-				return lookup;
-			});
+		this.#storeLookup ??= stored.load(Math.max(minFetchedAt, this.#list?.fetchedAt ?? minFetchedAt)).then((lookup) => {
+			this.#storeLookup = undefined;
+			// A fetch may have brought a newer one meanwhile.
+			const knownAt = this.#list?.fetchedAt ?? Number.NEGATIVE_INFINITY;
+			if (lookup.list && lookup.list.fetchedAt >= knownAt) this.#list = lookup.list;
+			return lookup;
+		});
 		return this.#storeLookup;
 	}
 
@@ -115,5 +113,4 @@ export class CacheEntry {
 	}
 }
 
-const emptyListError = () =>
-	protocolError({ problem: 'the list of models is empty', phase: 'model/list', elapsedMs: 0 });
+const emptyListError = () => protocolError({ problem: 'the list of models is empty', phase: 'model/list', elapsedMs: 0 });

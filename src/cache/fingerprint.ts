@@ -30,9 +30,7 @@ class CachedFile<T> {
 		if (description !== this.#description) {
 			// A file that cannot be read counts as one of its own for each of its versions.
 			const text =
-				description === 'none'
-					? ''
-					: await readRegularFile(this.#file, maxFileBytes).catch(() => `unreadable ${description}`);
+				description === 'none' ? '' : await readRegularFile(this.#file, maxFileBytes).catch(() => `unreadable ${description}`);
 			this.#value = this.#derive(text ?? '');
 			this.#description = description;
 		}
@@ -86,9 +84,7 @@ export class FingerprintReader {
 		const command = this.#command.latest;
 		if (command === undefined) return null;
 		try {
-			const file = await realpath(
-				await findExecutable(command, buildEnvironment(this.#settings.env, undefined)),
-			);
+			const file = await realpath(await findExecutable(command, buildEnvironment(this.#settings.env, undefined)));
 			return hash('command', file, await describeFile(file));
 		} catch {
 			return 'none';

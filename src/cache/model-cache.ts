@@ -102,11 +102,7 @@ export class ModelCache {
 		await Promise.all(this.#background);
 	}
 
-	async #getOrFetch(
-		target: FetchTarget,
-		refresh: boolean,
-		wait: { revalidation?: Revalidation },
-	): Promise<ModelList> {
+	async #getOrFetch(target: FetchTarget, refresh: boolean, wait: { revalidation?: Revalidation }): Promise<ModelList> {
 		const startedAt = performance.now();
 		const fingerprint = await (!refresh && this.#peekList(target)
 			? this.#fingerprints.readWithinLimit(target)
@@ -143,11 +139,7 @@ export class ModelCache {
 		return lookup;
 	}
 
-	#serveStaleWhileRevalidate(
-		target: FetchTarget,
-		fingerprint: Fingerprint,
-		now: number,
-	): ModelList | undefined {
+	#serveStaleWhileRevalidate(target: FetchTarget, fingerprint: Fingerprint, now: number): ModelList | undefined {
 		const list = this.#revalidateIfStale(target, fingerprint, now);
 		if (list && this.#emitEvent) {
 			const isFresh = list.isFresh(fingerprint, now, this.#settings);
@@ -236,10 +228,7 @@ export class ModelCache {
 
 	#openStored(target: FetchTarget, fingerprint: Fingerprint): StoredList | undefined {
 		const { store } = this.#settings;
-		return (
-			store &&
-			new StoredList(store, this.#settings, target, fingerprint, (payload) => this.#emit(target, payload))
-		);
+		return store && new StoredList(store, this.#settings, target, fingerprint, (payload) => this.#emit(target, payload));
 	}
 
 	#inBackground(work: Promise<unknown> | undefined): void {

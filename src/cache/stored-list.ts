@@ -1,12 +1,6 @@
 import { hostname } from 'node:os';
 import pTimeout from 'p-timeout';
-import {
-	type CodexConfiguredModel,
-	type CodexModel,
-	copyModel,
-	isObject,
-	toText,
-} from '../core/codex-model.js';
+import { type CodexConfiguredModel, type CodexModel, copyModel, isObject, toText } from '../core/codex-model.js';
 import { findHome } from '../core/environment.js';
 import type { Emit } from '../core/events.js';
 import type { FetchTarget, Fingerprint } from '../core/fetch.js';
@@ -43,13 +37,7 @@ export class StoredList {
 	readonly #fingerprint: Fingerprint;
 	readonly #emit: Emit;
 
-	constructor(
-		store: ModelListStore,
-		settings: Settings,
-		{ cwd, codexHome }: FetchTarget,
-		fingerprint: Fingerprint,
-		emit: Emit,
-	) {
+	constructor(store: ModelListStore, settings: Settings, { cwd, codexHome }: FetchTarget, fingerprint: Fingerprint, emit: Emit) {
 		const { command, args } = settings;
 		// "~", because the machines of a fleet may differ in where their homes are.
 		const place = cwd === findHome() ? '~' : cwd;
@@ -92,9 +80,7 @@ export class StoredList {
 			configured: { ...configured },
 			models,
 		};
-		await this.#try('set', () =>
-			this.#store.set(this.#key, value, ttlMs === Number.POSITIVE_INFINITY ? undefined : ttlMs),
-		);
+		await this.#try('set', () => this.#store.set(this.#key, value, ttlMs === Number.POSITIVE_INFINITY ? undefined : ttlMs));
 	}
 
 	async delete(): Promise<void> {
@@ -127,9 +113,7 @@ export class StoredList {
 			if (!models.every(isCodexModel)) return undefined;
 			// The files of another machine cannot be compared with those of this one: only the age of its list counts.
 			const isOwn = value.machine === machine && typeof configuration === 'string';
-			const fingerprint = isOwn
-				? { ...this.#fingerprint, configuration, command: toText(command) }
-				: this.#fingerprint;
+			const fingerprint = isOwn ? { ...this.#fingerprint, configuration, command: toText(command) } : this.#fingerprint;
 			const answer = { models: models.map(copyModel), configured: toConfiguredModel(configured) };
 			return new ModelList(answer, fetchedAt, fingerprint);
 		} catch {
@@ -178,17 +162,9 @@ function isCodexModel(model: unknown): model is CodexModel {
 		[model.id, model.model, model.displayName].every((part) => toText(part) !== null) &&
 		typeof model.hidden === 'boolean' &&
 		typeof model.isDefault === 'boolean' &&
-		[model.description, model.upgrade, model.defaultReasoningEffort, model.defaultServiceTier].every(
-			isTextOrNull,
-		) &&
-		isArrayOf(
-			model.supportedReasoningEfforts,
-			(item) => isText(item.effort) && isTextOrNull(item.description),
-		) &&
-		isArrayOf(
-			model.serviceTiers,
-			(item) => isText(item.id) && isTextOrNull(item.name) && isTextOrNull(item.description),
-		) &&
+		[model.description, model.upgrade, model.defaultReasoningEffort, model.defaultServiceTier].every(isTextOrNull) &&
+		isArrayOf(model.supportedReasoningEfforts, (item) => isText(item.effort) && isTextOrNull(item.description)) &&
+		isArrayOf(model.serviceTiers, (item) => isText(item.id) && isTextOrNull(item.name) && isTextOrNull(item.description)) &&
 		Array.isArray(model.inputModalities) &&
 		model.inputModalities.every(isText)
 	);

@@ -17,12 +17,7 @@ export class Subscriptions {
 	readonly #subscriptions = new Set<Subscription>();
 
 	/** @param current - the snapshot that the subscriber can already see by `peek`. */
-	add(
-		targetKey: string,
-		includeHidden: boolean,
-		listener: SnapshotListener,
-		current: CatalogSnapshot | undefined,
-	): () => void {
+	add(targetKey: string, includeHidden: boolean, listener: SnapshotListener, current: CatalogSnapshot | undefined): () => void {
 		const subscription = { targetKey, includeHidden, listener, known: current && digest(current) };
 		this.#subscriptions.add(subscription);
 		return () => {

@@ -34,39 +34,44 @@ async function obtain(catalog: CodexModelCatalog, args: Arguments): Promise<Cata
 	}
 }
 
-function formatJson(snapshot: CatalogSnapshot, isWhole: boolean): string {
-	if (!isWhole) return toPrintableJson(snapshot.models);
-	const { models, fetchedAt, isFresh, configured, refreshError } = snapshot;
-	const failure = refreshError && { code: refreshError.code, message: refreshError.message };
-	return toPrintableJson({ models, fetchedAt, isFresh, configured, refreshError: failure });
+function toJson(snapshot: CatalogSnapshot, isWhole: boolean): string {
+	const { code, message } = snapshot.refreshError ?? {};
+	const refreshError = snapshot.refreshError && { code, message };
+	return toPrintableJson(isWhole ? { ...snapshot, refreshError } : snapshot.models);
 }
 
-function printList(snapshot: CatalogSnapshot, args: Arguments, ageMs: number): void {
-	const { models, configured, refreshError } = snapshot;
+function printList(snapshot: CatalogSnapshot, args: Arguments): void {
+	const { models, configured } = snapshot;
 	if (args.json) {
-		process.stdout.write(`${formatJson(snapshot, args.snapshot)}\n`);
-	} else {
-		const options = { configured, width: lineWidth(process.stdout), isColored: hasColors(process.stdout) };
-		const table = models.length > 0 ? formatTable(models, options) : undefined;
-		const lines = [table, describeUnlisted(models, configured)].filter((line) => line !== undefined);
-		if (lines.length > 0) process.stdout.write(`${lines.join('\n')}\n`);
-		if (!table) printNote('Codex lists no models');
+		process.stdout.write(`${toJson(snapshot, args.snapshot)}\n`);
+		return;
 	}
+	const options = { configured, width: lineWidth(process.stdout), isColored: hasColors(process.stdout) };
+	const table = models.length > 0 ? formatTable(models, options) : undefined;
+	for (const text of [table, describeUnlisted(models, configured)]) {
+		if (text !== undefined) process.stdout.write(`${text}\n`);
+	}
+	if (!table) printNote('Codex lists no models');
+}
+
+function printAge({ refreshError }: CatalogSnapshot, ageMs: number): void {
 	const age = formatAge(ageMs);
 	if (refreshError) {
 		printNote(`this list is ${age} old, because Codex could not be asked: ${explain(refreshError)}`);
 	} else if (ageMs >= 1_000) {
 		const note = `(${age} old; --refresh asks Codex)`;
-		const isColored = hasColors(process.stderr);
-		process.stderr.write(`${isColored ? styleText('dim', note, { validateStream: false }) : note}\n`);
+		process.stderr.write(`${hasColors(process.stderr) ? styleText('dim', note, { validateStream: false }) : note}\n`);
 	}
 }
 
 async function list(args: Arguments): Promise<void> {
 	const startedAt = Date.now();
 	const waiting = showWaiting(process.stderr);
+	const notes = new Set<string>();
 	const note = (message: string | undefined) => {
-		if (message === undefined) return;
+		// A failed attempt and the next one may bring the same warning.
+		if (message === undefined || notes.has(message)) return;
+		notes.add(message);
 		waiting.clear();
 		printNote(message);
 	};
@@ -80,25 +85,21 @@ async function list(args: Arguments): Promise<void> {
 		fetchTimeoutMs: args.timeoutMs,
 		onEvent(event) {
 			if (event.type === 'config-warning') note(describeWarning(event));
-			if (event.type === 'store-failed') note(`the list could not be kept (${event.reason})`);
+			if (event.type !== 'store-failed') return;
+			note(`the kept list could not be ${event.operation === 'get' ? 'read' : 'written'} (${event.reason})`);
 		},
 	});
 	try {
 		const snapshot = await obtain(catalog, args);
 		waiting.stop();
-		printList(snapshot, args, Math.max(0, startedAt - snapshot.fetchedAt));
+		printList(snapshot, args);
+		printAge(snapshot, Math.max(0, startedAt - snapshot.fetchedAt));
 	} catch (error) {
 		waiting.stop();
 		fail(error);
 	} finally {
 		await catalog.close();
 	}
-}
-
-async function run(args: Arguments): Promise<void> {
-	if (args.help) process.stdout.write(help);
-	else if (args.version) process.stdout.write(`${version}\n`);
-	else await list(args);
 }
 
 // A reader that has seen enough, such as `head`, closes its pipe (EOF on Windows): no failure.
@@ -109,7 +110,10 @@ process.stdout.on('error', (error: NodeJS.ErrnoException) => {
 process.stderr.on('error', () => {});
 
 try {
-	await run(parseArguments(process.argv.slice(2)));
+	const args = parseArguments(process.argv.slice(2));
+	if (args.help) process.stdout.write(help);
+	else if (args.version) process.stdout.write(`${version}\n`);
+	else await list(args);
 } catch (error) {
 	fail(error);
 }

@@ -31,8 +31,7 @@ function toColumns(models: CodexModel[], configured: CodexConfiguredModel): Colu
 		'': (model) => (isConfigured(model, configured) ? '>' : '') + (model.isDefault ? '*' : ''),
 		ID: ({ id }) => id,
 		NAME: ({ displayName, hidden }) => displayName + (hidden ? ' (hidden)' : ''),
-		EFFORTS: ({ supportedReasoningEfforts }) =>
-			supportedReasoningEfforts.map(({ effort }) => effort).join(' '),
+		EFFORTS: ({ supportedReasoningEfforts }) => supportedReasoningEfforts.map(({ effort }) => effort).join(' '),
 		TIERS: ({ serviceTiers }) => serviceTiers.map(({ id, name }) => name ?? id).join(' '),
 	};
 	return Object.entries(readers).map(([title, read]) => {
@@ -43,8 +42,7 @@ function toColumns(models: CodexModel[], configured: CodexConfiguredModel): Colu
 }
 
 function fitColumns(columns: Column[], available: number): Column[] {
-	const least = ({ title, width }: Column) =>
-		shrinkOrder.includes(title) ? Math.min(width, minWidth) : width;
+	const least = ({ title, width }: Column) => (shrinkOrder.includes(title) ? Math.min(width, minWidth) : width);
 	const sum = (widths: number[]) => widths.reduce((total, width) => total + width + gap, 0);
 	let kept = columns;
 	for (const title of dropOrder) {
@@ -52,11 +50,9 @@ function fitColumns(columns: Column[], available: number): Column[] {
 		kept = kept.filter((column) => column.title !== title);
 	}
 	for (const title of shrinkOrder) {
+		const column = kept.find((candidate) => candidate.title === title);
 		const excess = sum(kept.map(({ width }) => width)) - available;
-		if (excess <= 0) break;
-		kept = kept.map((column) =>
-			column.title === title ? { ...column, width: Math.max(least(column), column.width - excess) } : column,
-		);
+		if (column && excess > 0) column.width = Math.max(least(column), column.width - excess);
 	}
 	return kept;
 }
@@ -67,21 +63,18 @@ const character = /\p{RI}{2}|\P{M}[\p{M}\p{EMod}]*|\p{M}+/gu;
 /** Folds between words, and between characters where a word is wider than the column. */
 function foldCell(cell: Cell, width: number): Cell[] {
 	if (cell.width <= width) return [cell];
-	let line: Cell = { text: '', width: 0 };
+	let line = toCell('');
 	const lines = [line];
-	for (const word of cell.text.split(' ').map(toCell)) {
-		const parts = word.width > width ? (word.text.match(character) ?? []).map(toCell) : [word];
-		let separator = line.width > 0 ? ' ' : '';
-		for (const part of parts) {
-			if (line.width > 0 && line.width + separator.length + part.width > width) {
-				line = { text: '', width: 0 };
-				lines.push(line);
-				separator = '';
-			}
-			line.text += separator + part.text;
-			line.width += separator.length + part.width;
-			separator = '';
+	const words = cell.text.split(/( )/).map(toCell);
+	const split = (word: Cell) => (word.width > width ? (word.text.match(character) ?? []).map(toCell) : [word]);
+	for (const part of words.flatMap(split)) {
+		if (line.width + part.width > width) {
+			line = toCell('');
+			lines.push(line);
 		}
+		if (line.width === 0 && part.text === ' ') continue;
+		line.text += part.text;
+		line.width += part.width;
 	}
 	return lines;
 }
@@ -92,16 +85,13 @@ function formatRow(columns: Column[], cells: Cell[], isFolded: boolean): string 
 		const cell = cells[index] as Cell;
 		return isFolded && shrinkOrder.includes(title) ? foldCell(cell, width) : [cell];
 	});
+	const toLine = (at: number) =>
+		columns.map(({ width }, index) => {
+			const cell = folded[index]?.[at] ?? toCell('');
+			return cell.text + ' '.repeat(Math.max(0, width - cell.width) + gap);
+		});
 	const height = Math.max(...folded.map((lines) => lines.length));
-	return Array.from({ length: height }, (_, at) =>
-		columns
-			.map(({ width }, index) => {
-				const cell = folded[index]?.[at] ?? { text: '', width: 0 };
-				return cell.text + ' '.repeat(Math.max(0, width - cell.width) + gap);
-			})
-			.join('')
-			.trimEnd(),
-	).join('\n');
+	return Array.from({ length: height }, (_, at) => toLine(at).join('').trimEnd()).join('\n');
 }
 
 type TableOptions = {
@@ -116,8 +106,7 @@ export function formatTable(models: CodexModel[], { configured, width, isColored
 	const columns = fitColumns(toColumns(models, configured), width);
 	const isFolded = width !== Number.POSITIVE_INFINITY;
 	// Newer releases of Node would look at `process.stdout` themselves.
-	const style = (format: 'bold' | 'dim', text: string) =>
-		isColored ? styleText(format, text, { validateStream: false }) : text;
+	const style = (format: 'bold' | 'dim', text: string) => (isColored ? styleText(format, text, { validateStream: false }) : text);
 	const titles = columns.map(({ title }) => ({ text: title, width: title.length }));
 	const rows = models.map((model, at) => {
 		const cells = columns.map((column) => column.cells[at] as Cell);

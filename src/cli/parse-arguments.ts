@@ -46,29 +46,27 @@ export class UsageError extends Error {}
 
 export type Arguments = ReturnType<typeof parseArguments>;
 
+const flag = { type: 'boolean', default: false } as const;
+
+const options = {
+	json: flag,
+	snapshot: flag,
+	hidden: flag,
+	refresh: flag,
+	'no-cache': flag,
+	codex: { type: 'string' },
+	timeout: { type: 'string', default: '15000' },
+	help: flag,
+	version: flag,
+} as const;
+
 /** @throws UsageError for arguments that are unknown or wrong. */
 export function parseArguments(args: string[]) {
-	const { codex, timeout, ...flags } = parseOptions(args);
-	if (codex?.trim() === '') throw new UsageError('--codex takes the path of a program, got ""');
-	if (flags.snapshot && !flags.json) throw new UsageError('--snapshot needs --json');
-	return { ...flags, codex, timeoutMs: parseTimeout(timeout) };
-}
-
-function parseOptions(args: string[]) {
-	const flag = { type: 'boolean', default: false } as const;
-	const options = {
-		json: flag,
-		snapshot: flag,
-		hidden: flag,
-		refresh: flag,
-		'no-cache': flag,
-		codex: { type: 'string' },
-		timeout: { type: 'string', default: '15000' },
-		help: flag,
-		version: flag,
-	} as const;
 	try {
-		return parseArgs({ args, options }).values;
+		const { codex, timeout, ...flags } = parseArgs({ args, options }).values;
+		if (codex?.trim() === '') throw new UsageError('--codex takes the path of a program, got ""');
+		if (flags.snapshot && !flags.json) throw new UsageError('--snapshot needs --json');
+		return { ...flags, codex, timeoutMs: parseTimeout(timeout) };
 	} catch (error) {
 		throw new UsageError((error as Error).message);
 	}
@@ -77,7 +75,5 @@ function parseOptions(args: string[]) {
 function parseTimeout(text: string): number {
 	const timeoutMs = /^\d+$/.test(text) ? Number(text) : Number.NaN;
 	if (timeoutMs >= 1 && timeoutMs <= maxTimeoutMs) return timeoutMs;
-	throw new UsageError(
-		`--timeout takes whole milliseconds from 1 to ${maxTimeoutMs}, got ${JSON.stringify(text)}`,
-	);
+	throw new UsageError(`--timeout takes whole milliseconds from 1 to ${maxTimeoutMs}, got ${JSON.stringify(text)}`);
 }

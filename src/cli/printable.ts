@@ -23,11 +23,7 @@ export function toPrintable(text: string): string {
 
 /** The value as JSON whose strings are the same, and in which nothing is left that a terminal obeys. */
 export function toPrintableJson(value: unknown): string {
-	return JSON.stringify(value, null, 2).replaceAll(unsafe, (character) =>
-		// A character outside of the basic plane is two code units, and so two escapes.
-		Array.from({ length: character.length }, (_, index) => {
-			const unit = character.charCodeAt(index);
-			return `\\u${unit.toString(16).padStart(4, '0')}`;
-		}).join(''),
-	);
+	const toEscape = (unit: string) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`;
+	// A character may be two code units, and so two escapes.
+	return JSON.stringify(value, null, 2).replaceAll(unsafe, (character) => character.split('').map(toEscape).join(''));
 }

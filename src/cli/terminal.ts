@@ -18,15 +18,11 @@ export function hasColors(stream: { isTTY?: boolean }, env: Environment = proces
 /** The width to fold lines to; infinite in a pipe, and on a terminal that reports no width. */
 export const lineWidth = ({ columns }: { columns?: number }) => columns || Number.POSITIVE_INFINITY;
 
-/** A line that tells how long the wait has lasted. */
-export type WaitingLine = {
-	/** Makes room for other text; the line comes back within a second. */
-	clear(): void;
-	stop(): void;
-};
-
-/** Shows the waiting line on a terminal, and nothing elsewhere. */
-export function showWaiting(stream: Stream, env: Environment = process.env): WaitingLine {
+/**
+ * Shows a line that tells how long the wait has lasted: on a terminal, and nothing elsewhere. `clear` makes room for other
+ * text; the line comes back within a second.
+ */
+export function showWaiting(stream: Stream, env: Environment = process.env) {
 	if (stream.isTTY !== true || env.TERM === 'dumb') return { clear() {}, stop() {} };
 	const startedAt = performance.now();
 	let isShown = false;

@@ -15,8 +15,8 @@ import { AppServerPool, type Inputs } from './app-server-pool.js';
 
 /**
  * The first wait before another attempt, in milliseconds: each is twice the one before, and between once and twice as long
- * by chance. Four hosts that start together in a new CODEX_HOME (0.136.0, two cores, 15 rounds) all succeed with 0, 50, 100, 200
- * or 400 ms.
+ * by chance. Of hosts that start together, four at a time in a new CODEX_HOME, a fifth needs a second attempt, and none of
+ * 180 a third (0.136.0, 0.145.0, 0.155.0).
  */
 const backoffMs = 50;
 
