@@ -15,8 +15,8 @@ const npmOptions = [
 ];
 
 /**
- * Installs a package for the tests, into `folder`, with npm; what is complete there stays as it is. It is made elsewhere
- * and renamed, so that nobody sees half of one, and two that do it at once do not meet.
+ * Installs a package for the tests into `folder`, with npm; a complete one is kept. npm writes into a folder beside it, which
+ * is renamed at the end: no process sees half a package, and two that install at once do not disturb each other.
  *
  * @param {{ folder: string; spec: string; isComplete(folder: string): Promise<boolean> }} options
  */
@@ -37,7 +37,7 @@ export async function installPackage({ folder, spec, isComplete }) {
 	}
 }
 
-/** Whoever comes first has made it. */
+/** Renames the staging folder, unless another process has published its own first. */
 async function publish(staging, folder, isComplete) {
 	for (let attempt = 1; ; attempt++) {
 		try {
@@ -45,7 +45,7 @@ async function publish(staging, folder, isComplete) {
 		} catch (error) {
 			if (await isComplete(folder)) return;
 			if (attempt === 3) throw error;
-			// Half of one, which nobody could use.
+			// The folder holds an incomplete package.
 			await rm(folder, { recursive: true, force: true });
 		}
 	}

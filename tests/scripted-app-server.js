@@ -10,6 +10,7 @@
 //   ignores        what it does not heed: 'end' (of input), 'SIGTERM'
 //   endsAfterMs    how long it takes to exit after the end of its input
 //   models         the entries of its list; or `pages`, arrays of them; or `result`, anything at all
+//   config         the configuration that `config/read` answers with
 //   stderr         what it writes there at its start; or `stderrAtList`, when it is asked for its models
 //
 // DIRECTORY/log gets one JSON object a line: { pid, what, … }, of each start, message, signal and end of input.
@@ -55,6 +56,7 @@ async function pass(gate) {
 function answerOf({ id, method, params }) {
 	if (method === 'initialize')
 		return { id, result: settings.initializeResult ?? { userAgent: 'scripted/0.0.0' } };
+	if (method === 'config/read') return { id, result: { config: settings.config ?? {} } };
 	if ('result' in settings) return { id, result: settings.result };
 	if (!settings.pages) return { id, result: { data: models, nextCursor: null } };
 	const page = Number(params.cursor ?? 0);
@@ -70,7 +72,7 @@ async function onMessage(message) {
 	if ((await started) === false) return;
 	if (message.method === 'model/list' && settings.stderrAtList) process.stderr.write(settings.stderrAtList);
 	await pass(gates[message.method]);
-	if ((await at[message.method](message)) !== false) await write(answerOf(message));
+	if ((await at[message.method]?.(message)) !== false) await write(answerOf(message));
 }
 
 const onBytes = [];

@@ -1,47 +1,108 @@
-// A web hub's route: the models that a picker shows, and how old the list is.
+// The models of a picker over HTTP: as JSON, as server-sent events, and as a page.
 // Run: node examples/http-route/server.js [port]
-import { serve } from '@hono/node-server';
-import { CodexModelCatalog, CodexModelsError, toSummary } from 'codex-models';
+import { readFile } from 'node:fs/promises';
+import { createServer } from 'node:http';
+import { CodexModelCatalog, CodexModelsError } from 'codex-models';
 import { fileStore } from 'codex-models/file-store';
-import { Hono } from 'hono';
 
-const catalog = new CodexModelCatalog({
-	// The tool's own path to Codex, where its user has set one.
-	command: process.env.MY_TOOL_CODEX_PATH,
-	clientInfo: { name: 'my-hub', title: 'My Hub', version: '1.0.0' },
-	// Below every limit above it: this call's own, the hub's for a remote call, the tunnel's 100 s.
-	deadlineMs: 10_000,
-	store: fileStore({ directory: process.env.MY_TOOL_CACHE }),
-});
+const page = await readFile(new URL('picker.html', import.meta.url));
 
-const app = new Hono();
+// A browser gets the message and the code of an error; `stderr`, `hint` and `cause` stay here.
+const toReason = (error) => error && { code: error.code, message: error.message };
+const toBody = (snapshot) => ({ success: true, ...snapshot, refreshError: toReason(snapshot.refreshError) });
+const toFailure = (error) => ({ success: false, code: error.code, error: error.message });
 
-app.get('/api/sessions/:id/codex-models', async (context) => {
-	const includeHidden = context.req.query('hidden') === 'true';
+function sendJson(response, status, body) {
+	response.writeHead(status, { 'content-type': 'application/json', 'cache-control': 'no-store' });
+	response.end(JSON.stringify(body));
+}
+
+async function sendSnapshot(catalog, options, response) {
 	try {
-		const models = await catalog.list({ includeHidden, signal: context.req.raw.signal });
-		const fetchedAt = catalog.peek()?.fetchedAt ?? Date.now();
-		const age = Math.max(0, Math.round((Date.now() - fetchedAt) / 1_000));
-		context.header('Age', String(age));
-		return context.json({ success: true, models: models.map(toSummary), fetchedAt });
+		const snapshot = await catalog.read(options);
+		response.setHeader('age', Math.max(0, Math.round((Date.now() - snapshot.fetchedAt) / 1_000)));
+		sendJson(response, 200, toBody(snapshot));
 	} catch (error) {
 		if (!(error instanceof CodexModelsError)) throw error;
-		// After a time-out the fetch goes on: a little later its list is likely to be there.
-		context.header('Retry-After', error.code === 'ERR_CODEX_TIMEOUT' ? '5' : '30');
-		return context.json({ success: false, code: error.code, error: error.message }, 503);
+		// A fetch goes on after a caller's deadline, so the list is likely to be there soon.
+		response.setHeader('retry-after', error.code === 'ERR_CODEX_TIMEOUT' ? 5 : 30);
+		// 503 for every code: some proxies replace the body of a 502 or 504 with a page of their own.
+		sendJson(response, 503, toFailure(error));
 	}
-});
+}
 
-const server = serve(
-	{ fetch: app.fetch, hostname: '127.0.0.1', port: Number(process.argv[2] ?? 3000) },
-	({ port }) => {
-		console.log(`http://127.0.0.1:${port}/api/sessions/1/codex-models`);
-	},
-);
-
-for (const signal of ['SIGINT', 'SIGTERM']) {
-	process.once(signal, () => {
-		server.close();
-		void catalog.close();
+/** Sends the current snapshot and each changed one; sends the failure where there is no list. */
+function streamSnapshots(catalog, { signal, ...target }, response, heartbeatMs) {
+	response.writeHead(200, { 'content-type': 'text/event-stream', 'cache-control': 'no-store' });
+	response.flushHeaders();
+	let last;
+	const send = (event, body) => {
+		const text = `event: ${event}\ndata: ${JSON.stringify(body)}\n\n`;
+		if (text !== last) response.write(text);
+		last = text;
+	};
+	const sendFailure = (error) => error instanceof CodexModelsError && send('failure', toFailure(error));
+	// Subscribed before the first read: no change falls between the two.
+	const unsubscribe = catalog.subscribe((snapshot) => send('snapshot', toBody(snapshot)), target);
+	catalog.read({ signal, ...target }).then((snapshot) => send('snapshot', toBody(snapshot)), sendFailure);
+	const heartbeat = setInterval(() => {
+		response.write(': heartbeat\n\n');
+		// Revalidates a stale list, for a subscription alone asks for none. A first list is left to a refresh.
+		if (catalog.peek(target)) catalog.read({ signal, ...target }).catch(sendFailure);
+	}, heartbeatMs);
+	signal.addEventListener('abort', () => {
+		clearInterval(heartbeat);
+		unsubscribe();
 	});
+}
+
+/** An HTTP server in front of one catalog, which all clients share. */
+export function createPickerServer(catalog, { heartbeatMs = 20_000 } = {}) {
+	const answer = async (request, response) => {
+		const { pathname, searchParams } = new URL(`http://localhost${request.url}`);
+		const client = new AbortController();
+		response.on('close', () => client.abort());
+		const options = { includeHidden: searchParams.get('hidden') === 'true', signal: client.signal };
+		switch (`${request.method} ${pathname}`) {
+			case 'GET /':
+				return response.writeHead(200, { 'content-type': 'text/html; charset=utf-8' }).end(page);
+			case 'GET /codex-models':
+				return sendSnapshot(catalog, options, response);
+			case 'POST /codex-models':
+				return sendSnapshot(catalog, { ...options, refresh: true }, response);
+			case 'GET /codex-models/events':
+				return streamSnapshots(catalog, options, response, heartbeatMs);
+			default:
+				return sendJson(response, 404, { success: false, error: 'There is no such page.' });
+		}
+	};
+	return createServer((request, response) => {
+		answer(request, response).catch((error) => {
+			if (response.destroyed) return; // The client left.
+			console.error(error);
+			sendJson(response, 500, { success: false, error: 'The server failed.' });
+		});
+	});
+}
+
+if (process.argv[1] === import.meta.filename) {
+	const catalog = new CodexModelCatalog({
+		// The tool's own path to Codex, where its user has set one.
+		command: process.env.MY_TOOL_CODEX_PATH,
+		clientInfo: { name: 'my-hub', title: 'My Hub', version: '1.0.0' },
+		// Shorter than the time limits of the proxies in front of this server.
+		deadlineMs: 10_000,
+		store: fileStore({ directory: process.env.MY_TOOL_CACHE }),
+	});
+	const server = createPickerServer(catalog);
+	server.listen(Number(process.argv[2] ?? 3000), '127.0.0.1', () => {
+		console.log(`http://127.0.0.1:${server.address().port}/`);
+	});
+	for (const signal of ['SIGINT', 'SIGTERM']) {
+		process.once(signal, () => {
+			server.close();
+			server.closeAllConnections();
+			void catalog.close();
+		});
+	}
 }

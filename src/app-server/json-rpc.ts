@@ -67,12 +67,7 @@ export class JsonRpcClient {
 	/** Skips whatever is neither an awaited answer nor a call: the banner of a launcher, an answer that comes twice. */
 	#onLine(line: string): void {
 		if (this.isClosed) return;
-		let message: Record<string, unknown> | undefined;
-		try {
-			message = parseMessage(line);
-		} catch (error) {
-			this.#listeners.onBadLine(`a line ${(error as Error).message}`);
-		}
+		const message = parseMessage(line);
 		if (!message) return;
 		const { id, method, params, result, error } = message;
 		if (typeof method !== 'string') {

@@ -1,5 +1,4 @@
-import { stripVTControlCharacters } from 'node:util';
-import { sanitize, sanitizeLine } from '../core/sanitize.js';
+import { sanitize, sanitizeLine, stripTerminalCodes } from '../core/sanitize.js';
 import { LineSplitter } from './line-splitter.js';
 
 /** The length of the text that an error quotes, in bytes. */
@@ -37,7 +36,7 @@ export class StderrTail {
 			if (this.#length > 2 * keptLength) this.#trim();
 			if (!/error:/i.test(line)) return;
 			// Colours come although stderr is no terminal (seen with Codex 0.66.0 to 0.169.0).
-			const [word] = /^error: /i.exec(stripVTControlCharacters(line.slice(0, 100))) ?? [];
+			const [word] = /^error: /i.exec(stripTerminalCodes(line.slice(0, 100))) ?? [];
 			if (word === undefined) return;
 			this.#errorLine = line;
 			if (word === 'Error: ') onFatalLine();

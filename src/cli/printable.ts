@@ -1,22 +1,12 @@
-// biome-ignore-start lint/suspicious/noControlCharactersInRegex: these expressions exist to remove control characters.
-
-/**
- * A control sequence (CSI), a control string (OSC, DCS and the like) or another escape. `stripVTControlCharacters` of
- * `node:util` takes quadratic time for some texts (Node 20 to 24: 5 s for 80 KB); no repetition here can run over the next
- * start of a match.
- */
-const sequence =
-	/(?:\u001b\[|\u009b)[0-?]*[ -/]*[@-~]|(?:\u001b[P\]X^_]|[\u0090\u0098\u009d-\u009f])\P{Cc}*(?:\u0007|\u001b\\|\u009c)|\u001b[ -/]*[0-~]/gu;
+import { stripTerminalCodes } from '../core/sanitize.js';
 
 /** The characters that JSON may hold and a terminal may obey: DEL and C1, formats such as U+202E, U+2028 and U+2029. */
+// biome-ignore lint/suspicious/noControlCharactersInRegex: the expression exists to find control characters.
 const unsafe = /[\u007f-\u009f\p{Cf}\p{Zl}\p{Zp}]/gu;
-
-// biome-ignore-end lint/suspicious/noControlCharactersInRegex: the end of the expressions.
 
 /** The text on one line, without anything that a terminal obeys and without invisible characters. */
 export function toPrintable(text: string): string {
-	return text
-		.replaceAll(sequence, '')
+	return stripTerminalCodes(text)
 		.replaceAll(/[\p{Cc}\p{Zl}\p{Zp}]+/gu, ' ')
 		.replaceAll(/\p{Cf}+/gu, '');
 }

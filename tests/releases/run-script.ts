@@ -1,7 +1,7 @@
 import { spawn } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 
-/** Runs one of `scripts/`, and reads the JSON that it prints; what it says of its progress is seen at once. */
+/** Runs one of `scripts/` and parses the JSON that it prints; its progress on stderr is shown at once. */
 export async function runScript<T>(name: string): Promise<T> {
 	const file = fileURLToPath(new URL(`../../scripts/${name}`, import.meta.url));
 	const child = spawn(process.execPath, [file], { stdio: ['ignore', 'pipe', 'inherit'] });

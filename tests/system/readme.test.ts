@@ -5,7 +5,7 @@ import { createRequire } from 'node:module';
 import path from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 
-const root = path.join(import.meta.dirname, '..');
+const root = path.join(import.meta.dirname, '..', '..');
 const typescript = path.join(
 	path.dirname(createRequire(import.meta.url).resolve('typescript/package.json')),
 	'bin',
@@ -53,6 +53,17 @@ async function run(command: string, args: string[], env: NodeJS.ProcessEnv = pro
 	return { exitCode, output };
 }
 
+/** The complaints of the compiler about a file. */
+async function compile(file: string, ...flags: string[]): Promise<string> {
+	const { output } = await run(process.execPath, [
+		typescript,
+		'--ignoreConfig',
+		...['--strict', '--skipLibCheck', '--module', 'nodenext', '--target', 'es2023'],
+		...['--lib', 'es2023,esnext.disposable', '--types', 'node', ...flags, file],
+	]);
+	return output;
+}
+
 test('there are code blocks to try', () => {
 	expect(blocks.filter(({ document }) => document === 'README.md').length).toBeGreaterThanOrEqual(5);
 	expect(blocks.some(({ document }) => document === 'docs/migrating.md')).toBe(true);
@@ -62,13 +73,7 @@ for (const { document, index, code } of blocks) {
 	test(`code block ${index + 1} of ${document} compiles and runs`, async () => {
 		const name = `${document.replace(/\W/g, '-')}-${index}`;
 		await writeFile(path.join(folder, `${name}.mts`), code);
-		const compiled = await run(process.execPath, [
-			typescript,
-			'--ignoreConfig',
-			...['--strict', '--skipLibCheck', '--module', 'nodenext', '--target', 'es2023'],
-			...['--lib', 'es2023,esnext.disposable', '--types', 'node', `${name}.mts`],
-		]);
-		expect(compiled.output).toBe('');
+		expect(await compile(`${name}.mts`)).toBe('');
 
 		const home = path.join(folder, `${name}-home`);
 		await mkdir(home);
@@ -87,6 +92,22 @@ for (const { document, index, code } of blocks) {
 	}, 60_000);
 }
 
+test('the module of docs/migrating.md has the types of the module that it replaces', async () => {
+	const module = blocks.find(({ document, code }) => document === 'docs/migrating.md' && code.includes('reset'));
+	await writeFile(path.join(folder, 'host.mts'), module?.code ?? '');
+	const replaced = path.join(root, 'tests', 'types', 'replaced-module.ts');
+	const check = `
+		import type * as replaced from ${JSON.stringify(replaced.replace(/\.ts$/, '.js'))};
+		import * as host from './host.mjs';
+		export const list: typeof replaced.listCodexModels = host.listCodexModels;
+		export const there = (request: host.ListCodexModelsRequest): replaced.ListCodexModelsRequest => request;
+		export const back = (response: host.ListCodexModelsResponse): replaced.ListCodexModelsResponse => response;
+		export const both: (summary: replaced.CodexModelSummary) => host.CodexModelSummary = (summary) => summary;
+	`;
+	await writeFile(path.join(folder, 'check.mts'), check);
+	expect(await compile('check.mts', '--noEmit')).toBe('');
+}, 60_000);
+
 test('the shell commands of the README are scripts of this package', async () => {
 	const { scripts } = JSON.parse(await readFile(path.join(root, 'package.json'), 'utf8'));
 	const commands = (await readBlocks('README.md', 'sh')).join('\n');
@@ -97,12 +118,13 @@ test('the shell commands of the README are scripts of this package', async () =>
 
 test('the options table of the README has the defaults of the code', async () => {
 	const readme = await readFile(path.join(root, 'README.md'), 'utf8');
-	const source = await readFile(path.join(root, 'src', 'options.ts'), 'utf8');
+	const source = await readFile(path.join(root, 'src', 'core', 'options.ts'), 'utf8');
+	const settings = await readFile(path.join(root, 'src', 'core', 'settings.ts'), 'utf8');
 	const inTable = Object.fromEntries(
 		[...readme.matchAll(/^\| `(\w+)` \| `([\d_]+)` \|/gm)].map(([, name, value]) => [name, value]),
 	);
 	const inCode = Object.fromEntries(
-		[...source.matchAll(/^\t(\w+): ([\d_]+),$/gm)].map(([, name, value]) => [name, value]),
+		[...settings.matchAll(/^\t(\w+): ([\d_]+),$/gm)].map(([, name, value]) => [name, value]),
 	);
 	const inComments = Object.fromEntries(
 		[...source.matchAll(/@default ([\d_]+)\n\t \*\/\n\t(\w+)\?/g)].map(([, value, name]) => [name, value]),

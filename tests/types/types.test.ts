@@ -3,10 +3,10 @@ import { createRequire } from 'node:module';
 import path from 'node:path';
 import { promisify } from 'node:util';
 import { expect, test } from 'vitest';
-import { hasPackage, installPackage } from '../scripts/install-package.js';
+import { hasPackage, installPackage } from '../../scripts/install-package.js';
 
 const run = promisify(execFile);
-const root = path.join(import.meta.dirname, '..');
+const root = path.join(import.meta.dirname, '..', '..');
 
 /** The compiler of that release, installed where git does not look: its `tsc` must not become the project's. */
 async function installCompiler(version: string): Promise<string> {

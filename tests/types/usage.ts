@@ -1,7 +1,8 @@
-// Compiled, not run, by tests/types.test.ts: what users of every supported TypeScript see of the declarations.
+// This file is compiled, not run, by types.test.ts: the declarations as users of every supported TypeScript see them.
 import {
 	type CatalogEvent,
 	type CatalogSnapshot,
+	type CodexConfiguredModel,
 	type CodexModel,
 	CodexModelCatalog,
 	type CodexModelCatalogOptions,
@@ -18,7 +19,7 @@ import {
 import { fileStore } from 'codex-models/file-store';
 import { expectTypeOf } from 'expect-type';
 
-// What the replaced module exported.
+// The type that the replaced module exported.
 type OldSummary = {
 	id: string;
 	displayName: string;
@@ -51,6 +52,15 @@ expectTypeOf<CatalogSnapshot>().toEqualTypeOf<{
 	models: CodexModel[];
 	fetchedAt: number;
 	isFresh: boolean;
+	configured: CodexConfiguredModel;
+	refreshError: CodexModelsError | null;
+}>();
+expectTypeOf(codexModels.read()).toEqualTypeOf<Promise<CatalogSnapshot>>();
+expectTypeOf(codexModels.subscribe(() => {}, { includeHidden: true })).toEqualTypeOf<() => void>();
+expectTypeOf<CodexConfiguredModel>().toEqualTypeOf<{
+	model: string | null;
+	modelProvider: string | null;
+	reasoningEffort: string | null;
 }>();
 expectTypeOf(codexModels.close()).toEqualTypeOf<Promise<void>>();
 
@@ -87,6 +97,7 @@ export async function use(): Promise<string> {
 			| 'ERR_CODEX_PROTOCOL'
 			| 'ERR_CODEX_CLOSED'
 		>();
+		expectTypeOf(error.hint).toEqualTypeOf<string | undefined>();
 		return `${error.message} ${error.exitCode} ${error.phase} ${error.stderr} ${error.rpcCode} ${error.timeoutMs}`;
 	}
 }

@@ -2,7 +2,8 @@
  * taskkill /pid N [/t] [/f]: ends a process, with /t its descendants first. Wine 8's own taskkill refuses /t.
  *
  * Exit codes are those of Windows: 128 where there is no such process, 1 where it could not be ended.
- * Each run adds a line to the file that TASKKILL_LOG names. TASKKILL_FAILS makes each run end nothing, with exit code 1.
+ * Each run adds a line, its own path, to the file that TASKKILL_LOG names. TASKKILL_FAILS makes each run end nothing, with
+ * exit code 1.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -62,14 +63,16 @@ static void end_descendants(DWORD id, int depth)
 	}
 }
 
-static void write_log(DWORD id)
+static void write_log(void)
 {
+	char path[MAX_PATH] = "";
 	const char *name = getenv("TASKKILL_LOG");
 	FILE *file = name == NULL ? NULL : fopen(name, "a");
 
 	if (file == NULL)
 		return;
-	fprintf(file, "%lu\n", (unsigned long)id);
+	GetModuleFileNameA(NULL, path, sizeof path);
+	fprintf(file, "%s\n", path);
 	fclose(file);
 }
 
@@ -84,7 +87,7 @@ int main(int count, char **words)
 		else if (_stricmp(words[at], "/pid") == 0 && at + 1 < count)
 			id = strtoul(words[++at], NULL, 10);
 	}
-	write_log(id);
+	write_log();
 	if (getenv("TASKKILL_FAILS") != NULL) {
 		fprintf(stderr, "ERROR: Access is denied.\n");
 		return 1;

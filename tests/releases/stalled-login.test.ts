@@ -1,20 +1,18 @@
-import { writeFileSync } from 'node:fs';
 import { createServer, type Socket } from 'node:net';
-import path from 'node:path';
 import { expect, test } from 'vitest';
+import { afterTest, failureOf, findProcesses, idsOf, neverMs, until, untilGone } from '../harness.js';
 import {
-	afterTest,
-	failureOf,
-	findProcesses,
-	idsOf,
-	makeDirectory,
-	neverMs,
-	until,
-	untilGone,
-} from '../harness.js';
-import { findPrograms, findRelease, makeReleaseCatalog, newest, type Release, wrap } from './codex.js';
+	decideCell,
+	findBinaries,
+	isKnown,
+	makeHome,
+	makeReleaseCatalog,
+	pickReleases,
+	type Release,
+	wrap,
+} from './release-harness.js';
 
-/** A token endpoint on the loopback that refuses, or says nothing, as it is told. */
+/** A token endpoint on the loopback that refuses, or is silent, as `state` says. */
 async function startTokenEndpoint() {
 	const sockets = new Set<Socket>();
 	const state = { isSilent: false, silences: 0 };
@@ -38,7 +36,7 @@ async function startTokenEndpoint() {
 	return { state, origin: `http://127.0.0.1:${address.port}` };
 }
 
-/** A ChatGPT login whose token has expired, and must be refreshed first. */
+/** A CODEX_HOME with a ChatGPT login whose token has expired and must be refreshed first. */
 function makeLogin(origin: string): string {
 	const encode = (part: object) => Buffer.from(JSON.stringify(part)).toString('base64url');
 	const claims = { chatgpt_plan_type: 'pro', chatgpt_account_id: 'acc', chatgpt_user_id: 'u' };
@@ -48,21 +46,19 @@ function makeLogin(origin: string): string {
 		'https://api.openai.com/auth': claims,
 	};
 	const token = `${encode({ alg: 'none' })}.${encode(payload)}.${encode({})}`;
-	const codexHome = makeDirectory();
-	writeFileSync(path.join(codexHome, 'config.toml'), `chatgpt_base_url = "${origin}/backend-api/"\n`);
-	writeFileSync(
-		path.join(codexHome, 'auth.json'),
-		JSON.stringify({
-			auth_mode: 'chatgpt',
-			OPENAI_API_KEY: null,
-			tokens: { id_token: token, access_token: token, refresh_token: 'r', account_id: 'acc' },
-			last_refresh: '2025-01-01T00:00:00Z',
-		}),
-	);
-	return codexHome;
+	const auth = {
+		auth_mode: 'chatgpt',
+		OPENAI_API_KEY: null,
+		tokens: { id_token: token, access_token: token, refresh_token: 'r', account_id: 'acc' },
+		last_refresh: '2025-01-01T00:00:00Z',
+	};
+	return makeHome({
+		'config.toml': `chatgpt_base_url = "${origin}/backend-api/"\n`,
+		'auth.json': JSON.stringify(auth),
+	});
 }
 
-/** A refused refresh takes 3.3 s, and more where the machine is busy. */
+/** A refused refresh takes 3.3 s, and more on a busy machine. */
 const fetchTimeoutMs = 8_000;
 
 async function makeStallingCatalog(release: Release) {
@@ -79,29 +75,36 @@ async function makeStallingCatalog(release: Release) {
 	return { endpoint: endpoint.state, ...made };
 }
 
-const cases = [findRelease('0.136.0'), newest].flatMap((release) => [
-	{ version: release.version, way: 'the program', prepare: () => release, isWrapped: false },
-	{ version: release.version, way: 'the launcher', prepare: () => wrap(release), isWrapped: true },
+/** The release of the incident, and the newest one. */
+const cases = pickReleases('0.136.0', '0.169.0').flatMap((release) => [
+	{ version: release.version, release, way: 'the binary', prepare: () => release, isWrapped: false },
+	{ version: release.version, release, way: 'the launcher', prepare: () => wrap(release), isWrapped: true },
 ]);
+
+/** The reason to skip a test in a trial. */
+const listsAllTheSame = 'the release lists while the token endpoint is silent';
 
 const tokenShape = /eyJ|\bsk-/;
 
-test.each(cases)(
-	'$version through $way: a cold call fails at its deadline, and the fetch at its limit, while the token endpoint says nothing',
-	async ({ prepare }) => {
+test.for(cases)(
+	'$version through $way: a cold call fails at its deadline and its fetch at its limit, while the token endpoint is silent',
+	async ({ release, prepare }, { skip }) => {
+		decideCell(release, 'stalledLogin');
 		const { catalog, events, endpoint } = await makeStallingCatalog(prepare());
 		endpoint.isSilent = true;
-		const error = await failureOf(catalog.list({ deadlineMs: 1_500 }));
+		const call = catalog.list({ deadlineMs: 1_500 });
+		const lists = await call.then(Boolean, () => false);
+		skip(lists && !isKnown(release), listsAllTheSame);
+		const error = await failureOf(call);
 		expect(error).toMatchObject({ code: 'ERR_CODEX_TIMEOUT', timeoutMs: 1_500, phase: 'initialize' });
-		expect(error.message).toMatch(
-			/^codex app-server did not list its models within 1500 ms \(deadlineMs; phase initialize\)/,
-		);
-		expect(error.message).toMatch(/The fetch goes on.*check the network and the login/);
+		expect(error.message).toMatch(/^Codex did not list its models within 1500 ms \(phase initialize\)/);
+		expect(error.message).toMatch(/Check the network and the login/);
 		expect(error.message).not.toMatch(/deserialize/);
+		expect(error.hint).toMatch(/The fetch goes on.*"deadlineMs"/);
 		expect(`${error.message}${error.stderr}`).not.toMatch(tokenShape);
 		expect(events.count('failed')).toBe(0);
 
-		// The caller has gone, the refresh of the token has not: whoever comes now joins it.
+		// The caller has left, but the refresh of the token goes on: the next caller joins it.
 		await until('the token endpoint was asked', () => endpoint.silences > 0);
 		const pids = findProcesses();
 		expect(pids).not.toEqual([]);
@@ -119,11 +122,12 @@ test.each(cases)(
 	},
 );
 
-test.each(cases)(
-	'$version through $way: a warm call is served while the token endpoint says nothing, and refreshed when it recovers',
-	async ({ prepare, isWrapped }) => {
+test.for(cases)(
+	'$version through $way: a known list is served while the token endpoint is silent, and refreshed when it answers again',
+	async ({ release, prepare, isWrapped }, { skip }) => {
+		decideCell(release, 'stalledLogin');
 		const { catalog, events, endpoint } = await makeStallingCatalog(prepare());
-		// The endpoint refuses: Codex takes its time, and lists what it has.
+		// While the endpoint refuses, Codex takes seconds and lists its built-in models.
 		const seed = await catalog.list();
 		expect(seed.length).toBeGreaterThan(0);
 		await events.nth('exited');
@@ -134,24 +138,28 @@ test.each(cases)(
 		await until('the token endpoint was asked', () => endpoint.silences > 0);
 		const pids = findProcesses();
 		if (process.platform === 'linux') {
-			const programs = findPrograms().map(({ pid }) => pid);
-			expect(programs).toHaveLength(1);
-			// Where Node can replace itself, the launcher does.
+			expect(findBinaries()).toHaveLength(1);
+			// The launcher replaces itself on Node releases that can do that.
 			const isReplaced = 'execve' in process;
 			expect(pids).toHaveLength(isWrapped && !isReplaced ? 2 : 1);
 		}
 		expect(await catalog.list()).toEqual(seed);
 
+		const { type } = await Promise.race([events.nth('failed'), events.nth('refreshed', 2)]);
+		skip(type === 'refreshed' && !isKnown(release), listsAllTheSame);
 		const { error } = await events.nth('failed');
 		expect(error).toMatchObject({ code: 'ERR_CODEX_TIMEOUT', timeoutMs: fetchTimeoutMs });
 		await events.nth('exited', 2);
 		await untilGone(...pids);
-		// It has failed, so it is left alone for `cooldownMs`, and the list is there all the same.
-		expect(idsOf(await catalog.list())).toEqual(idsOf(seed));
+		// The failed refresh is not repeated for `cooldownMs`, and the list is still served, with the reason.
+		const snapshot = await catalog.read();
+		expect(idsOf(snapshot.models)).toEqual(idsOf(seed));
+		expect(snapshot).toMatchObject({ isFresh: false, refreshError: error });
 		expect(events.count('spawned')).toBe(2);
 
 		endpoint.isSilent = false;
 		expect(await catalog.list({ refresh: true })).toEqual(seed);
+		expect(catalog.peek()?.refreshError).toBeNull();
 		expect(events.ofType('refreshed').length).toBe(2);
 	},
 );

@@ -1,0 +1,52 @@
+import { homedir } from 'node:os';
+import path from 'node:path';
+import { expect, test, vi } from 'vitest';
+import { resolveTarget } from '../../src/cache/fetch-target.js';
+import type { CodexModelCatalogOptions, TargetOptions } from '../../src/core/options.js';
+import { resolveSettings } from '../../src/core/settings.js';
+
+const resolve = (options: CodexModelCatalogOptions = {}, call?: TargetOptions) =>
+	resolveTarget(resolveSettings(options), call, undefined);
+
+test("the working directory is the user's home, never that of this process", () => {
+	vi.stubEnv('HOME', '/the/home');
+	expect(homedir()).toBe('/the/home');
+	expect(resolve()).toMatchObject({ cwd: '/the/home', isDefaultCwd: true });
+	vi.stubEnv('HOME', '/another/home');
+	expect(resolve()).toMatchObject({ cwd: '/another/home', isDefaultCwd: true });
+});
+
+test("the cwd of a call comes before the catalog's, and both start from the directory of this process", () => {
+	expect(resolve({ cwd: '/one' })).toMatchObject({ cwd: '/one', isDefaultCwd: false });
+	expect(resolve({ cwd: '/one' }, { cwd: '/two' })).toMatchObject({ cwd: '/two', isDefaultCwd: false });
+	expect(resolve({ cwd: 'one' }).cwd).toBe(path.resolve('one'));
+	expect(resolve({}, { cwd: '.' })).toMatchObject({ cwd: process.cwd(), isDefaultCwd: false });
+});
+
+test("CODEX_HOME is a call's before the catalog's, before that of env, before that of this process", () => {
+	vi.stubEnv('CODEX_HOME', '/of-process');
+	const env = { CODEX_HOME: '/of-env' };
+	expect(resolve().codexHome).toBe('/of-process');
+	expect(resolve({ env }).codexHome).toBe('/of-env');
+	expect(resolve({ env, codexHome: '/of-catalog' }).codexHome).toBe('/of-catalog');
+	expect(resolve({ env, codexHome: '/of-catalog' }, { codexHome: '/of-call' }).codexHome).toBe('/of-call');
+});
+
+test('CODEX_HOME is unset where env removes it, or it is empty', () => {
+	vi.stubEnv('CODEX_HOME', '/of-process');
+	expect(resolve({ env: { CODEX_HOME: undefined } }).codexHome).toBeUndefined();
+	vi.stubEnv('CODEX_HOME', '');
+	expect(resolve().codexHome).toBeUndefined();
+	vi.stubEnv('CODEX_HOME', undefined);
+	expect(resolve().codexHome).toBeUndefined();
+});
+
+test('the key tells targets apart, and the last target is returned again where it is the same', () => {
+	const settings = resolveSettings({ cwd: '/a' });
+	const last = resolveTarget(settings, undefined, undefined);
+	expect(resolveTarget(settings, { includeHidden: true }, last)).toBe(last);
+	expect(resolveTarget(settings, { cwd: '/a' }, last).key).toBe(last.key);
+	const others = [{ cwd: '/b' }, { codexHome: '/a' }, { cwd: '/b', codexHome: '/a' }, { cwd: '/a/', codexHome: '/b' }];
+	const keys = others.map((call) => resolveTarget(settings, call, last).key);
+	expect(new Set([last.key, ...keys]).size).toBe(others.length + 1);
+});

@@ -1,0 +1,54 @@
+import { expect, test } from 'vitest';
+import { type Outcome, updatePage } from './compatibility-page.js';
+
+const columns = ['views', 'configured', 'failedStart', 'shutdown', 'binary', 'unreadFields'] as const;
+
+/** A run in which every test of a release passed, with changes. */
+function makeRun(release: string, coldList = '50', ...changes: Outcome[]): Outcome[] {
+	return [
+		...columns.map((column) => ({ release, column, passed: true })),
+		{ release, column: 'coldList', text: coldList, passed: true },
+		...changes,
+	];
+}
+
+const keepTimes = { rewriteTimes: false };
+const rowsOf = (page: string) => page.split('\n').filter((line) => /^\| \d/.test(line));
+
+test('a run adds a row for each of its releases, the oldest first', () => {
+	const page = updatePage('', [...makeRun('0.100.0'), ...makeRun('0.66.0')], keepTimes);
+	expect(page).toMatch(/^# Compatibility\n/);
+	expect(rowsOf(page)).toEqual([
+		'| 0.66.0 | yes | yes | – | yes | – | yes | yes | 50 | yes |',
+		'| 0.100.0 | yes | yes | – | yes | – | yes | yes | 50 | yes |',
+	]);
+});
+
+test('a run keeps the rows of other releases, and the cells that it does not try', () => {
+	const stalled: Outcome = { release: '0.150.0', column: 'stalledLogin', passed: true };
+	const before = updatePage('', [...makeRun('0.66.0'), ...makeRun('0.150.0', '50', stalled)], keepTimes);
+	expect(updatePage(before, makeRun('0.150.0'), keepTimes)).toBe(before);
+});
+
+test('a run replaces a known time only if it is told to', () => {
+	const before = updatePage('', makeRun('0.66.0', '50'), keepTimes);
+	expect(updatePage(before, makeRun('0.66.0', '90'), keepTimes)).toBe(before);
+	const [row] = rowsOf(updatePage(before, makeRun('0.66.0', '90'), { rewriteTimes: true }));
+	expect(row).toContain('| 90 |');
+});
+
+test('a failed test makes the cell of a new release "no", and leaves a row without failures alone', () => {
+	const failure: Outcome = { release: '0.66.0', column: 'views', passed: false };
+	const failing = makeRun('0.66.0', '50', failure);
+	const broken = updatePage('', failing, keepTimes);
+	expect(rowsOf(broken)[0]).toMatch(/^\| 0\.66\.0 \| \*\*no\*\* \| yes \|/);
+	const repaired = updatePage(broken, makeRun('0.66.0'), keepTimes);
+	expect(rowsOf(repaired)[0]).not.toContain('no');
+	expect(updatePage(repaired, failing, keepTimes)).toBe(repaired);
+});
+
+test('a run of a part of the suite changes no row', () => {
+	const before = updatePage('', makeRun('0.66.0'), keepTimes);
+	const part: Outcome[] = [{ release: '0.100.0', column: 'views', passed: true }];
+	expect(updatePage(before, part, keepTimes)).toBe(before);
+});

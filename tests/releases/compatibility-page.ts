@@ -1,0 +1,130 @@
+import { compareVersions } from './versions.js';
+
+/** The columns of docs/compatibility.md, in their order, with their headings. */
+const columns = {
+	views: 'both views',
+	configured: 'configured model',
+	catalogue: 'own catalogue',
+	failedStart: 'failed start',
+	stalledLogin: 'stalled login',
+	shutdown: 'shutdown',
+	binary: 'binary behind the launcher',
+	coldList: 'cold list, ms',
+	unreadFields: 'fields not read',
+} as const;
+
+type Column = keyof typeof columns;
+
+const columnNames = Object.keys(columns) as Column[];
+
+/** The columns that only some releases are tried for. */
+const optionalColumns: Column[] = ['catalogue', 'stalledLogin'];
+
+/** A cell that a test decides; `text` is its value where that is more than "yes". */
+export type Cell = { release: string; column: Column; text?: string };
+
+export type Outcome = Cell & { passed: boolean };
+
+type Row = Partial<Record<Column, string>>;
+
+const failed = '**no**';
+const notTried = '–';
+
+const head = `# Compatibility
+
+## Support policy
+
+| | supported | until |
+| --- | --- | --- |
+| Codex | each release in the table below, and every newer one until a row says otherwise | a new major version of this package drops it, at the earliest 12 months after its own publication |
+| Node | 20.17 and newer, 22.9 and newer, 24, 26: each long-term and current line that the Node.js project maintains | the first major version of this package after the line's end of life |
+| Bun | 1.3 and newer | the first major version of this package after a year without a release of that line |
+| this package | the newest minor version of the newest major version | the next one; security fixes six months longer |
+
+While the major version of this package is 0, a minor version counts as a major one. Releases of Codex between two rows are expected to
+work, too. Releases before 0.66.0 were not tried. Linux x64 is tested with real releases of Codex; the Windows suite runs under Wine
+with a scripted app-server, and macOS is not tested.
+
+## Releases of Codex
+
+\`npm run test:releases\` and \`npm run try-release -- VERSION\` write this table from the tests that passed, on Linux x64 without a network;
+the next run overwrites what is edited by hand. A run replaces the rows of its own releases and keeps the others. "yes" means that every test
+of the column passed, and "${notTried}" that the release was not tried for it.
+
+- **${columns.views}**: the list with and without hidden models equals that of a bare conversation, through the launcher and the binary.
+- **${columns.configured}**: \`read()\` has the model, provider and effort of \`config.toml\`, of \`-c\` in \`args\`, and from 0.100.0 on of a trusted project.
+- **${columns.catalogue}**: after a change of the file that \`model_catalog_json\` names, the list is fetched again (Codex reads it from 0.105.0 on).
+- **${columns.failedStart}**: with twelve bad homes, configurations and arguments, the release lists, or fails within seconds with its own words.
+- **${columns.stalledLogin}**: while the token endpoint is silent, a known list is served and a cold call fails at its deadline.
+- **${columns.shutdown}**: after the answer the process ends at the end of its input with exit code 0, and leaves no process.
+- **${columns.binary}**: the library starts the native binary that the npm launcher would start, with the same environment.
+- **${columns.coldList}**: median time to a list through the launcher's path, in a home used before, rounded to 10 ms. A run keeps a known time;
+  \`CODEX_MODELS_REWRITE_TIMES=1\` replaces it.
+- **${columns.unreadFields}**: properties of the \`model/list\` entries that \`CodexModel\` does not hold.
+`;
+
+const splitRow = (line: string) =>
+	line
+		.split('|')
+		.slice(1, -1)
+		.map((cell) => cell.trim());
+
+/** The rows of an earlier page. The headings name the columns, so that a new order or column loses nothing. */
+function parseRows(page: string): Map<string, Row> {
+	const lines = page.split('\n');
+	const start = lines.findIndex((line) => line.startsWith('| release |'));
+	if (start === -1) return new Map();
+	const headings = splitRow(lines[start] as string);
+	const rows = lines.slice(start + 2).filter((line) => line.startsWith('|'));
+	return new Map(
+		rows.map((line) => {
+			const cells = splitRow(line);
+			const row = columnNames.flatMap((column) => {
+				const cell = cells[headings.indexOf(columns[column])];
+				return cell === undefined || cell === notTried ? [] : [[column, cell]];
+			});
+			return [cells[0] as string, Object.fromEntries(row) as Row];
+		}),
+	);
+}
+
+/** The rows of a run: a cell is "no" if any of its tests failed. */
+function collectRows(outcomes: readonly Outcome[]): Map<string, Row> {
+	const rows = new Map<string, Row>();
+	for (const { release, column, text = 'yes', passed } of outcomes) {
+		const row = rows.get(release) ?? {};
+		rows.set(release, row);
+		if (row[column] !== failed) row[column] = passed ? text : failed;
+	}
+	return rows;
+}
+
+const isComplete = (row: Row) => columnNames.every((column) => row[column] !== undefined || optionalColumns.includes(column));
+
+const hasFailure = (row: Row) => Object.values(row).includes(failed);
+
+function renderTable(rows: Map<string, Row>): string {
+	const sorted = [...rows].sort(([a], [b]) => compareVersions(a, b));
+	return [
+		['release', ...Object.values(columns)],
+		['---', ...columnNames.map(() => '---')],
+		...sorted.map(([release, row]) => [release, ...columnNames.map((column) => row[column] ?? notTried)]),
+	]
+		.map((cells) => `| ${cells.join(' | ')} |`)
+		.join('\n');
+}
+
+/**
+ * The page after a run. A run of a part of the suite changes no row, a failure never replaces a row without one (the machine
+ * may have been busy), and a known time stays, so that the page changes only with what it says.
+ */
+export function updatePage(page: string, outcomes: readonly Outcome[], { rewriteTimes }: { rewriteTimes: boolean }): string {
+	const rows = parseRows(page);
+	for (const [release, row] of collectRows(outcomes)) {
+		const known = rows.get(release);
+		if (!isComplete(row) || (hasFailure(row) && known && !hasFailure(known))) continue;
+		const keepsTime = !rewriteTimes && known?.coldList !== undefined && known.coldList !== failed;
+		rows.set(release, { ...known, ...row, ...(keepsTime && { coldList: known.coldList }) });
+	}
+	return `${head}\n${renderTable(rows)}\n`;
+}

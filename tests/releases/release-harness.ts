@@ -1,0 +1,83 @@
+import { chmodSync, mkdirSync, readFileSync, readlinkSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
+import { inject, TestRunner } from 'vitest';
+import type { CodexModelCatalogOptions } from '../../src/core/options.js';
+import { findProcesses, makeCatalog, makeDirectory } from '../harness.js';
+import type { Cell } from './compatibility-page.js';
+import type { Release } from './install.js';
+
+export type { Release } from './install.js';
+
+/** The releases that were installed for this run, the oldest first. */
+export const releases = inject('releases');
+
+/** The versions whose behaviour the tests know exactly. */
+const knownVersions = ['0.66.0', '0.100.0', '0.115.0', '0.136.0', '0.145.0', '0.169.0'];
+
+/** The arguments that the library starts Codex with. */
+export const appServer = ['app-server', '-c', 'features.plugins=false'];
+
+/** Whether `npm run try-release` tries one release, of which nothing is known yet. */
+const isTrial = inject('triedRelease') !== undefined;
+
+/** The releases of these versions; in a trial the tried one instead. */
+export const pickReleases = (...versions: string[]): Release[] =>
+	releases.filter(({ version }) => isTrial || versions.includes(version));
+
+/** Whether the tests know how the release behaves; of a release in a trial they do not ask for details. */
+export const isKnown = ({ version }: Release) => knownVersions.includes(version);
+
+/** Names the cell of docs/compatibility.md that the running test decides. */
+export function decideCell(release: Release, column: Cell['column'], text?: string): void {
+	const test = TestRunner.getCurrentTest();
+	if (!test) throw new Error('decideCell works only in a test');
+	test.meta.cell = { release: release.version, column, ...(text !== undefined && { text }) };
+}
+
+/** A catalog of a release that makes one attempt; its CODEX_HOME is new unless the options name one. */
+export function makeReleaseCatalog({ command }: Release, options: CodexModelCatalogOptions = {}) {
+	const codexHome = options.codexHome ?? makeDirectory();
+	return {
+		codexHome,
+		...makeCatalog({ command, retries: 0, deadlineMs: 25_000, ...options, codexHome }),
+	};
+}
+
+/** A release behind a shell script, which hides the native binary: the library has to start the npm launcher. */
+export function wrap({ version, command }: Release): Release {
+	const file = path.join(makeDirectory(), 'wrapped-codex');
+	writeFileSync(file, `#!/bin/sh\nexec '${command}' "$@"\n`);
+	chmodSync(file, 0o755);
+	return { version, command: file };
+}
+
+/** A new CODEX_HOME with these files; `null` makes a directory. */
+export function makeHome(files: Record<string, string | null>): string {
+	const codexHome = makeDirectory();
+	for (const [name, content] of Object.entries(files)) {
+		const file = path.join(codexHome, name);
+		if (content === null) mkdirSync(file);
+		else writeFileSync(file, content);
+	}
+	return codexHome;
+}
+
+export type StartedBinary = { pid: number; file: string; argv: string[]; env: Record<string, string> };
+
+/** The native binaries of Codex that this test has running, as Linux reports them. */
+export function findBinaries(): StartedBinary[] {
+	return findProcesses().flatMap((pid) => {
+		try {
+			const file = readlinkSync(`/proc/${pid}/exe`);
+			if (path.basename(file) !== 'codex') return [];
+			const read = (name: string) => readFileSync(`/proc/${pid}/${name}`, 'utf8').split('\0').slice(0, -1);
+			const env = read('environ').map((row) => {
+				const at = row.indexOf('=');
+				return [row.slice(0, at), row.slice(at + 1)];
+			});
+			return { pid, file, argv: read('cmdline'), env: Object.fromEntries(env) };
+		} catch {
+			return [];
+		}
+	});
+}

@@ -1,0 +1,240 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { mkdirSync, readdirSync } from 'node:fs';
+import path from 'node:path';
+import { createInterface } from 'node:readline';
+import { fileURLToPath } from 'node:url';
+import { expect, test } from 'vitest';
+import { acquireLock, leaseTimes } from '../../src/store/file-lock.js';
+import { afterTest, makeDirectory, until } from '../harness.js';
+import { buildModule } from '../store/build-module.js';
+
+const hammerer = fileURLToPath(new URL('lock-hammerer.js', import.meta.url));
+
+/** Shorter than the real ones, so that many holders can be lost in a minute. */
+const times = { beatMs: 100, maxBeats: 10, leaseMs: 1_200, pollMs: 10 };
+const longestMs = times.maxBeats * times.beatMs + times.leaseMs;
+
+/** The shortest time after its last sign of life in which a holder may be replaced. */
+const shortestMs = times.leaseMs - 2 * times.beatMs;
+
+type Plan = {
+	locks: number;
+	processes: number;
+	atOnce: number;
+	turns: number;
+	/** How likely a holder does what, at each turn. */
+	shares: Partial<Record<Deed, number>>;
+	/** Whether processes are also killed and stopped in whatever they do. */
+	interrupts: boolean;
+};
+
+const deeds = ['dies', 'stops', 'hangs', 'dawdles'] as const;
+
+type Deed = (typeof deeds)[number];
+
+type Line = { what: 'waits' | 'enters' | 'leaves' | Deed; lock: number; at: number };
+
+/** The time that one process held a lock. */
+type Hold = { lock: number; pid: number; waitsFrom: number; from: number; to: number; deed?: Line['what']; deedAt?: number };
+
+type Interruption = { pid: number; from: number; to: number };
+
+const now = () => Number(process.hrtime.bigint()) / 1e6;
+const sleep = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
+
+/** Runs all hammerers, some at a time. */
+async function hammer(directory: string, { processes, atOnce, interrupts, ...plan }: Plan) {
+	const holds: Hold[] = [];
+	const stops: Interruption[] = [];
+	const counts = { killedFromOutside: 0, stoppedFromOutside: 0, failed: 0 };
+	const module = buildModule('store/file-lock.ts');
+	const living = new Set<ChildProcess>();
+	afterTest(async () => {
+		for (const child of living) child.kill('SIGKILL');
+		await until('the hammerers are gone', () => living.size === 0);
+	});
+
+	async function stop(child: ChildProcess, ms: number, from = now()) {
+		await sleep(ms);
+		stops.push({ pid: child.pid as number, from, to: now() });
+		child.kill('SIGCONT');
+	}
+
+	async function run(seed: number) {
+		const facts = { module, directory, seed, times, ...plan };
+		const child = spawn(process.execPath, [hammerer, JSON.stringify(facts)], {
+			stdio: ['ignore', 'pipe', 'inherit'],
+		});
+		living.add(child);
+		const pid = child.pid as number;
+		let waitsFrom = 0;
+		let hold: Hold | undefined;
+		createInterface({ input: child.stdout }).on('line', (text) => {
+			const { what, lock, at }: Line = JSON.parse(text);
+			if (what === 'waits') waitsFrom = at;
+			else if (what === 'enters') {
+				hold = { lock, pid, waitsFrom, from: at, to: Number.POSITIVE_INFINITY };
+				holds.push(hold);
+			} else if (hold && what === 'leaves') {
+				hold.to = at;
+				hold = undefined;
+			} else if (hold) {
+				Object.assign(hold, { deed: what, deedAt: at });
+				if (what === 'stops') void stop(child, 2 * times.leaseMs, at);
+			}
+		});
+		const gone = new Promise<void>((resolve) => {
+			child.once('close', (code, signal) => {
+				living.delete(child);
+				if (hold) hold.to = hold.deed === 'dies' ? (hold.deedAt as number) : now();
+				if (code !== 0 && signal !== 'SIGKILL') counts.failed += 1;
+				resolve();
+			});
+		});
+		// One in five is interrupted in whatever it does: waiting, claiming, holding or releasing.
+		const fate = interrupts ? seed % 10 : 9;
+		if (fate < 2) {
+			await Promise.race([gone, sleep(60 + ((seed * 37) % 400))]);
+			if (fate === 0) {
+				counts.killedFromOutside += child.kill('SIGKILL') ? 1 : 0;
+			} else if (child.kill('SIGSTOP')) {
+				counts.stoppedFromOutside += 1;
+				// A short stop must not cost the lock.
+				await stop(child, seed % 20 < 10 ? times.leaseMs / 4 : 2 * times.leaseMs);
+			}
+		}
+		await gone;
+	}
+
+	let seed = 0;
+	const runner = async () => {
+		while (seed < processes) await run(++seed);
+	};
+	await Promise.all(Array.from({ length: atOnce }, runner));
+	return { holds, stops, counts };
+}
+
+/** Whether the process was stopped for longer than a lease, but for one beat, in or around this time. */
+function wasStopped(stops: Interruption[], { pid }: Hold, from: number, to: number): boolean {
+	return stops.some(
+		(stop) => stop.pid === pid && stop.from < to && stop.to > from && stop.to - stop.from > times.leaseMs - 2 * times.beatMs,
+	);
+}
+
+/** What the log of a lock says, if no rule was broken. */
+function judge(ofLock: Hold[], stops: Interruption[]) {
+	const overlaps: { hold: Hold; later: Hold }[] = [];
+	const takeovers: { deed: string; ms: number }[] = [];
+	const excused = new Set<Hold>();
+	for (const [index, hold] of ofLock.entries()) {
+		const { deed, deedAt = 0 } = hold;
+		const next = ofLock[index + 1];
+		const isLost = deed === 'dies' || (next !== undefined && next.from < hold.to);
+		if (next && deed && isLost) {
+			const lostAt = deed === 'dawdles' ? hold.from : deedAt;
+			takeovers.push({ deed, ms: Math.round(next.from - Math.max(lostAt, next.waitsFrom)) });
+		}
+		for (const later of ofLock.slice(index + 1)) {
+			if (later.from >= hold.to) continue;
+			const isExcused =
+				(deed === 'hangs' && later.from - deedAt > shortestMs) ||
+				(deed === 'dawdles' && later.from - hold.from > longestMs - 2 * times.beatMs) ||
+				[hold, later].some((either) => wasStopped(stops, either, hold.from, later.from));
+			if (isExcused) excused.add(hold);
+			else overlaps.push({ hold, later });
+		}
+	}
+	return { overlaps, takeovers, excused: excused.size };
+}
+
+/** Runs a plan, prints what happened, and expects that no two processes held a lock at once. */
+async function expectExclusion(plan: Plan) {
+	const directory = makeDirectory();
+	const startedAt = now();
+	const { holds, stops, counts } = await hammer(directory, plan);
+	const tookMs = Math.round(now() - startedAt);
+	const verdicts = Array.from({ length: plan.locks }, (_, lock) => {
+		const ofLock = holds.filter((hold) => hold.lock === lock);
+		return judge(
+			ofLock.toSorted((one, other) => one.from - other.from),
+			stops,
+		);
+	});
+	const overlaps = verdicts.flatMap((verdict) => verdict.overlaps);
+	const takeovers = verdicts.flatMap((verdict) => verdict.takeovers);
+	const rows = deeds.map((deed) => {
+		const sorted = takeovers.filter((takeover) => takeover.deed === deed).map(({ ms }) => ms);
+		sorted.sort((one, other) => one - other);
+		const medianMs = sorted[Math.floor(sorted.length / 2)] ?? 0;
+		return { deed, count: sorted.length, minMs: sorted[0], medianMs, maxMs: sorted.at(-1) };
+	});
+	console.log(
+		[
+			`${plan.processes} processes, ${holds.length} holds of ${plan.locks} locks in ${tookMs} ms`,
+			`${overlaps.length} overlaps, ${verdicts.reduce((sum, { excused }) => sum + excused, 0)} leases lost`,
+			...[counts, ...rows].map((row) => JSON.stringify(row)),
+		].join('\n'),
+	);
+	expect(overlaps).toEqual([]);
+	expect(counts.failed).toBe(0);
+
+	// The next process takes over whatever was left behind.
+	for (let lock = 0; lock < plan.locks; lock++) {
+		const folder = path.join(directory, `${lock}.lock`);
+		const release = await acquireLock(folder, AbortSignal.timeout(10_000), times);
+		expect(readdirSync(folder)).toHaveLength(1);
+		await release();
+	}
+	return { holds, rows };
+}
+
+test('sixteen processes that want one lock hold it in turn', async () => {
+	const plan = { locks: 1, processes: 16, atOnce: 16, turns: 60, shares: {}, interrupts: false };
+	const { holds } = await expectExclusion(plan);
+	expect(holds).toHaveLength(16 * 60);
+});
+
+test('two hundred processes that are killed and stopped at random never hold a lock at once', async () => {
+	const shares = { dies: 0.03, stops: 0.012, hangs: 0.008, dawdles: 0.003 };
+	const plan = { locks: 10, processes: 200, atOnce: 14, turns: 6, shares, interrupts: true };
+	const { holds, rows } = await expectExclusion(plan);
+	expect(holds.length).toBeGreaterThan(plan.processes);
+	for (const { deed, medianMs } of rows) {
+		expect(medianMs).toBeLessThan((deed === 'dawdles' ? longestMs : times.leaseMs) + 1_000);
+	}
+}, 120_000);
+
+test('a killed holder is replaced within 5 s, a stopped and a slow one within 10 s', async () => {
+	const directory = makeDirectory();
+	const module = buildModule('store/file-lock.ts');
+	const waits = deeds.map(async (deed) => {
+		const folder = path.join(directory, deed);
+		mkdirSync(folder);
+		const facts = { module, directory: folder, locks: 1, turns: 1, seed: 1, times: leaseTimes, shares: { [deed]: 1 } };
+		const child = spawn(process.execPath, [hammerer, JSON.stringify(facts)], {
+			stdio: ['ignore', 'pipe', 'inherit'],
+		});
+		const gone = new Promise((resolve) => child.once('close', resolve));
+		afterTest(() => {
+			child.kill('SIGKILL');
+			return gone;
+		});
+		let lostAt = 0;
+		createInterface({ input: child.stdout }).on('line', (text) => {
+			const { what, at }: Line = JSON.parse(text);
+			if (what === deed) lostAt = at;
+		});
+		await until('the holder is lost', () => lostAt > 0);
+		const release = await acquireLock(path.join(folder, '0.lock'), new AbortController().signal);
+		const ms = Math.round(now() - lostAt);
+		await release();
+		return [deed, ms] as const;
+	});
+	const took = Object.fromEntries(await Promise.all(waits));
+	console.log(`taken over with the real times (ms): ${JSON.stringify(took)}`);
+	expect(took.dies).toBeLessThan(5_000);
+	for (const ms of Object.values(took)) {
+		expect(ms).toBeGreaterThan(leaseTimes.leaseMs - 2 * leaseTimes.beatMs);
+		expect(ms).toBeLessThan(10_000);
+	}
+});

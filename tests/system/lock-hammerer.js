@@ -1,0 +1,64 @@
+// A process that takes locks, one after the other, and logs what it does.
+//
+//   node lock-hammerer.js '{ "module": URL, "directory", "locks", "turns", "seed", "times" }'
+//
+// Each line of its output is one JSON object, with the time `at` in milliseconds of the machine's monotonic clock:
+//   { what: 'waits', lock, at }     it asks for the lock
+//   { what: 'enters', lock, at }    it holds the lock
+//   { what: 'leaves', lock, at }    it is about to release the lock
+//   { what: 'dies' | 'stops' | 'hangs' | 'dawdles', at }    what it does as the holder
+// The lines are written before the next step, so that a signal loses none.
+
+import { writeSync } from 'node:fs';
+
+const { module, directory, locks, turns, seed, times, shares } = JSON.parse(process.argv[2]);
+const { acquireLock } = await import(module);
+
+const now = () => Number(process.hrtime.bigint()) / 1e6;
+const log = (what, facts) => writeSync(1, `${JSON.stringify({ what, at: now(), ...facts })}\n`);
+const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
+
+let state = seed;
+/** A number from 0 to 1, the same ones for the same seed. */
+function random() {
+	state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
+	return state / 2 ** 32;
+}
+
+/** What a lease and its beats take together: the longest that a busy holder keeps the lock. */
+const longestMs = times.maxBeats * times.beatMs + times.leaseMs;
+
+const deeds = {
+	dies: () => process.kill(process.pid, 'SIGKILL'),
+	stops: () => process.kill(process.pid, 'SIGSTOP'),
+	hangs: () => Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 2 * times.leaseMs),
+	dawdles: () => sleep(longestMs + times.leaseMs),
+};
+
+function pickDeed() {
+	let pick = random();
+	for (const [name, share] of Object.entries(shares)) {
+		pick -= share;
+		if (pick < 0) return name;
+	}
+	return undefined;
+}
+
+// Waiting for a lock does not keep a process alive.
+const alive = setInterval(() => {}, 60_000);
+for (let turn = 0; turn < turns; turn++) {
+	const lock = Math.floor(random() * locks);
+	log('waits', { lock });
+	const release = await acquireLock(`${directory}/${lock}.lock`, new AbortController().signal, times);
+	log('enters', { lock });
+	const deed = pickDeed();
+	if (deed) {
+		log(deed);
+		await deeds[deed]();
+	} else {
+		await sleep(random() * 4);
+	}
+	log('leaves', { lock });
+	await release();
+}
+clearInterval(alive);

@@ -1,0 +1,213 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import {
+	closeSync,
+	existsSync,
+	linkSync,
+	mkdirSync,
+	mkdtempSync,
+	openSync,
+	readdirSync,
+	readFileSync,
+	rmSync,
+	writeFileSync,
+} from 'node:fs';
+import path from 'node:path';
+import { afterEach, beforeEach, expect, inject } from 'vitest';
+
+const machine = inject('windows');
+
+/** In the environment of every process that comes from this test file. */
+const marker = `CODEX_MODELS_WINDOWS_TEST_${process.pid}_${Date.now()}`;
+
+const folders: string[] = [];
+const hosts: Promise<unknown>[] = [];
+
+beforeEach(({ skip }) => {
+	if (machine.missing !== undefined) skip(`skipped: ${machine.missing}`);
+});
+
+afterEach(async () => {
+	if (machine.missing !== undefined) return;
+	const left = await findLeft();
+	const names = left.map(({ commandLine }) => commandLine);
+	await endAll();
+	await Promise.all(hosts.splice(0));
+	for (const folder of folders.splice(0)) rmSync(folder, { recursive: true, force: true, maxRetries: 5 });
+	expect(names, 'processes that the test left behind').toEqual([]);
+});
+
+type Process = { pid: number; commandLine: string };
+
+/** The living processes that come from this test file. Wine shows each process of Windows as one of Linux. */
+function findProcesses(): Process[] {
+	return readdirSync('/proc').flatMap((name) => {
+		const pid = Number(name);
+		if (!Number.isInteger(pid) || pid === process.pid) return [];
+		try {
+			if (!readFileSync(`/proc/${pid}/environ`, 'latin1').includes(marker)) return [];
+			return [{ pid, commandLine: readFileSync(`/proc/${pid}/cmdline`, 'utf8').replaceAll('\0', ' ') }];
+		} catch {
+			return [];
+		}
+	});
+}
+
+/** The processes that are still there after a time in which those that are about to end do so. */
+export async function findLeft(withinMs = 2_000): Promise<Process[]> {
+	const limit = performance.now() + withinMs;
+	for (;;) {
+		const left = findProcesses();
+		if (left.length === 0 || performance.now() > limit) return left;
+		await new Promise((resolve) => setTimeout(resolve, 20));
+	}
+}
+
+/** Ends every process of the test file, for a test that expects some to be left. */
+export async function endAll(): Promise<void> {
+	for (const { pid } of findProcesses()) {
+		try {
+			process.kill(pid, 'SIGKILL');
+		} catch {
+			// The process ended by itself.
+		}
+	}
+	await findLeft();
+}
+
+/** The path that Windows has for a file of the drive C:. */
+export const toWindows = (file: string) => `C:\\${path.relative(machine.root, file).replaceAll('/', '\\')}`;
+
+/** A new folder on the drive C:, removed after the test. */
+export function makeFolder(...names: string[]): string {
+	const base = mkdtempSync(path.join(machine.run, 'test-'));
+	folders.push(base);
+	const folder = path.join(base, ...names);
+	mkdirSync(folder, { recursive: true });
+	return folder;
+}
+
+export const nodeProgram = 'C:\\node\\node.exe';
+
+type Behaviour = 'answers' | 'deaf' | 'stalls' | 'fails';
+
+type Start = { program: string; behaviour: Behaviour; rest: string[]; managedByNpm?: string; path: string };
+
+/** An app-server that is started as a program with arguments, and what it logged of its starts. */
+export function makeAppServer(behaviour: Behaviour) {
+	const log = path.join(makeFolder(), 'starts');
+	const args = [toWindows(path.join(machine.run, 'app-server', 'app-server.mjs')), behaviour, toWindows(log)];
+	return {
+		args,
+		get starts(): Start[] {
+			return readLines(log);
+		},
+	};
+}
+
+export type AppServer = ReturnType<typeof makeAppServer>;
+
+/** A `codex.cmd` that starts the app-server; returns its folder, for PATH. */
+export function makeCommand({ args }: AppServer, folder = makeFolder()): string {
+	const words = [nodeProgram, ...args].map((word) => `"${word}"`).join(' ');
+	writeFileSync(path.join(folder, 'codex.cmd'), `@${words} %*\r\n`);
+	return folder;
+}
+
+/** What `npm install --global @openai/codex` leaves in a folder, with Node as `codex.exe`; returns its path. */
+export function makeNpmCommand(folder: string): string {
+	const scope = path.join(folder, 'node_modules', '@openai');
+	const launcher = path.join(scope, 'codex', 'bin', 'codex.js');
+	const platformPackage = path.join(scope, 'codex-win32-x64');
+	const program = path.join(platformPackage, 'vendor', 'x86_64-pc-windows-msvc', 'bin', 'codex.exe');
+	mkdirSync(path.dirname(launcher), { recursive: true });
+	mkdirSync(path.dirname(program), { recursive: true });
+	writeFileSync(path.join(scope, 'codex', 'package.json'), '{ "name": "@openai/codex", "version": "0.169.0" }');
+	writeFileSync(launcher, '// It looks for "@openai/codex-win32-x64".\nprocess.exit(7);\n');
+	writeFileSync(path.join(platformPackage, 'package.json'), '{ "name": "@openai/codex-win32-x64" }');
+	linkSync(path.join(machine.root, 'node', 'node.exe'), program);
+	writeFileSync(path.join(folder, 'codex'), '#!/bin/sh\nexit 7\n');
+	writeFileSync(
+		path.join(folder, 'codex.cmd'),
+		`@"${nodeProgram}" "%~dp0\\node_modules\\@openai\\codex\\bin\\codex.js" %*\r\n`,
+	);
+	return toWindows(program);
+}
+
+/** Copies of this program report where they were run from, in the file that TASKKILL_LOG names. */
+export const taskkillFile = path.join(machine.root ?? '', 'windows', 'system32', 'taskkill.exe');
+
+export const readLines = <T>(file: string): T[] =>
+	existsSync(file) ? readFileSync(file, 'utf8').split('\n').filter(Boolean).map((line) => JSON.parse(line)) : [];
+
+type HostOptions = {
+	/** What the source finds in `facts`. */
+	facts?: object;
+	/** The current directory, a folder of the drive C:. */
+	cwd?: string;
+	/** Variables that the host sets for itself before it loads the package. */
+	env?: Record<string, string>;
+};
+
+export type HostResult<T> = { exitCode: number | null; elapsedMs: number; output: string; reports: T[] };
+
+const prelude = `
+import { appendFileSync } from 'node:fs';
+import { CodexModelCatalog } from 'codex-models';
+import { fileStore } from 'codex-models/file-store';
+const report = (value) => appendFileSync(facts.reports, JSON.stringify(value) + '\\n');
+const describe = ({ code, message, exitCode, stderr }) => ({ code, message, exitCode, stderr });
+/** How long a promise takes, up to a limit, and what became of it. */
+const time = async (promise, limitMs = 8_000) => {
+	const startedAt = performance.now();
+	const limit = new Promise((resolve) => setTimeout(resolve, limitMs, { outcome: 'pending' }).unref());
+	const settled = promise.then((value) => ({ outcome: 'resolved', value }), (error) => ({ outcome: 'rejected: ' + error.message, error: describe(error) }));
+	return { ...(await Promise.race([settled, limit])), elapsedMs: performance.now() - startedAt };
+};
+`;
+
+/** A process on Windows that uses the installed package; `source` is a module in which its names and `report` are there. */
+export function startHost<T>(source: string, { facts = {}, cwd = makeFolder(), env = {} }: HostOptions = {}) {
+	const folder = mkdtempSync(path.join(machine.run, 'host-'));
+	folders.push(folder);
+	const reports = path.join(folder, 'reports');
+	const output = path.join(folder, 'output');
+	const all = JSON.stringify({ ...facts, reports: toWindows(reports) });
+	const head = `const facts = ${all};\nObject.assign(process.env, ${JSON.stringify(env)});\n`;
+	const file = path.join(folder, 'host.mjs');
+	writeFileSync(file, head + prelude + source);
+
+	// A pipe can fail with EBADF in Node under Wine 8; a file does not.
+	const descriptor = openSync(output, 'a');
+	const startedAt = performance.now();
+	const child: ChildProcess = spawn('wine', [nodeProgram, toWindows(file)], {
+		cwd,
+		env: { PATH: process.env.PATH, HOME: process.env.HOME, LC_ALL: 'C.UTF-8', ...machine.environment, [marker]: '1' },
+		stdio: ['ignore', descriptor, descriptor],
+	});
+	closeSync(descriptor);
+	const limit = setTimeout(() => child.kill('SIGKILL'), 40_000);
+	const done = new Promise<HostResult<T>>((resolve) => {
+		child.once('exit', (exitCode) => {
+			clearTimeout(limit);
+			const elapsedMs = performance.now() - startedAt;
+			resolve({ exitCode, elapsedMs, output: readFileSync(output, 'utf8'), reports: readLines<T>(reports) });
+		});
+	});
+	hosts.push(done);
+	return { done, kill: () => child.kill('SIGKILL'), reportsSoFar: () => readLines<T>(reports) };
+}
+
+/** Runs a host to its end; one that fails, fails the test with what the host printed. */
+export async function runHost<T>(source: string, options?: HostOptions): Promise<HostResult<T>> {
+	const result = await startHost<T>(source, options).done;
+	if (result.exitCode !== 0) throw new Error(`The host ended with ${result.exitCode}:\n${result.output}`);
+	return result;
+}
+
+export type Timed<T> = {
+	/** `resolved`, `pending`, or `rejected: ` and the message. */
+	outcome: string;
+	elapsedMs: number;
+	value: T;
+	error: { code: string; message: string; exitCode?: number; stderr?: string };
+};
