@@ -1,28 +1,25 @@
 import QuickLRU from 'quick-lru';
 import type { FetchTarget } from '../core/fetch.js';
-import type { Settings } from '../core/settings.js';
-import { CacheEntry, type CacheKey, toCacheKey } from './cache-entry.js';
+import { CacheEntry } from './cache-entry.js';
+
+/** The key of an entry: the target and the account. */
+const toCacheKey = ({ key }: FetchTarget, account: string) => `${key}\0${account}`;
 
 /** The entries of a cache: those that have a list, and those that somebody waits for. */
 export class EntryMap {
-	readonly #settings: Settings;
-	readonly #remembered: QuickLRU<CacheKey, CacheEntry>;
+	readonly #maxEntries: number;
+	readonly #remembered: QuickLRU<string, CacheEntry>;
 	/** An entry is also here while it is busy, so that nothing evicts it from under those who wait. */
-	readonly #inflight = new Map<CacheKey, CacheEntry>();
-	/** The entry of the last hit, because most calls are about the same list. */
-	#last: CacheEntry | undefined;
+	readonly #inflight = new Map<string, CacheEntry>();
 
-	constructor(settings: Settings) {
-		this.#settings = settings;
-		this.#remembered = new QuickLRU({ maxSize: settings.maxEntries });
+	constructor({ maxEntries }: { maxEntries: number }) {
+		this.#maxEntries = maxEntries;
+		this.#remembered = new QuickLRU({ maxSize: maxEntries });
 	}
 
 	/** The remembered entry, which becomes the most recently used one. */
 	find(target: FetchTarget, account: string): CacheEntry | undefined {
-		const last = this.#last;
-		if (last?.target.key === target.key && last.account === account) return last;
-		this.#last = this.#remembered.get(toCacheKey(target, account));
-		return this.#last;
+		return this.#remembered.get(toCacheKey(target, account));
 	}
 
 	peek(target: FetchTarget, account: string): CacheEntry | undefined {
@@ -32,41 +29,27 @@ export class EntryMap {
 	/** The entry that others wait for, the remembered one, or a new one. */
 	getOrCreate(target: FetchTarget, account: string): CacheEntry {
 		const key = toCacheKey(target, account);
-		const known = this.#inflight.get(key) ?? this.#remembered.get(key);
-		if (known) return known;
-		const entry = new CacheEntry(target, account, this.#settings);
-		this.hold(entry);
+		const entry = this.#inflight.get(key) ?? this.#remembered.get(key) ?? new CacheEntry(target, account);
+		this.#inflight.set(key, entry);
 		return entry;
 	}
 
-	/** Keeps a busy entry. */
-	hold(entry: CacheEntry): void {
-		this.#inflight.set(entry.key, entry);
-	}
-
-	/** Remembers an entry that has a list; lets go of one that is not busy any more. */
+	/** Remembers an entry that has a list; lets go of one that nobody waits for any more. */
 	settle(entry: CacheEntry): void {
-		if (!entry.isBusy && this.#inflight.get(entry.key) === entry) this.#inflight.delete(entry.key);
-		if (entry.isDropped || !entry.list) return;
-		this.#last = undefined;
-		this.#remembered.set(entry.key, entry);
+		const key = toCacheKey(entry.target, entry.account);
+		if (!entry.isBusy && this.#inflight.get(key) === entry) this.#inflight.delete(key);
+		if (entry.dropped.aborted || !entry.list) return;
+		this.#remembered.set(key, entry);
 		// quick-lru keeps up to twice its `maxSize`, and its `size` does not say so (7.3.0).
-		const excess = [...this.#remembered.keys()].length - this.#settings.maxEntries;
+		const excess = [...this.#remembered.keys()].length - this.#maxEntries;
 		if (excess > 0) this.#remembered.evict(excess);
 	}
 
-	/** Drops every entry; returns those that had a list. */
-	dropAll(): CacheEntry[] {
-		const entries = [...new Set([...this.#remembered.values(), ...this.#inflight.values()])];
-		for (const entry of entries) entry.drop();
-		this.forgetAll();
-		return entries.filter((entry) => entry.list !== undefined);
-	}
-
-	/** Forgets every entry; a list that is being saved stays in the store. */
-	forgetAll(): void {
-		this.#last = undefined;
+	/** Forgets every entry; returns them. */
+	takeAll(): CacheEntry[] {
+		const entries = new Set([...this.#remembered.values(), ...this.#inflight.values()]);
 		this.#remembered.clear();
 		this.#inflight.clear();
+		return [...entries];
 	}
 }

@@ -1,7 +1,6 @@
 import pTimeout from 'p-timeout';
 import QuickLRU from 'quick-lru';
 import type { FetchTarget, Fingerprint } from '../core/fetch.js';
-import type { Settings } from '../core/settings.js';
 import { unrefTimers } from '../core/timers.js';
 
 export type ReadFingerprint = (target: FetchTarget) => Promise<Fingerprint>;
@@ -12,20 +11,14 @@ const checkIntervalMs = 1_000;
 /** How long a caller with a known list waits for a look at the files, in milliseconds: a dead network mount hangs it. */
 const lookLimitMs = 100;
 
-type State = {
-	fingerprint: Fingerprint | undefined;
-	checkedAt: number;
-	pending: Promise<Fingerprint> | undefined;
-	/** Whether the pending look took longer than its limit. */
-	hangs: boolean;
-};
+type State = { fingerprint?: Fingerprint; checkedAt: number; pending?: Promise<Fingerprint> | undefined; hangs: boolean };
 
 /** The latest fingerprints, by target. */
 export class FingerprintCache {
 	readonly #read: ReadFingerprint;
 	readonly #states: QuickLRU<string, State>;
 
-	constructor(read: ReadFingerprint, { maxEntries }: Settings) {
+	constructor(read: ReadFingerprint, { maxEntries }: { maxEntries: number }) {
 		this.#read = read;
 		this.#states = new QuickLRU({ maxSize: maxEntries });
 	}
@@ -63,10 +56,11 @@ export class FingerprintCache {
 
 	async #limit(target: FetchTarget, look: Promise<Fingerprint>): Promise<Fingerprint> {
 		const state = this.#getState(target);
-		if (state.fingerprint === undefined) return look;
+		const { fingerprint } = state;
+		if (fingerprint === undefined) return look;
 		const fallback = () => {
 			if (state.pending === look) state.hangs = true;
-			return state.fingerprint as Fingerprint;
+			return fingerprint;
 		};
 		return pTimeout(look, { milliseconds: lookLimitMs, fallback, customTimers: unrefTimers });
 	}
@@ -84,14 +78,7 @@ export class FingerprintCache {
 	}
 
 	#getState({ key }: FetchTarget): State {
-		const known = this.#states.get(key);
-		if (known) return known;
-		const state = {
-			fingerprint: undefined,
-			checkedAt: Number.NEGATIVE_INFINITY,
-			pending: undefined,
-			hangs: false,
-		};
+		const state = this.#states.get(key) ?? { checkedAt: Number.NEGATIVE_INFINITY, hangs: false };
 		this.#states.set(key, state);
 		return state;
 	}

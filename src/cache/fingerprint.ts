@@ -72,7 +72,7 @@ export class FingerprintReader {
 			auth: new CachedFile(path.join(home, 'auth.json'), identifyAccount),
 			configuration: new CachedFile(path.join(home, 'config.toml'), (text) => ({
 				hash: hash('config', text),
-				modelCatalogFile: findModelCatalog(text, home),
+				modelCatalogFile: findModelCatalog(text, home, findCodexUserHome(this.#settings.env)),
 			})),
 		};
 		this.#homes.set(home, opened);
@@ -114,11 +114,12 @@ function readAccountClaim(idToken: unknown): unknown {
 	return claims['https://api.openai.com/auth']?.chatgpt_account_id;
 }
 
-/** The file that replaces Codex's own list of models (from 0.105.0 on). */
-function findModelCatalog(text: string, home: string): string | undefined {
+/** The file that replaces Codex's own list of models (from 0.105.0 on); Codex resolves a path as this does (to 0.169.0). */
+function findModelCatalog(text: string, home: string, userHome: string): string | undefined {
 	try {
 		const file = parse(text).model_catalog_json;
-		return typeof file === 'string' && file !== '' ? path.resolve(home, file) : undefined;
+		if (typeof file !== 'string' || file === '') return undefined;
+		return file.startsWith('~/') ? path.join(userHome, file.slice(2)) : path.resolve(home, file);
 	} catch {
 		// Codex uses its defaults where the file cannot be parsed.
 		return undefined;

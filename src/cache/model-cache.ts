@@ -87,7 +87,9 @@ export class ModelCache {
 	/** Forgets every list, also in the store. */
 	clear(): void {
 		this.#clearedAt = Date.now();
-		for (const { target, list } of this.#entries.dropAll()) {
+		for (const entry of this.#entries.takeAll()) {
+			entry.drop();
+			const { target, list } = entry;
 			if (list) this.#inBackground(this.#openStored(target, list.fingerprint)?.delete());
 		}
 	}
@@ -98,7 +100,8 @@ export class ModelCache {
 		this.#closed.abort(error);
 		for (const revalidation of this.#running.keys()) revalidation.abort(error);
 		this.#subscriptions.clear();
-		this.#entries.forgetAll();
+		// A list that is being saved stays in the store: nothing is dropped.
+		this.#entries.takeAll();
 		await Promise.all(this.#background);
 	}
 
@@ -124,8 +127,8 @@ export class ModelCache {
 			skipStoreRead ||= timedOut;
 		}
 		if (!list) {
-			const entry = this.#entries.getOrCreate(target, fingerprint.account);
-			wait.revalidation = this.#revalidate(entry, fingerprint, { requireNewList: refresh, skipStoreRead });
+			wait.revalidation = this.#revalidate(target, fingerprint, skipStoreRead);
+			if (refresh) wait.revalidation.requireNewList();
 			list = await wait.revalidation.list;
 		}
 		this.#emit(target, { type: 'miss', waitedMs: performance.now() - startedAt });
@@ -142,70 +145,51 @@ export class ModelCache {
 	#serveStaleWhileRevalidate(target: FetchTarget, fingerprint: Fingerprint, now: number): ModelList | undefined {
 		const list = this.#revalidateIfStale(target, fingerprint, now);
 		if (list && this.#emitEvent) {
-			const isFresh = list.isFresh(fingerprint, now, this.#settings);
-			this.#emit(target, { type: isFresh ? 'hit' : 'stale', ageMs: now - list.fetchedAt });
+			const type = list.isFresh(fingerprint, now, this.#settings) ? 'hit' : 'stale';
+			this.#emitEvent(target, { type, ageMs: now - list.fetchedAt });
 		}
 		return list;
 	}
 
 	/** The list that may be served; a stale one is revalidated in the background. */
 	#revalidateIfStale(target: FetchTarget, fingerprint: Fingerprint, now: number): ModelList | undefined {
-		const entry = this.#entries.find(target, fingerprint.account);
-		const list = entry?.list;
-		if (!entry || !list) return undefined;
-		const state = entry.state(fingerprint, now);
-		if (state === 'missing') return undefined;
-		if (state === 'stale' && !list.isCoolingDown(now, this.#settings)) {
-			this.#revalidate(entry, fingerprint, { requireNewList: false, skipStoreRead: false });
-		}
+		const list = this.#entries.find(target, fingerprint.account)?.list;
+		if (list === undefined || list.isFresh(fingerprint, now, this.#settings)) return list;
+		if (!list.isServable(now, this.#settings)) return undefined;
+		if (!list.isCoolingDown(now, this.#settings)) this.#revalidate(target, fingerprint, false);
 		return list;
 	}
 
-	/** The revalidation of an entry: the one under way, or a new one. */
-	#revalidate(
-		entry: CacheEntry,
-		fingerprint: Fingerprint,
-		{ requireNewList, skipStoreRead }: { requireNewList: boolean; skipStoreRead: boolean },
-	): Revalidation {
-		const { target } = entry;
-		const underWay = entry.revalidation;
-		const predecessors = [...this.#running].filter(([, targetKey]) => targetKey === target.key);
-		const revalidation = entry.revalidate(
-			{
-				fingerprint,
-				readFingerprint: () => this.#fingerprints.readAnewWithinLimit(target),
-				fetchModels: this.#fetchModels,
-				stored: this.#openStored(target, fingerprint),
-				skipStoreRead,
-				minFetchedAt: this.#clearedAt,
-				predecessors: Promise.all(predecessors.map(([other]) => other.released)),
-				emit: (payload) => this.#emit(target, payload),
-			},
-			{ requireNewList },
-		);
-		if (revalidation !== underWay) this.#track(entry, revalidation);
-		return revalidation;
-	}
-
-	#track(entry: CacheEntry, revalidation: Revalidation): void {
-		const { target } = entry;
+	/** Joins the revalidation under way, or starts one. */
+	#revalidate(target: FetchTarget, fingerprint: Fingerprint, skipStoreRead: boolean): Revalidation {
+		const entry = this.#entries.getOrCreate(target, fingerprint.account);
+		if (entry.revalidation) return entry.revalidation;
 		const startedAt = performance.now();
-		this.#entries.hold(entry);
+		const predecessors = [...this.#running].filter(([, targetKey]) => targetKey === target.key);
+		const emit = (payload: CatalogEventPayload) => this.#emit(target, payload);
+		const revalidation = entry.startRevalidation({
+			settings: this.#settings,
+			fingerprint,
+			readFingerprint: () => this.#fingerprints.readAnewWithinLimit(target),
+			fetchModels: this.#fetchModels,
+			stored: this.#openStored(target, fingerprint),
+			skipStoreRead,
+			minFetchedAt: this.#clearedAt,
+			predecessors: Promise.all(predecessors.map(([other]) => other.released)),
+			emit,
+		});
 		this.#running.set(revalidation, target.key);
-		this.#inBackground(revalidation.persisted);
 		revalidation.released.then(() => this.#running.delete(revalidation));
-		revalidation.list.then(
-			({ size: models }) => {
-				const durationMs = performance.now() - startedAt;
-				this.#emit(target, { type: 'refreshed', durationMs, models, attempts: revalidation.attempts });
-				this.#onSettled(entry);
-			},
-			(error) => {
-				const durationMs = performance.now() - startedAt;
-				this.#emit(target, { type: 'failed', durationMs, error: toCodexModelsError(error) });
-				this.#onSettled(entry);
-			},
+		this.#inBackground(revalidation.persisted);
+		const settled = revalidation.list.then(
+			({ size: models }): CatalogEventPayload => ({ type: 'refreshed', durationMs: 0, models, attempts: revalidation.attempts }),
+			(error): CatalogEventPayload => ({ type: 'failed', durationMs: 0, error: toCodexModelsError(error) }),
 		);
+		settled.then((payload) => {
+			emit({ ...payload, durationMs: performance.now() - startedAt } as CatalogEventPayload);
+			this.#onSettled(entry);
+		});
+		return revalidation;
 	}
 
 	/** Remembers the entry if it has a list, and tells the subscribers. */

@@ -61,10 +61,8 @@ export class Revalidation {
 			() => {},
 			() => this.#fetch?.released,
 		);
-		this.persisted = run.then(
-			() => this.#cleanUp as Promise<undefined>,
-			() => this.#cleanUp as Promise<undefined>,
-		);
+		const getCleanUp = async () => void (await this.#cleanUp);
+		this.persisted = run.then(getCleanUp, getCleanUp);
 	}
 
 	get progress(): FetchProgress {
@@ -112,7 +110,6 @@ export class Revalidation {
 		await predecessors;
 		signal.throwIfAborted();
 		if (!stored) return this.#fetchList();
-
 		const unlock = await stored.lock(signal);
 		try {
 			const found = await this.#findInStore(stored);

@@ -51,7 +51,12 @@ export class StoredList {
 
 	/** Whether other processes can be kept from fetching the same list. */
 	get canLock(): boolean {
-		return this.#store.lock !== undefined;
+		// The property of a proxy may throw.
+		try {
+			return typeof this.#store.lock === 'function';
+		} catch {
+			return false;
+		}
 	}
 
 	/** The stored list, if it is valid and newer than `minFetchedAt` (epoch ms). */
@@ -70,16 +75,8 @@ export class StoredList {
 		if (ttlMs <= 0) return;
 		const { fetchedAt, fingerprint, configured } = list;
 		const { configuration, command } = fingerprint;
-		const models = list.copyModels(true);
-		const value = {
-			version,
-			fetchedAt,
-			machine,
-			configuration,
-			command,
-			configured: { ...configured },
-			models,
-		};
+		const facts = { version, fetchedAt, machine, configuration, command, configured: { ...configured } };
+		const value = { ...facts, models: list.copyModels(true) };
 		await this.#try('set', () => this.#store.set(this.#key, value, ttlMs === Number.POSITIVE_INFINITY ? undefined : ttlMs));
 	}
 
@@ -114,7 +111,7 @@ export class StoredList {
 			// The files of another machine cannot be compared with those of this one: only the age of its list counts.
 			const isOwn = value.machine === machine && typeof configuration === 'string';
 			const fingerprint = isOwn ? { ...this.#fingerprint, configuration, command: toText(command) } : this.#fingerprint;
-			const answer = { models: models.map(copyModel), configured: toConfiguredModel(configured) };
+			const answer = { models: (models as CodexModel[]).map(copyModel), configured: toConfiguredModel(configured) };
 			return new ModelList(answer, fetchedAt, fingerprint);
 		} catch {
 			// A store may return an object whose properties throw.
@@ -144,28 +141,29 @@ export class StoredList {
 
 const toConfiguredModel = (value: unknown): CodexConfiguredModel => {
 	const { model, modelProvider, reasoningEffort } = isObject(value) ? value : {};
-	return {
-		model: toText(model),
-		modelProvider: toText(modelProvider),
-		reasoningEffort: toText(reasoningEffort),
-	};
+	return { model: toText(model), modelProvider: toText(modelProvider), reasoningEffort: toText(reasoningEffort) };
 };
 
+const isString = (value: unknown) => typeof value === 'string';
+const isNullOrString = (value: unknown) => value === null || isString(value);
+const isBoolean = (value: unknown) => typeof value === 'boolean';
+const isFilled = (value: unknown) => toText(value) !== null;
+const isArrayOf = (isItem: (item: unknown) => boolean) => (value: unknown) => Array.isArray(value) && value.every(isItem);
+const isObjectOf = (checks: Record<string, (value: unknown) => boolean>) => (value: unknown) =>
+	isObject(value) && Object.entries(checks).every(([name, check]) => check(value[name]));
+
 /** Whether a value from a store has the shape of a `CodexModel`. */
-function isCodexModel(model: unknown): model is CodexModel {
-	const isText = (part: unknown) => typeof part === 'string';
-	const isTextOrNull = (part: unknown) => part === null || isText(part);
-	const isArrayOf = (part: unknown, isItem: (item: Record<string, unknown>) => boolean) =>
-		Array.isArray(part) && part.every((item) => isObject(item) && isItem(item));
-	return (
-		isObject(model) &&
-		[model.id, model.model, model.displayName].every((part) => toText(part) !== null) &&
-		typeof model.hidden === 'boolean' &&
-		typeof model.isDefault === 'boolean' &&
-		[model.description, model.upgrade, model.defaultReasoningEffort, model.defaultServiceTier].every(isTextOrNull) &&
-		isArrayOf(model.supportedReasoningEfforts, (item) => isText(item.effort) && isTextOrNull(item.description)) &&
-		isArrayOf(model.serviceTiers, (item) => isText(item.id) && isTextOrNull(item.name) && isTextOrNull(item.description)) &&
-		Array.isArray(model.inputModalities) &&
-		model.inputModalities.every(isText)
-	);
-}
+const isCodexModel: (value: unknown) => boolean = isObjectOf({
+	id: isFilled,
+	model: isFilled,
+	displayName: isFilled,
+	description: isNullOrString,
+	hidden: isBoolean,
+	isDefault: isBoolean,
+	upgrade: isNullOrString,
+	supportedReasoningEfforts: isArrayOf(isObjectOf({ effort: isString, description: isNullOrString })),
+	defaultReasoningEffort: isNullOrString,
+	serviceTiers: isArrayOf(isObjectOf({ id: isString, name: isNullOrString, description: isNullOrString })),
+	defaultServiceTier: isNullOrString,
+	inputModalities: isArrayOf(isString),
+} satisfies Record<keyof CodexModel, (value: unknown) => boolean>);

@@ -1,7 +1,6 @@
 import { stripTerminalCodes } from '../core/sanitize.js';
 
 /** The characters that JSON may hold and a terminal may obey: DEL and C1, formats such as U+202E, U+2028 and U+2029. */
-// biome-ignore lint/suspicious/noControlCharactersInRegex: the expression exists to find control characters.
 const unsafe = /[\u007f-\u009f\p{Cf}\p{Zl}\p{Zp}]/gu;
 
 /** The text on one line, without anything that a terminal obeys and without invisible characters. */

@@ -80,6 +80,21 @@ test('a known list is served 100 ms after the start of a look that hangs, and wi
 	expect(made.files.looks).toBeGreaterThan(looks + 1);
 });
 
+test.each([0, 50])('a deadline of %d ms that ends during a look at the files is enough for a known list', async (deadlineMs) => {
+	const made = await makeFilledCache(['a']);
+	made.files.hang();
+	setAge(checkIntervalMs);
+	const list = made.ids({ deadlineMs });
+	await pass(lookLimitMs);
+	expect(await list).toEqual(['a']);
+	expect(made.eventsOf('hit')).toHaveLength(1);
+	expect(made.eventsOf('timed-out')).toEqual([]);
+	// A refresh is not from the cache.
+	const failure = failureOf(made.list({ refresh: true, deadlineMs }));
+	await pass(lookLimitMs);
+	expect(await failure).toMatchObject({ code: 'ERR_CODEX_TIMEOUT', timeoutMs: deadlineMs });
+});
+
 test('a stale list is refreshed while a look hangs', async () => {
 	const made = await makeFilledCache(['old']);
 	made.files.hang();
@@ -206,4 +221,22 @@ test('looks at different targets do not wait for each other', async () => {
 	gate.open();
 	await answer(made, 2, 'b');
 	expect(await hanging).toEqual(['b']);
+});
+
+test('a look that hangs after a fetch holds up neither its list nor close(), also for a forgotten target', async () => {
+	stopClock();
+	const made = makeCache({ maxEntries: 1 });
+	const list = made.ids({ cwd: '/a' });
+	await made.fetches.nth(1);
+	for (const [n, cwd] of [[2, '/b'], [3, '/c'], [4, '/d']] as const) {
+		const other = made.list({ cwd });
+		await answer(made, n, 'other');
+		await other;
+	}
+	made.files.hang();
+	(await made.fetches.nth(1)).succeed(['a']);
+	await pass(lookLimitMs);
+	expect(await isPending(list)).toBe(false);
+	expect(await list).toEqual(['a']);
+	await made.close();
 });

@@ -145,6 +145,18 @@ test('fifty callers share one fetch, and a refresh joins it', async () => {
 	expect(made.eventsOf('miss')).toHaveLength(52);
 });
 
+test('the events of a fetch come in their order', async () => {
+	const made = await makeFilledCache(['a']);
+	await made.list();
+	setAge(maxAgeMs);
+	await made.list();
+	const refresh = Promise.allSettled([made.list({ refresh: true })]);
+	await settle();
+	(await made.fetches.nth(2)).fail();
+	await refresh;
+	expect(made.events.map(({ type }) => type)).toEqual(['refreshed', 'miss', 'hit', 'stale', 'failed']);
+});
+
 test('callers who wait share a failure, and the next call starts another fetch', async () => {
 	const made = makeCache();
 	const failures = Array.from({ length: 10 }, () => failureOf(made.list()));

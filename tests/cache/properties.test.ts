@@ -235,8 +235,8 @@ test('any sequence of calls, aborts, outcomes, logins, clock changes and clear()
 			await new Drive().run(operations);
 			vi.useRealTimers();
 		}),
-		{ seed: 20_261_123, numRuns: 500, endOnFailure: false },
+		{ seed: 20_261_123, numRuns: 200, endOnFailure: false },
 	);
-	expect(answers).toBeGreaterThan(1_000);
+	expect(answers).toBeGreaterThan(400);
 	expect(unhandled).toEqual([]);
 }, 20_000);

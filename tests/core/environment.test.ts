@@ -1,45 +1,96 @@
-import { homedir } from 'node:os';
+import os from 'node:os';
 import path from 'node:path';
 import { expect, test, vi } from 'vitest';
-import { findHome } from '../src/home.js';
-import { makeDirectory, runHost } from './harness.js';
+import {
+	buildEnvironment,
+	findCodexUserHome,
+	findHome,
+	findSpelling,
+	isWindows,
+	lookUp,
+	readVariable,
+} from '../../src/core/environment.js';
 
-test('the home directory is that of the moment', () => {
-	for (const home of [makeDirectory(), makeDirectory()]) {
+vi.mock('node:os', async (importOriginal) => {
+	const original = await importOriginal<typeof os>();
+	return { ...original, homedir: vi.fn(original.homedir), userInfo: vi.fn(original.userInfo) };
+});
+
+const { homedir, userInfo } = vi.mocked(await import('node:os'));
+
+test('the home directory is that at the time of the call', () => {
+	for (const home of ['/one', '/two', '/one']) {
 		vi.stubEnv('HOME', home);
 		expect(findHome()).toBe(home);
 		expect(findHome()).toBe(home);
 	}
 });
 
-test.each(['', 'a/relative/path'])(
-	"a HOME that is no absolute path (%j) is not taken, but the user's own",
-	(home) => {
-		vi.stubEnv('HOME', undefined);
-		const own = homedir();
-		vi.stubEnv('HOME', home);
-		expect(findHome()).toBe(own);
-		expect(path.isAbsolute(own)).toBe(true);
-	},
-);
+test.each(['', 'a/relative/path'])("a HOME of %j does not count, but the user's own home", (home) => {
+	vi.stubEnv('HOME', home);
+	expect(findHome()).toBe(userInfo().homedir);
+	expect(path.isAbsolute(findHome())).toBe(true);
+});
 
-const mayBeAnother = process.getuid?.() === 0;
+const none = () => {
+	throw Object.assign(new Error('no such user'), { code: 'ERR_SYSTEM_ERROR' });
+};
 
-test.runIf(mayBeAnother)(
-	`a user without a name and a home has the root${mayBeAnother ? '' : ' (SKIPPED: only root may be another)'}`,
-	async () => {
-		const { done } = runHost(
-			`// Loads all that it needs while it may read this folder.
-			await new CodexModelCatalog({ ...facts, retries: 0 }).list().catch(() => {});
-			process.setgid(54321);
-			process.setuid(54321);
-			delete process.env.HOME;
-			const places = [];
-			const catalog = new CodexModelCatalog({ ...facts, retries: 0, onEvent: ({ cwd }) => places.push(cwd) });
-			const { code, exitCode } = await catalog.list().catch((error) => error);
-			console.log(JSON.stringify([[...new Set(places)], code, exitCode]));`,
-			{ command: '/bin/sh', args: ['-c', 'exit 3'] },
-		);
-		expect(await done).toMatchObject({ exitCode: 0, stdout: '[["/"],"ERR_CODEX_EXITED",3]\n' });
-	},
-);
+test('a user without a name and a home has the root', () => {
+	const root = path.parse(process.cwd()).root;
+	homedir.mockImplementationOnce(none);
+	userInfo.mockImplementationOnce(none);
+	expect(findHome()).toBe(root);
+	vi.stubEnv('HOME', 'relative');
+	userInfo.mockImplementationOnce(() => ({ ...os.userInfo(), homedir: '' }));
+	expect(findHome()).toBe(root);
+});
+
+test('a home that can be found again is found again', () => {
+	homedir.mockImplementationOnce(none);
+	userInfo.mockImplementationOnce(none);
+	findHome();
+	vi.stubEnv('HOME', '/later');
+	expect(findHome()).toBe('/later');
+});
+
+test.skipIf(isWindows)("Codex's home is HOME of the app-server's environment, if that is an absolute path", () => {
+	vi.stubEnv('HOME', '/of-process');
+	expect(findCodexUserHome({})).toBe('/of-process');
+	expect(findCodexUserHome({ HOME: '/of-env' })).toBe('/of-env');
+	for (const HOME of ['', 'relative', undefined]) expect(findCodexUserHome({ HOME })).toBe('/of-process');
+});
+
+test('a variable is that of the overlay, else that of the process; an empty one counts as none', () => {
+	vi.stubEnv('TEST_VARIABLE', 'of-process');
+	expect(readVariable({}, 'TEST_VARIABLE')).toBe('of-process');
+	expect(readVariable({ TEST_VARIABLE: 'of-env' }, 'TEST_VARIABLE')).toBe('of-env');
+	for (const value of ['', undefined]) expect(readVariable({ TEST_VARIABLE: value }, 'TEST_VARIABLE')).toBeUndefined();
+});
+
+test("the environment is the process's at the time of the call, with the overlay and CODEX_HOME laid over it", () => {
+	vi.stubEnv('TEST_KEPT', 'kept');
+	vi.stubEnv('TEST_CHANGED', 'before');
+	vi.stubEnv('TEST_REMOVED', 'still there');
+	vi.stubEnv('CODEX_HOME', '/of-process');
+	const overlay = { TEST_CHANGED: 'after', TEST_NEW: 'new', TEST_EMPTY: '', TEST_REMOVED: undefined };
+	const environment = buildEnvironment(overlay, '/of-target');
+	expect(environment).toMatchObject({
+		TEST_KEPT: 'kept',
+		TEST_CHANGED: 'after',
+		TEST_NEW: 'new',
+		TEST_EMPTY: '',
+		CODEX_HOME: '/of-target',
+	});
+	expect(environment).not.toHaveProperty('TEST_REMOVED');
+	expect(process.env).toMatchObject({ TEST_CHANGED: 'before', TEST_REMOVED: 'still there', CODEX_HOME: '/of-process' });
+	expect(process.env).not.toHaveProperty('TEST_NEW');
+	expect(buildEnvironment({}, undefined).CODEX_HOME).toBe('/of-process');
+	expect(buildEnvironment({ CODEX_HOME: undefined }, undefined)).not.toHaveProperty('CODEX_HOME');
+});
+
+test.skipIf(isWindows)('the names of variables differ by case, and names of prototypes are no variables', () => {
+	expect(lookUp({ Path: '/a' }, 'PATH')).toBeUndefined();
+	expect(findSpelling({ PATH: '/a' }, 'PATH')).toBe('PATH');
+	expect(findSpelling({}, 'constructor')).toBeUndefined();
+});

@@ -1,5 +1,3 @@
-import { execFileSync } from 'node:child_process';
-import { fileURLToPath } from 'node:url';
 import { expect, test, vi } from 'vitest';
 import { exitedError } from '../../src/core/errors.js';
 import { type CatalogEvent, createEmitter } from '../../src/core/events.js';

@@ -1,16 +1,9 @@
 import path from 'node:path';
 import { expect, test } from 'vitest';
-import { checkListener, checkListOptions, CommandSource, resolveSettings } from '../../src/core/settings.js';
+import { CommandSource, checkListener, checkListOptions, resolveSettings } from '../../src/core/settings.js';
 import { version } from '../../src/core/version.js';
 
-const durations = [
-	'deadlineMs',
-	'fetchTimeoutMs',
-	'maxAgeMs',
-	'staleWhileRevalidateMs',
-	'cooldownMs',
-	'keepAliveMs',
-] as const;
+const durations = ['deadlineMs', 'fetchTimeoutMs', 'maxAgeMs', 'staleWhileRevalidateMs', 'cooldownMs', 'keepAliveMs'] as const;
 const orInfinity = ['deadlineMs', 'maxAgeMs', 'staleWhileRevalidateMs'] as const;
 const finite = ['fetchTimeoutMs', 'cooldownMs', 'keepAliveMs'] as const;
 
@@ -207,7 +200,14 @@ test.each(wrongListOptions)('the list options %o are misuse', (options, message)
 test('list options are an object of known names, each of which may be undefined', () => {
 	for (const options of [null, 7, 'a', []]) expect(() => checkListOptions(options as never)).toThrow(TypeError);
 	const { signal } = new AbortController();
-	checkListOptions({ includeHidden: true, deadlineMs: Number.POSITIVE_INFINITY, signal, refresh: false, cwd: '/', codexHome: '/' });
+	checkListOptions({
+		includeHidden: true,
+		deadlineMs: Number.POSITIVE_INFINITY,
+		signal,
+		refresh: false,
+		cwd: '/',
+		codexHome: '/',
+	});
 	checkListOptions({ includeHidden: undefined, deadlineMs: undefined, signal: undefined, refresh: undefined, cwd: undefined });
 });
 

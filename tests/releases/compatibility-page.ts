@@ -39,17 +39,17 @@ const head = `# Compatibility
 | Codex | each release in the table below, and every newer one until a row says otherwise | a new major version of this package drops it, at the earliest 12 months after its own publication |
 | Node | 20.17 and newer, 22.9 and newer, 24, 26: each long-term and current line that the Node.js project maintains | the first major version of this package after the line's end of life |
 | Bun | 1.3 and newer | the first major version of this package after a year without a release of that line |
-| this package | the newest minor version of the newest major version | the next one; security fixes six months longer |
+| this package | the newest release | the next one |
 
 While the major version of this package is 0, a minor version counts as a major one. Releases of Codex between two rows are expected to
-work, too. Releases before 0.66.0 were not tried. Linux x64 is tested with real releases of Codex; the Windows suite runs under Wine
+work, too; releases before 0.66.0 were not tried. Linux x64 is tested with real releases of Codex; the Windows suite runs under Wine
 with a scripted app-server, and macOS is not tested.
 
 ## Releases of Codex
 
-\`npm run test:releases\` and \`npm run try-release -- VERSION\` write this table from the tests that passed, on Linux x64 without a network;
-the next run overwrites what is edited by hand. A run replaces the rows of its own releases and keeps the others. "yes" means that every test
-of the column passed, and "${notTried}" that the release was not tried for it.
+\`npm run test:releases\` and \`npm run try-release -- VERSION\` write this page: change its text in
+\`tests/releases/compatibility-page.ts\`. A run on Linux x64 replaces the rows of its own releases and keeps the others. "yes" means that
+every test of the column passed, and "${notTried}" that the release was not tried for it.
 
 - **${columns.views}**: the list with and without hidden models equals that of a bare conversation, through the launcher and the binary.
 - **${columns.configured}**: \`read()\` has the model, provider and effort of \`config.toml\`, of \`-c\` in \`args\`, and from 0.100.0 on of a trusted project.
@@ -58,8 +58,8 @@ of the column passed, and "${notTried}" that the release was not tried for it.
 - **${columns.stalledLogin}**: while the token endpoint is silent, a known list is served and a cold call fails at its deadline.
 - **${columns.shutdown}**: after the answer the process ends at the end of its input with exit code 0, and leaves no process.
 - **${columns.binary}**: the library starts the native binary that the npm launcher would start, with the same environment.
-- **${columns.coldList}**: median time to a list through the launcher's path, in a home used before, rounded to 10 ms. A run keeps a known time;
-  \`CODEX_MODELS_REWRITE_TIMES=1\` replaces it.
+- **${columns.coldList}**: median time to a list with the command that npm installs, in a home used before, without a login, on two cores, rounded
+  to 10 ms. A run keeps a known time, and \`npm run try-release -- VERSION --times\` replaces it.
 - **${columns.unreadFields}**: properties of the \`model/list\` entries that \`CodexModel\` does not hold.
 `;
 

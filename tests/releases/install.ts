@@ -47,7 +47,9 @@ function collectOutcomes(project: TestProject): Outcome[] {
 	return modules.flatMap((module) =>
 		[...module.children.allTests()].flatMap((test) => {
 			const { cell } = test.meta();
-			return cell ? { ...cell, passed: test.result().state === 'passed' } : [];
+			const { state } = test.result();
+			// A test that skips itself decides nothing.
+			return cell && state !== 'skipped' ? { ...cell, passed: state === 'passed' } : [];
 		}),
 	);
 }

@@ -11,21 +11,15 @@ export type { Release } from './install.js';
 /** The releases that were installed for this run, the oldest first. */
 export const releases = inject('releases');
 
-/** The versions whose behaviour the tests know exactly. */
-const knownVersions = ['0.66.0', '0.100.0', '0.115.0', '0.136.0', '0.145.0', '0.169.0'];
-
 /** The arguments that the library starts Codex with. */
 export const appServer = ['app-server', '-c', 'features.plugins=false'];
 
-/** Whether `npm run try-release` tries one release, of which nothing is known yet. */
-const isTrial = inject('triedRelease') !== undefined;
+/** Whether `npm run try-release` tries one release, whose behaviour in detail the tests do not know. */
+export const isTrial = inject('triedRelease') !== undefined;
 
 /** The releases of these versions; in a trial the tried one instead. */
 export const pickReleases = (...versions: string[]): Release[] =>
 	releases.filter(({ version }) => isTrial || versions.includes(version));
-
-/** Whether the tests know how the release behaves; of a release in a trial they do not ask for details. */
-export const isKnown = ({ version }: Release) => knownVersions.includes(version);
 
 /** Names the cell of docs/compatibility.md that the running test decides. */
 export function decideCell(release: Release, column: Cell['column'], text?: string): void {
