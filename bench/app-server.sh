@@ -1,34 +1,20 @@
 #!/bin/sh
-# A `codex app-server` that starts in 2 ms, for what is measured by the thousand.
-#
-#   app-server.sh DIRECTORY [ANYTHING]
-#
-# DIRECTORY/page-1, page-2, …: its answers to `model/list`, a line each (ids are 2, 3, …, as this package counts).
-# DIRECTORY/waits, if it is there: how many seconds its nth start takes to answer, a line each; "never": it answers
-# nothing, and heeds neither the end of its input nor a hint. DIRECTORY/starts gets a line for each start.
-directory=$1
-echo "$$" >>"$directory/starts"
-wait=0
-if [ -f "$directory/waits" ]; then
-	starts=0
-	while read -r _; do starts=$((starts + 1)); done <"$directory/starts"
-	row=0
-	while [ "$row" -lt "$starts" ] && read -r wait; do row=$((row + 1)); done <"$directory/waits"
-fi
-if [ "$wait" = never ]; then exec sleep 600; fi
+# A scripted app-server that starts in milliseconds, in a folder with its files: `starts` gets a line at each start, line n
+# of `waits` is the wait of start n in seconds or "never", and `result` is the result of `model/list`.
+folder=${0%/*}
+echo "$$" >>"$folder/starts"
+start=0
+while read -r _; do start=$((start + 1)); done <"$folder/starts"
+while [ "$start" -gt 0 ] && read -r wait; do start=$((start - 1)); done <"$folder/waits"
+[ "$wait" != never ] || exec sleep 5
 [ "$wait" = 0 ] || sleep "$wait"
-
-page=0
+read -r result <"$folder/result"
 while read -r line; do
+	id=${line#*\"id\":}
+	id=${id%%[,\}]*}
 	case $line in
-	*'"initialize"'*) echo '{"id":1,"result":{"userAgent":"scripted/0.0.0"}}' ;;
-	*'"model/list"'*)
-		page=$((page + 1))
-		# Faster than `cat` for a short page, which is one line.
-		if [ -f "$directory/long" ]; then cat "$directory/page-$page"; else
-			read -r answer <"$directory/page-$page"
-			printf '%s\n' "$answer"
-		fi
-		;;
+	*'"initialize"'*) printf '{"id":%s,"result":{"userAgent":"scripted/0.0.0"}}\n' "$id" ;;
+	*'"model/list"'*) printf '{"id":%s,"result":%s}\n' "$id" "$result" ;;
+	*'"id":'*) printf '{"id":%s,"error":{"code":-32601,"message":"unknown method"}}\n' "$id" ;;
 	esac
 done

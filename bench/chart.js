@@ -1,74 +1,40 @@
-// The incident as a picture: which share of the requests was answered within how long.
-import * as Plot from '@observablehq/plot';
-import { parseHTML } from 'linkedom';
-
+// The incident as a picture: the share of the requests that were answered within a time.
 const colours = ['#b2182b', '#e08214', '#2166ac', '#1b7837'];
-const format = (ms) => (ms < 1_000 ? `${ms} ms` : `${ms / 1_000} s`);
+const [left, right, top, bottom] = [56, 836, 76, 372];
+/** The ends of the logarithmic axis, in ms. */
+const [least, most] = [0.01, 200_000];
 
-export function drawIncident(columns) {
-	const { document } = parseHTML('<html><body></body></html>');
+const xOf = (ms) => left + (Math.log(Math.max(ms, least) / least) / Math.log(most / least)) * (right - left);
+const yOf = (share) => bottom - share * (bottom - top);
+const label = (ms) => (ms < 1_000 ? `${ms} ms` : `${ms / 1_000} s`);
+const line = (x1, y1, x2, y2, style) => `<path d="M${x1} ${y1}L${x2} ${y2}" ${style}/>`;
+const text = (x, y, words, style = '') => `<text x="${x}" y="${y}" ${style}>${words}</text>`;
+
+function drawSteps(ms, colour) {
+	const points = [...ms]
+		.sort((a, b) => a - b)
+		.map((one, index) => `H${xOf(one).toFixed(1)}V${yOf((index + 1) / ms.length).toFixed(1)}`);
+	return `<path d="M${left} ${bottom}${points.join('')}" fill="none" stroke="${colour}" stroke-width="2.5"/>`;
+}
+
+export function drawIncident({ columns }) {
 	const names = Object.keys(columns);
-	const steps = names.flatMap((name) => {
-		const sorted = [...columns[name].ms].sort((a, b) => a - b);
-		return sorted.map((ms, index) => ({ name, ms, share: ((index + 1) / sorted.length) * 100 }));
-	});
-	const labels = names.map((name, index) => {
-		const sorted = [...columns[name].ms].sort((a, b) => a - b);
-		// At different heights, for two of the lines lie side by side.
-		const share = [0.3, 0.62, 0.8, 0.7][index];
-		const isLeft = index === 1 || index === 2;
-		return { name, ms: sorted[Math.floor(sorted.length * share)], share: share * 100, isLeft };
-	});
-	const svg = Plot.plot({
-		document,
-		width: 860,
-		height: 420,
-		marginLeft: 56,
-		marginRight: 24,
-		marginTop: 72,
-		marginBottom: 44,
-		style: { background: 'white', color: '#222', fontSize: '13px', fontFamily: 'system-ui, sans-serif' },
-		x: {
-			type: 'log',
-			domain: [0.2, 200_000],
-			ticks: [1, 10, 100, 1_000, 10_000, 120_000],
-			tickFormat: format,
-			label: 'answered, or failed, within',
-			labelAnchor: 'center',
-			labelArrow: 'none',
-		},
-		y: { domain: [0, 100], ticks: 5, grid: true, label: null },
-		color: { domain: names, range: colours },
-		marks: [
-			Plot.ruleX([1_000], { stroke: '#bbb', strokeDasharray: '4 4' }),
-			Plot.lineY(steps, { x: 'ms', y: 'share', stroke: 'name', curve: 'step-after', strokeWidth: 2.5 }),
-			...labels.map(({ isLeft, ...label }, index) =>
-				Plot.text([label], {
-					x: 'ms',
-					y: 'share',
-					text: 'name',
-					fill: colours[index],
-					textAnchor: isLeft ? 'end' : 'start',
-					dx: isLeft ? -12 : 12,
-					stroke: 'white',
-					strokeWidth: 5,
-					fontWeight: 600,
-				}),
-			),
-			Plot.text(['requests, %'], { frameAnchor: 'top-left', dy: -28, dx: -44 }),
-			Plot.text(['The incident, replayed: 168 requests in a day, 3 of 100 fetches never answered'], {
-				frameAnchor: 'top-left',
-				dy: -60,
-				fontWeight: 600,
-				fontSize: 15,
-			}),
-		],
-	});
-	svg.setAttribute('xmlns', 'http://www.w3.org/2000/svg');
-	svg.setAttribute('role', 'img');
-	svg.setAttribute(
-		'aria-label',
-		'Share of requests answered within a time, for four ways to list the models',
-	);
-	return `${svg.outerHTML}\n`;
+	const gridOf = (share) =>
+		line(left, yOf(share), right, yOf(share), 'stroke="#ddd"') +
+		text(left - 8, yOf(share) + 4, `${share * 100} %`, 'text-anchor="end"');
+	const tickOf = (ms) =>
+		line(xOf(ms), bottom, xOf(ms), bottom + 6, 'stroke="#222"') + text(xOf(ms), bottom + 22, label(ms), 'text-anchor="middle"');
+	const legendOf = (name, index, x = left + index * 165) =>
+		line(x, 52, x + 20, 52, `stroke="${colours[index]}" stroke-width="4"`) + text(x + 26, 56, name);
+	const title = 'The incident, replayed: the share of requests answered, or failed, within a time';
+	return `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 860 420" role="img" font-family="system-ui, sans-serif" font-size="13" fill="#222">
+<title>${title}</title>
+<rect width="860" height="420" fill="white"/>
+${text(left, 28, title, 'font-size="15" font-weight="600"')}
+${[0, 0.25, 0.5, 0.75, 1].map(gridOf).join('\n')}
+${[0.01, 0.1, 1, 10, 100, 1_000, 10_000, 120_000].map(tickOf).join('\n')}
+${names.map((name, index) => legendOf(name, index)).join('\n')}
+${names.map((name, index) => drawSteps(columns[name].ms, colours[index])).join('\n')}
+</svg>
+`;
 }

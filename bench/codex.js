@@ -1,34 +1,32 @@
-// The app-servers that are measured with: the real one, spoken to without this library, and the scripted one.
+// The app-servers of the measurements: the real Codex, spoken to without this library, and the scripted app-server.
 import { spawn } from 'node:child_process';
-import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { chmodSync, copyFileSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
 import { homedir } from 'node:os';
 import path from 'node:path';
-import { fileURLToPath } from 'node:url';
-import { makeDirectory, median, run } from './measure.js';
+import { fileURLToPath, pathToFileURL } from 'node:url';
+import { makeDirectory } from './measure.js';
 
-const root = fileURLToPath(new URL('..', import.meta.url));
+export const dist = fileURLToPath(new URL('../dist', import.meta.url));
+export const importIndex = (folder) => import(pathToFileURL(path.join(folder, 'index.js')).href);
 
-export const realCodex = path.join(root, 'node_modules', '.bin', 'codex');
-export const codexVersion = JSON.parse(
-	readFileSync(path.join(root, 'node_modules', '@openai', 'codex', 'package.json'), 'utf8'),
-).version;
+const require = createRequire(import.meta.url);
+export const manifest = require('../package.json');
+const launcherManifest = require.resolve('@openai/codex/package.json');
+export const codexVersion = require(launcherManifest).version;
+export const launcher = path.join(launcherManifest, '..', '..', '..', '.bin', 'codex');
 
-/** Other releases that are there: in CODEX_MODELS_RELEASES, or where the tests of releases install them. */
-export function findReleases() {
-	const folder = process.env.CODEX_MODELS_RELEASES || path.join(root, '.cache', 'releases');
-	const versions = existsSync(folder) ? readdirSync(folder) : [];
-	return versions
-		.filter((version) => version !== codexVersion)
-		.map((version) => ({ version, command: path.join(folder, version, 'node_modules', '.bin', 'codex') }))
-		.filter(({ command }) => existsSync(command))
-		.sort((a, b) => a.version.localeCompare(b.version, 'en', { numeric: true }));
+/** The program that the npm launcher starts. */
+export function findRealProgram() {
+	const name = `@openai/codex-${process.platform}-${process.arch}/package.json`;
+	const vendor = path.join(createRequire(launcherManifest).resolve(name), '..', 'vendor');
+	return path.join(vendor, readdirSync(vendor)[0], 'bin', 'codex');
 }
 
-export const defaultArgs = ['app-server', '-c', 'features.plugins=false'];
-
-/** The least that gives a list: three messages, and nothing that could go wrong is thought of. */
-export async function converse({ command, args = defaultArgs, env }) {
+/** The least code that gets a list: three messages. `limitMs` and `kills` are for the replay of the incident. */
+export async function converse({ command, env, limitMs, kills }) {
 	const startedAt = performance.now();
+	const args = ['app-server', '-c', 'features.plugins=false'];
 	const child = spawn(command, args, { cwd: homedir(), env, stdio: ['pipe', 'pipe', 'ignore'] });
 	const exited = new Promise((resolve) => {
 		child.once('exit', resolve);
@@ -36,79 +34,60 @@ export async function converse({ command, args = defaultArgs, env }) {
 	const send = (message) => child.stdin.write(`${JSON.stringify(message)}\n`);
 	const clientInfo = { name: 'bench', version: '1.0.0' };
 	send({ id: 1, method: 'initialize', params: { clientInfo, capabilities: null } });
-	const entries = await new Promise((resolve, reject) => {
-		let text = '';
-		child.once('error', reject);
-		exited.then((code) => reject(new Error(`${command} ended with exit code ${code}`)));
-		child.stdout.setEncoding('utf8').on('data', (chunk) => {
-			const lines = (text + chunk).split('\n');
-			text = lines.pop();
-			for (const line of lines) {
-				const { id, result } = JSON.parse(line);
-				if (id === 1) {
+	try {
+		await new Promise((resolve, reject) => {
+			let text = '';
+			child.once('error', reject);
+			exited.then((code) => reject(new Error(`${command} ended with exit code ${code}`)));
+			if (limitMs) setTimeout(reject, limitMs, new Error('no answer')).unref();
+			child.stdout.setEncoding('utf8').on('data', (chunk) => {
+				const lines = (text + chunk).split('\n');
+				text = lines.pop();
+				for (const line of lines) {
+					const { id } = JSON.parse(line);
+					if (id === 2) resolve();
+					if (id !== 1) continue;
 					send({ method: 'initialized' });
 					send({ id: 2, method: 'model/list', params: { includeHidden: true } });
-				} else if (id === 2) resolve(result.data);
-			}
+				}
+			});
 		});
-	});
-	const tookMs = performance.now() - startedAt;
-	child.stdin.end();
-	await exited;
-	return { tookMs, entries };
+		return performance.now() - startedAt;
+	} finally {
+		child.stdin.end();
+		if (kills) child.kill('SIGKILL');
+		await exited;
+	}
 }
 
-/** A CODEX_HOME that has been used before. */
-export async function makeUsedHome(command) {
+/** A CODEX_HOME that Codex has used before. */
+export async function makeUsedHome() {
 	const codexHome = makeDirectory();
 	const env = { ...process.env, CODEX_HOME: codexHome };
-	await converse({ command, env });
-	const { entries } = await converse({ command, env });
-	return { codexHome, env, entries };
+	await converse({ command: launcher, env });
+	return { codexHome, env };
 }
 
-/** The entries of the real list, as many as asked for: all visible, and each with an id of its own. */
-export function multiply(entries, count) {
-	return Array.from({ length: count }, (_, index) => {
-		const entry = entries[index % entries.length];
-		const id = index < entries.length ? entry.id : `${entry.id}-${index}`;
-		return { ...entry, id, model: id, hidden: false, isDefault: index === 0 };
-	});
-}
+/** A list of 12 models, as Codex answers it. */
+const efforts = ['minimal', 'low', 'medium', 'high', 'xhigh', 'max'];
+const description = 'A text';
+const data = Array.from({ length: 12 }, (_, index) => ({
+	id: `model-${index}`,
+	displayName: `Model ${index}`,
+	isDefault: index === 0,
+	supportedReasoningEfforts: efforts.map((reasoningEffort) => ({ reasoningEffort, description })),
+	defaultReasoningEffort: 'medium',
+	serviceTiers: [{ id: 'priority', name: 'Fast', description }],
+}));
 
-/** A scripted app-server in a directory of its own. */
-export function makeScripted({ models, pageSize = models.length, waits }) {
-	const directory = makeDirectory();
-	const pages = Math.ceil(models.length / pageSize);
-	for (let page = 1; page <= pages; page++) {
-		const data = models.slice((page - 1) * pageSize, page * pageSize);
-		const nextCursor = page < pages ? String(page) : null;
-		const answer = JSON.stringify({ id: page + 1, result: { data, nextCursor } });
-		writeFileSync(path.join(directory, `page-${page}`), `${answer}\n`);
-		if (answer.length > 30_000) writeFileSync(path.join(directory, 'long'), '');
-	}
-	if (waits) writeFileSync(path.join(directory, 'waits'), `${waits.join('\n')}\n`);
-	writeFileSync(path.join(directory, 'starts'), '');
-	const script = fileURLToPath(new URL('app-server.sh', import.meta.url));
-	return {
-		directory,
-		command: '/bin/sh',
-		args: [script, directory],
-		countStarts: () => readFileSync(path.join(directory, 'starts'), 'utf8').split('\n').length - 1,
-	};
-}
-
-/** How long a scripted app-server takes that need not wait. */
-export async function measureScriptedStart(models) {
-	const { command, args } = makeScripted({ models });
-	const samples = [];
-	for (let round = 0; round < 15; round++) {
-		samples.push((await converse({ command, args, env: process.env })).tookMs);
-	}
-	return median(samples);
-}
-
-/** What the system says of itself. */
-export async function describeRelease(command) {
-	return (await run(command, ['--version'])).trim();
+/** A scripted app-server, called `codex`, in a folder of its own, with the waits of its starts. */
+export function makeScripted(waits = [0]) {
+	const folder = makeDirectory();
+	const command = path.join(folder, 'codex');
+	copyFileSync(new URL('app-server.sh', import.meta.url), command);
+	chmodSync(command, 0o755);
+	const files = { starts: '', waits: `${waits.join('\n')}\n`, result: `${JSON.stringify({ data })}\n` };
+	for (const [name, text] of Object.entries(files)) writeFileSync(path.join(folder, name), text);
+	const countStarts = () => readFileSync(path.join(folder, 'starts'), 'utf8').split('\n').length - 1;
+	return { folder, command, countStarts };
 }

@@ -1,22 +1,19 @@
-// What is asked for a list, this library and what users would pick instead: each a function that is given one that loads
-// the list, and gives the one that is asked.
-import { copySummary } from '../dist/model.js';
+// The contenders of "A hit": each returns a function that answers from its cache.
+import { homedir } from 'node:os';
+import { dist, importIndex } from './codex.js';
 
-const freshMs = 300_000;
-const key = 'visible';
-
-/** As it is written by hand in many projects, and as the tool of the incident has it. */
-export function makeHandWritten(load, now = Date.now, ttlMs = freshMs) {
+/** The cache that many projects write by hand: a map of lists, and a map of running fetches. */
+export function makeFiveMinuteMap(load, ttlMs = 300_000) {
 	const lists = new Map();
 	const running = new Map();
-	return async function list() {
+	return async function list(key = 'visible') {
 		const known = lists.get(key);
-		if (known && now() - known.fetchedAt < ttlMs) return known.models;
+		if (known && Date.now() - known.fetchedAt < ttlMs) return known.models;
 		const underWay = running.get(key);
 		if (underWay) return underWay;
 		const fetch = load()
 			.then((models) => {
-				lists.set(key, { models, fetchedAt: now() });
+				lists.set(key, { models, fetchedAt: Date.now() });
 				return models;
 			})
 			.finally(() => running.delete(key));
@@ -25,70 +22,50 @@ export function makeHandWritten(load, now = Date.now, ttlMs = freshMs) {
 	};
 }
 
-/** What the others are compared with. */
-export const yardsticks = {
-	async 'the limit: `async () => value`'(load) {
-		const value = await load();
-		return async () => value;
-	},
-	async '**`listCodexModels()`**'() {
-		const { listCodexModels } = await import('../dist/index.js');
-		return () => listCodexModels();
-	},
-	async '**`catalog.list()`** (whole models)'() {
-		const { codexModels } = await import('../dist/index.js');
-		return () => codexModels.list();
-	},
-};
+/** The fastest copy known: a literal that names every property. */
+const copySummary = (summary) => ({
+	id: summary.id,
+	displayName: summary.displayName,
+	isDefault: summary.isDefault,
+	defaultReasoningEffort: summary.defaultReasoningEffort,
+	defaultServiceTier: summary.defaultServiceTier,
+	supportedReasoningEfforts: summary.supportedReasoningEfforts?.slice(),
+	serviceTiers: summary.serviceTiers?.slice(),
+});
 
-/** Each loads nothing but its own library. */
+const copied = (list) => async () => (await list()).map(copySummary);
+
+export const dropIn = '**`listCodexModels()`**';
+
 export const contenders = {
-	'a map and a map of running fetches': makeHandWritten,
-	async 'lru-cache `fetch`'(load) {
+	[dropIn]: async (_load, build = dist) => (await importIndex(build)).listCodexModels,
+	'**`codexModels.list()`**, whole models': () =>
+		importIndex(dist).then(
+			({ codexModels }) =>
+				() =>
+					codexModels.list(),
+		),
+	'a five-minute map': (load) => makeFiveMinuteMap(load),
+	'a five-minute map, copied': (load) => copied(makeFiveMinuteMap(load)),
+	'lru-cache, copied': async (load) => {
 		const { LRUCache } = await import('lru-cache');
-		const lru = new LRUCache({ max: 100, ttl: freshMs, allowStale: true, fetchMethod: load });
-		return () => lru.fetch(key);
+		const cache = new LRUCache({ max: 100, ttl: 300_000, allowStale: true, fetchMethod: load });
+		return copied(() => cache.fetch('visible'));
 	},
-	async 'p-memoize over quick-lru'(load) {
-		const { default: pMemoize } = await import('p-memoize');
-		const { default: QuickLRU } = await import('quick-lru');
-		const memoized = pMemoize(load, { cache: new QuickLRU({ maxSize: 100, maxAge: freshMs }) });
-		return () => memoized(key);
-	},
-	async 'async-cache-dedupe'(load) {
-		const { createCache } = await import('async-cache-dedupe');
-		const cache = createCache({ ttl: freshMs / 1_000, storage: { type: 'memory' } }).define('models', load);
-		return () => cache.models(key);
-	},
-	async bentocache(load) {
+	bentocache: async (load) => {
 		const { BentoCache, bentostore } = await import('bentocache');
 		const { memoryDriver } = await import('bentocache/drivers/memory');
-		const store = bentostore().useL1Layer(memoryDriver({ maxItems: 100 }));
-		const bento = new BentoCache({ default: 'memory', stores: { memory: store } });
-		return () => bento.getOrSet({ key, ttl: freshMs, factory: load });
-	},
-	async cacheable(load) {
-		const { Cacheable } = await import('cacheable');
-		const cacheable = new Cacheable({ ttl: freshMs });
-		return () => cacheable.getOrSet(key, load, { ttl: freshMs });
-	},
-	async '@epic-web/cachified'(load) {
-		const { cachified } = await import('@epic-web/cachified');
-		const { LRUCache } = await import('lru-cache');
-		const cache = new LRUCache({ max: 100 });
-		return () => cachified({ key, cache, ttl: freshMs, getFreshValue: load });
+		const memory = bentostore().useL1Layer(memoryDriver({ maxItems: 100 }));
+		const cache = new BentoCache({ default: 'memory', stores: { memory } });
+		return () => cache.getOrSet({ key: 'visible', ttl: 300_000, factory: load });
 	},
 };
 
-/** What makes a list the caller's own where a contender does not. */
-export const copies = {
-	copied: (models) => models.map(copySummary),
-	// As most write it.
-	'copied with `...`': (models) =>
-		models.map((model) => ({
-			...model,
-			supportedReasoningEfforts: model.supportedReasoningEfforts?.slice(),
-			serviceTiers: model.serviceTiers?.slice(),
-		})),
-	'copied with structuredClone': (models) => structuredClone(models),
+/** The work that a hit of the drop-in cannot avoid, for a list of the caller's own. */
+export const parts = {
+	'reading CODEX_HOME': () => process.env.CODEX_HOME,
+	'reading the home': () => homedir(),
+	'reading the clock': () => Date.now(),
+	'the copy': (models) => models.map(copySummary),
+	'the promise': async (models) => models,
 };

@@ -1,64 +1,49 @@
-// `npm run bench`: measures everything, each section in a process of its own and one after the other, and writes
-// docs/performance.md and docs/performance.svg. With names of sections it only prints what those measured.
+// Measures everything, and writes docs/performance.md and docs/performance.svg. Needs a POSIX shell.
+// --quick: a trial with few rounds, which prints the page instead.
+// --baseline DIR: compares a hit and a cold list with those of another build, whose dist is DIR.
 import { writeFileSync } from 'node:fs';
-import { availableParallelism, cpus, loadavg, platform, release, totalmem } from 'node:os';
-import { fileURLToPath } from 'node:url';
+import { availableParallelism, loadavg } from 'node:os';
+import path from 'node:path';
+import { parseArgs } from 'node:util';
 import { drawIncident } from './chart.js';
 import { codexVersion } from './codex.js';
-import { run } from './measure.js';
-import { describe, writeReport } from './report.js';
+import { compareHits, measureHits } from './hit.js';
+import { replayIncident } from './incident.js';
+import { median, medianRatio } from './measure.js';
+import { compareCold, measureCold, measureStart } from './real-codex.js';
+import { writeReport } from './report.js';
 
-const sections = {
-	hit: [],
-	cold: [],
-	'event-loop': [],
-	incident: [],
-	growth: ['--expose-gc'],
-	weight: [],
-};
+const options = { quick: { type: 'boolean' }, baseline: { type: 'string' } };
+const { quick, baseline } = parseArgs({ options }).values;
 
-const wanted = process.argv.slice(2);
-const startedAt = performance.now();
-const results = {};
-const loads = [];
-for (const [name, flags] of Object.entries(sections)) {
-	if (wanted.length > 0 && !wanted.includes(name)) continue;
-	const sectionStartedAt = performance.now();
-	const file = fileURLToPath(new URL(`${name}.js`, import.meta.url));
-	results[name] = JSON.parse(await run(process.execPath, [...flags, file]));
-	loads.push(loadavg()[0]);
-	console.error(`${name}: ${((performance.now() - sectionStartedAt) / 1_000).toFixed(0)} s`);
-}
-
-if (wanted.length > 0) {
-	console.log(JSON.stringify(results, undefined, '\t'));
-} else {
-	const described = describe(results);
-	const load = Math.max(...loads);
-	// A virtual machine's neighbours show in no load.
-	const [{ ns, leastNs }] = results.hit.rows;
-	const isBusy = load > availableParallelism() + 0.5 || ns > 1.3 * leastNs;
-	const report = writeReport(described, {
-		note: isBusy
-			? `> The machine had other work, too (a load of up to ${load.toFixed(1)} on ${availableParallelism()} processors; the first row of "A hit" took ${(ns / leastNs).toFixed(1)} times its least): times are higher than they need be, and ratios less certain.`
-			: undefined,
-		rows: [
-			[
-				'machine',
-				`${cpus()[0].model.trim()}, ${availableParallelism()} processors, ${(totalmem() / 2 ** 30).toFixed(0)} GiB`,
-			],
-			['system', `${platform()} ${release()}`],
-			['Node', process.version],
-			['Codex', codexVersion],
-			['date', new Date().toISOString().slice(0, 10)],
-			['the run took', `${Math.round((performance.now() - startedAt) / 1_000)} s`],
-		],
-	});
-	writeFileSync(new URL('../docs/performance.md', import.meta.url), report);
-	writeFileSync(new URL('../docs/performance.svg', import.meta.url), drawIncident(results.incident.columns));
-	for (const { goals } of described) {
-		for (const { what, value, isMet } of goals)
-			console.log(isMet ? 'met    ' : 'NOT MET', `${what}: ${value}`);
+async function compareBuilds(other) {
+	const hit = await compareHits(quick ? 3 : 15, other);
+	const cold = await compareCold(quick ? 3 : 31, other);
+	for (const [name, { ours, baseline }] of Object.entries({ 'a hit, ns': hit, 'a cold list, ms': cold })) {
+		const ratio = medianRatio(ours, baseline);
+		const medians = `${median(ours).toFixed(1)}, baseline ${median(baseline).toFixed(1)}`;
+		console.log(`${name}: ${medians}, ratio ${ratio.toFixed(2)}, goal at most 1.1`);
+		if (ratio > 1.1) process.exitCode = 1;
 	}
-	console.log('Written: docs/performance.md, docs/performance.svg');
 }
+
+async function writePage() {
+	const system = `${availableParallelism()} processors, ${process.platform} ${process.arch}`;
+	const facts = `${system}, load ${loadavg()[0].toFixed(1)} at the start; Node ${process.version}, Codex ${codexVersion}`;
+	const results = {
+		cold: await measureCold(quick ? 3 : 41),
+		start: await measureStart(quick ? 3 : 21),
+		hit: await measureHits(quick ? 1 : 11),
+		incident: await replayIncident(),
+	};
+	const page = writeReport(facts, results);
+	if (quick) return console.log(page);
+	writeFileSync(new URL('../docs/performance.md', import.meta.url), page);
+	writeFileSync(new URL('../docs/performance.svg', import.meta.url), drawIncident(results.incident));
+	console.log(page.split('\n\n')[4]);
+}
+
+// The library does not keep a process alive.
+const keepAlive = setInterval(() => {}, 60_000);
+await (baseline ? compareBuilds(path.resolve(baseline)) : writePage());
+clearInterval(keepAlive);

@@ -3,14 +3,14 @@ import pTimeout from 'p-timeout';
 import { keepProcessAlive, refTimers } from '../core/timers.js';
 
 /**
- * The result of `work`, unless the deadline comes first (then what `onDeadline` throws) or one of the signals aborts (then its
+ * The result of `work`, unless the deadline comes first (then that of `onDeadline`) or one of the signals aborts (then its
  * reason). The work itself goes on. The process is kept alive meanwhile.
  */
 export async function waitForCaller<T>(
 	work: Promise<T>,
 	deadlineMs: number,
 	signals: (AbortSignal | undefined)[],
-	onDeadline: () => never,
+	onDeadline: () => T,
 ): Promise<T> {
 	// A deadline's timer keeps the process alive; without a deadline there is none.
 	const release = deadlineMs === Number.POSITIVE_INFINITY ? keepProcessAlive() : undefined;

@@ -43,26 +43,24 @@ export class FingerprintCache {
 		return state.pending;
 	}
 
-	/** The same within a limit; after it, the latest fingerprint counts until the look ends. */
-	readWithinLimit(target: FetchTarget): Promise<Fingerprint> {
-		return this.#limit(target, this.read(target));
+	/** The same within a limit; after it, `known` counts until the look ends. */
+	async readWithinLimit(target: FetchTarget, known: Fingerprint, look = this.read(target)): Promise<Fingerprint> {
+		const state = this.#getState(target);
+		const fallback = () => {
+			if (state.pending === look) state.hangs = state.fingerprint !== undefined;
+			return known;
+		};
+		return pTimeout(look, { milliseconds: lookLimitMs, fallback, customTimers: unrefTimers });
 	}
 
 	/** The same by a look that starts now: one under way may have read a file before the file changed. */
-	readAnewWithinLimit(target: FetchTarget): Promise<Fingerprint> {
+	readAnewWithinLimit(target: FetchTarget, known: Fingerprint): Promise<Fingerprint> {
 		const { pending } = this.#getState(target);
-		return this.#limit(target, pending ? pending.then(() => this.read(target)) : this.read(target));
-	}
-
-	async #limit(target: FetchTarget, look: Promise<Fingerprint>): Promise<Fingerprint> {
-		const state = this.#getState(target);
-		const { fingerprint } = state;
-		if (fingerprint === undefined) return look;
-		const fallback = () => {
-			if (state.pending === look) state.hangs = true;
-			return fingerprint;
-		};
-		return pTimeout(look, { milliseconds: lookLimitMs, fallback, customTimers: unrefTimers });
+		return this.readWithinLimit(
+			target,
+			known,
+			pending?.then(() => this.read(target)),
+		);
 	}
 
 	async #look(target: FetchTarget, state: State): Promise<Fingerprint> {

@@ -19,6 +19,9 @@ export type CacheInput = {
 	emitEvent: EmitEvent;
 };
 
+/** The state of one caller's wait: nothing in memory could be served, and the revalidation that is to bring a list. */
+type Wait = { isMiss: boolean; revalidation: Revalidation | undefined };
+
 /**
  * The lists of a catalog: served from memory while fresh, served and revalidated in the background while stale, else fetched
  * once for all who wait. The cache knows no process: a function fetches, and another one reads the fingerprint.
@@ -53,19 +56,30 @@ export class ModelCache {
 		if (options?.refresh) return undefined;
 		const now = Date.now();
 		const fingerprint = this.#fingerprints.current(target, now);
-		return fingerprint && this.#serveStaleWhileRevalidate(target, fingerprint, now);
+		const list = fingerprint && this.#revalidateIfStale(target, fingerprint, now);
+		if (list) this.#emitHit(target, list, fingerprint, now);
+		return list;
 	}
 
 	/** The list in memory after a look at the files, that of the store, or that of a fetch. */
-	getOrFetch(target: FetchTarget, options: ListOptions | undefined): Promise<ModelList> {
-		const { deadlineMs = this.#settings.deadlineMs, signal } = options ?? {};
-		const wait: { revalidation?: Revalidation } = {};
-		const work = this.#getOrFetch(target, options?.refresh ?? false, wait);
-		return waitForCaller(work, deadlineMs, [signal, this.#closed.signal], () => {
+	async getOrFetch(target: FetchTarget, options: ListOptions | undefined): Promise<ModelList> {
+		const { deadlineMs = this.#settings.deadlineMs, refresh = false, signal } = options ?? {};
+		const startedAt = performance.now();
+		const wait: Wait = { isMiss: false, revalidation: undefined };
+		const work = this.#getOrFetch(target, refresh, wait);
+		const list = await waitForCaller(work, deadlineMs, [signal, this.#closed.signal], () => {
+			// The deadline may end a look at the files, although the list in memory could be served.
+			const fingerprint = refresh ? undefined : this.#fingerprints.latest(target);
+			const known = fingerprint && this.#revalidateIfStale(target, fingerprint, Date.now());
+			wait.isMiss = !known;
+			if (known) return known;
 			const progress = wait.revalidation?.progress ?? { phase: 'spawn', stderr: '', stderrSummary: '' };
 			this.#emit(target, { type: 'timed-out', timeoutMs: deadlineMs, phase: progress.phase });
 			throw timeoutError({ limit: 'deadlineMs', timeoutMs: deadlineMs, ...progress });
 		});
+		if (wait.isMiss) this.#emit(target, { type: 'miss', waitedMs: performance.now() - startedAt });
+		else this.#emitHit(target, list, this.#fingerprints.latest(target) ?? list.fingerprint, Date.now());
+		return list;
 	}
 
 	/** The snapshot that `lookup` would serve; starts nothing and looks at no file. */
@@ -105,16 +119,15 @@ export class ModelCache {
 		await Promise.all(this.#background);
 	}
 
-	async #getOrFetch(target: FetchTarget, refresh: boolean, wait: { revalidation?: Revalidation }): Promise<ModelList> {
-		const startedAt = performance.now();
-		const fingerprint = await (!refresh && this.#peekList(target)
-			? this.#fingerprints.readWithinLimit(target)
-			: this.#fingerprints.read(target));
+	async #getOrFetch(target: FetchTarget, refresh: boolean, wait: Wait): Promise<ModelList> {
+		const known = !refresh && this.#peekList(target) && this.#fingerprints.latest(target);
+		const fingerprint = await (known ? this.#fingerprints.readWithinLimit(target, known) : this.#fingerprints.read(target));
 		this.#notify(target);
 		// A listener may have closed the catalog.
 		this.#throwIfClosed();
-		const served = refresh ? undefined : this.#serveStaleWhileRevalidate(target, fingerprint, Date.now());
+		const served = refresh ? undefined : this.#revalidateIfStale(target, fingerprint, Date.now());
 		if (served) return served;
+		wait.isMiss = true;
 
 		const stored = this.#openStored(target, fingerprint);
 		// Without a lock no time has passed since the last store read, and a second one is pointless.
@@ -131,7 +144,6 @@ export class ModelCache {
 			if (refresh) wait.revalidation.requireNewList();
 			list = await wait.revalidation.list;
 		}
-		this.#emit(target, { type: 'miss', waitedMs: performance.now() - startedAt });
 		return list;
 	}
 
@@ -142,13 +154,10 @@ export class ModelCache {
 		return lookup;
 	}
 
-	#serveStaleWhileRevalidate(target: FetchTarget, fingerprint: Fingerprint, now: number): ModelList | undefined {
-		const list = this.#revalidateIfStale(target, fingerprint, now);
-		if (list && this.#emitEvent) {
-			const type = list.isFresh(fingerprint, now, this.#settings) ? 'hit' : 'stale';
-			this.#emitEvent(target, { type, ageMs: now - list.fetchedAt });
-		}
-		return list;
+	#emitHit(target: FetchTarget, list: ModelList, fingerprint: Fingerprint, now: number): void {
+		if (!this.#emitEvent) return;
+		const type = list.isFresh(fingerprint, now, this.#settings) ? 'hit' : 'stale';
+		this.#emitEvent(target, { type, ageMs: now - list.fetchedAt });
 	}
 
 	/** The list that may be served; a stale one is revalidated in the background. */
@@ -170,7 +179,7 @@ export class ModelCache {
 		const revalidation = entry.startRevalidation({
 			settings: this.#settings,
 			fingerprint,
-			readFingerprint: () => this.#fingerprints.readAnewWithinLimit(target),
+			readFingerprint: () => this.#fingerprints.readAnewWithinLimit(target, fingerprint),
 			fetchModels: this.#fetchModels,
 			stored: this.#openStored(target, fingerprint),
 			skipStoreRead,
@@ -181,14 +190,16 @@ export class ModelCache {
 		this.#running.set(revalidation, target.key);
 		revalidation.released.then(() => this.#running.delete(revalidation));
 		this.#inBackground(revalidation.persisted);
-		const settled = revalidation.list.then(
-			({ size: models }): CatalogEventPayload => ({ type: 'refreshed', durationMs: 0, models, attempts: revalidation.attempts }),
-			(error): CatalogEventPayload => ({ type: 'failed', durationMs: 0, error: toCodexModelsError(error) }),
-		);
-		settled.then((payload) => {
-			emit({ ...payload, durationMs: performance.now() - startedAt } as CatalogEventPayload);
+		// In one step, so that the list is remembered before a caller gets it.
+		const onSettled = (payload: CatalogEventPayload) => {
+			emit(payload);
 			this.#onSettled(entry);
-		});
+		};
+		const getDuration = () => performance.now() - startedAt;
+		revalidation.list.then(
+			({ size: models }) => onSettled({ type: 'refreshed', durationMs: getDuration(), models, attempts: revalidation.attempts }),
+			(error) => onSettled({ type: 'failed', durationMs: getDuration(), error: toCodexModelsError(error) }),
+		);
 		return revalidation;
 	}
 

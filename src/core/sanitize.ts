@@ -43,8 +43,10 @@ function redact(text: string): string {
  * `node:util` takes quadratic time for some texts (Node 20 to 24: 5 s for 80 KB); no repetition here can run over the next
  * start of a match.
  */
+// biome-ignore-start lint/suspicious/noControlCharactersInRegex: the expression exists to find control characters.
 const terminalCode =
 	/(?:\u001b\[|\u009b)[0-?]*[ -/]*[@-~]|(?:\u001b[P\]X^_]|[\u0090\u0098\u009d-\u009f])\P{Cc}*(?:\u0007|\u001b\\|\u009c)|\u001b[ -/]*[0-~]/gu;
+// biome-ignore-end lint/suspicious/noControlCharactersInRegex: the end of the expression.
 
 export const stripTerminalCodes = (text: string) => text.replaceAll(terminalCode, '');
 

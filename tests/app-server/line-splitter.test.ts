@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { LineSplitter } from '../src/line-splitter.js';
+import { LineSplitter } from '../../src/app-server/line-splitter.js';
 
 function split(limit: number, chunks: Iterable<Uint8Array>) {
 	const lines: string[] = [];
@@ -14,7 +14,7 @@ function split(limit: number, chunks: Iterable<Uint8Array>) {
 	return { lines, heads, rest: splitter.rest };
 }
 
-test('cuts at the byte 0x0A and keeps what has no end yet', () => {
+test('a splitter cuts at the byte 0x0A and keeps the line that has no end yet', () => {
 	expect(split(100, [Buffer.from('a\nb\n\nc')])).toEqual({ lines: ['a', 'b', ''], heads: [], rest: 'c' });
 });
 
@@ -26,11 +26,11 @@ test.each([
 	['form feed', '\f'],
 	['vertical tab', '\v'],
 	['a character with 0x0A in its code', '\u0a0a'],
-])('does not cut at a %s', (_, character) => {
+])('a splitter does not cut at a %s', (_, character) => {
 	expect(split(100, [Buffer.from(`a${character}b\n`)]).lines).toEqual([`a${character}b`]);
 });
 
-test('gives the same lines wherever the chunks are split', () => {
+test('the lines are the same wherever the chunks are split', () => {
 	const bytes = Buffer.from('{"a":"ä€😀\u2028"}\r\n\nlast 😀\nrest €');
 	const whole = split(100, [bytes]);
 	expect(whole.lines).toEqual(['{"a":"ä€😀\u2028"}\r', '', 'last 😀']);
@@ -48,7 +48,7 @@ test('gives the same lines wherever the chunks are split', () => {
 	).toEqual(whole);
 });
 
-test('gives what a split of the whole gives, of any text in any chunks', () => {
+test('the lines of any text in any chunks are those of a split of the whole', () => {
 	const text = fc.string({ unit: fc.constantFrom('a', '\n', '\r', '€', '😀', '\u2028') });
 	const sizes = fc.array(fc.integer({ min: 1, max: 5 }), { minLength: 1 });
 	fc.assert(
@@ -67,7 +67,7 @@ test('gives what a split of the whole gives, of any text in any chunks', () => {
 	);
 });
 
-test('takes a line of exactly the limit, and not one byte more', () => {
+test('a line may have exactly the limit, and not one byte more', () => {
 	expect(split(4, [Buffer.from('abcd\nabcde\nab\n')])).toEqual({
 		lines: ['abcd', 'ab'],
 		heads: ['abcd'],
@@ -75,18 +75,18 @@ test('takes a line of exactly the limit, and not one byte more', () => {
 	});
 });
 
-test('counts bytes, not characters', () => {
+test('the limit counts bytes, not characters', () => {
 	expect(split(4, [Buffer.from('€a\n€ä\n')])).toMatchObject({ lines: ['€a'], heads: [expect.any(String)] });
 });
 
-test('tells of a line that is too long as soon as that is known, once, and goes on with the next', () => {
+test('a line that is too long is told as soon as that is known, once, and the next one is read', () => {
 	const long = split(4, [Buffer.from('abc'), Buffer.from('de')]);
 	expect(long).toEqual({ lines: [], heads: ['abcd'], rest: '' });
 	const further = split(4, [Buffer.from('abcde'), Buffer.from('fghijklm'), Buffer.from('nop\nnext\n')]);
 	expect(further).toEqual({ lines: ['next'], heads: ['abcd'], rest: '' });
 });
 
-test('holds no more than the limit of a line without an end', () => {
+test('a splitter holds no more than the limit of a line without an end', () => {
 	const limit = 1024 * 1024;
 	let longestHead = 0;
 	const splitter = new LineSplitter(
@@ -104,11 +104,11 @@ test('holds no more than the limit of a line without an end', () => {
 		most = Math.max(most, process.memoryUsage().arrayBuffers - before, splitter.rest.length);
 	}
 	expect(longestHead).toBe(limit);
-	// Twice the limit, and what the garbage collector has not fetched yet.
+	// Twice the limit, and the garbage that is not collected yet.
 	expect(most).toBeLessThan(32 * limit);
 });
 
-test('keeps a line whose chunk is written over afterwards', () => {
+test('a line stays whole where its chunk is written over afterwards', () => {
 	const lines: string[] = [];
 	const splitter = new LineSplitter(
 		100,

@@ -1,407 +1,196 @@
 import { expect, test } from 'vitest';
-import {
-	failureOf,
-	idsOf,
-	isAlive,
-	makeCatalog,
-	makeScriptedCatalog,
-	neverMs,
-	runHost,
-	type Step,
-	script,
-} from './harness.js';
+import { idsOf } from '../harness.js';
+import { answer, answerWith, fill, list, refuse, say, startSession } from './shell-server.js';
 
-const a = { models: [{ id: 'a' }] };
+const noModel = { model: null, modelProvider: null, reasoningEffort: null };
 
-/** What a single attempt ends with. */
-async function listOnce(...step: Step) {
-	const { catalog, server, events } = makeScriptedCatalog([step]);
-	const models = await catalog.list({ includeHidden: true });
-	return { ids: idsOf(models), models, server, events };
-}
-
-async function failOnce(...step: Step) {
-	const { catalog, server, events } = makeScriptedCatalog([step]);
-	return { error: await failureOf(catalog.list({ includeHidden: true })), server, events };
-}
-
-test('says initialize, initialized and model/list, in that order, and asks for the hidden models', async () => {
-	const { catalog, server } = makeScriptedCatalog([['answers', a]]);
-	await catalog.list();
-	const requests = server.requests();
-	expect(requests.map(({ method }) => method)).toEqual(['initialize', 'initialized', 'model/list']);
-	expect(requests[0]?.params).toMatchObject({ clientInfo: { name: expect.any(String) } });
-	expect(requests[1]).not.toHaveProperty('id');
-	expect(requests[2]?.params).toEqual({ includeHidden: true });
-	expect(new Set([requests[0]?.id, requests[2]?.id]).size).toBe(2);
+test('a session initializes, asks for the configuration and for the hidden models, in that order', async () => {
+	const { session, log } = startSession({}, { cwd: '/tmp' });
+	expect(idsOf((await session.listModels()).models)).toEqual(['a']);
+	const messages = log.messages();
+	expect(log.methods()).toEqual(['initialize', 'initialized', 'config/read', 'model/list']);
+	expect(messages[0].params).toMatchObject({ clientInfo: { name: 'tests', version: '1' } });
+	expect(messages[1]).not.toHaveProperty('id');
+	expect(messages[2].params).toEqual({ includeLayers: false, cwd: '/tmp' });
+	// A `limit` costs 5 s a page on a stalled network.
+	expect(messages[3].params).toEqual({ includeHidden: true });
+	expect(new Set(messages.map(({ id }) => id)).size).toBe(4);
 });
 
-test('waits for the answer to initialize before it says more', async () => {
-	const { catalog, server } = makeScriptedCatalog([
-		['answers', { ...a, gates: { initialize: 'open', 'model/list': 'closed' } }],
-	]);
-	const list = catalog.list();
-	await server.untilLogged('waits');
-	expect(server.requests().map(({ method }) => method)).toEqual(['initialize']);
-	server.open('open');
-	await server.untilAsked('model/list');
-	server.open('closed');
-	expect(idsOf(await list)).toEqual(['a']);
+test('a session waits for the answer to initialize before it sends more', async () => {
+	const { session, log } = startSession({ initialize: ':', other: answer({}) });
+	const answered = session.listModels().catch(() => 'ended');
+	await log.untilLines(1);
+	await new Promise((resolve) => setTimeout(resolve, 100));
+	expect(log.methods()).toEqual(['initialize']);
+	expect(session.progress.phase).toBe('initialize');
+	session.shutDown('fastShutdown');
+	expect(await answered).toBe('ended');
 });
 
-test('fetches every page on one connection, in order', async () => {
-	const pages = [[{ id: 'a' }, { id: 'b' }], [], [{ id: 'c', hidden: true }], [{ id: 'd' }]];
-	const { ids, server } = await listOnce('answers', { pages });
-	expect(ids).toEqual(['a', 'b', 'c', 'd']);
-	expect(server.starts).toBe(1);
-	expect(server.requests('model/list').map(({ params }) => params)).toEqual([
-		{ includeHidden: true },
-		{ includeHidden: true, cursor: '1' },
-		{ includeHidden: true, cursor: '2' },
-		{ includeHidden: true, cursor: '3' },
-	]);
-	expect(server.requests('initialize')).toHaveLength(1);
+test('a session lists again on the same connection, without another initialize', async () => {
+	const { session, log } = startSession({ list: `[ $n = 1 ] && { ${list('a', 'b')}; } || { ${list('c')}; }` });
+	expect(idsOf((await session.listModels()).models)).toEqual(['a', 'b']);
+	expect(idsOf((await session.listModels()).models)).toEqual(['c']);
+	expect(log.methods().filter((method) => method === 'initialize')).toHaveLength(1);
+	expect(session.isClosed).toBe(false);
 });
 
-test('takes a hundred pages', async () => {
-	const { ids } = await listOnce('turnsPages', { count: 100 });
-	expect(ids).toHaveLength(100);
-	expect(new Set(ids).size).toBe(100);
+test('a session fetches every page on one connection, in order', async () => {
+	const page = (ids: string[], nextCursor: unknown) => answer({ data: ids.map((id) => ({ id })), nextCursor });
+	const { session, log } = startSession({
+		list: `case $n in 1) ${page(['a', 'b'], '4')} ;; 2) ${page([], '5')} ;; 3) ${page(['c'], 'x"y')} ;; *) ${page(['d'], '')} ;; esac`,
+	});
+	expect(idsOf((await session.listModels()).models)).toEqual(['a', 'b', 'c', 'd']);
+	const lists = log.messages().filter(({ method }) => method === 'model/list');
+	expect(lists.map(({ params }) => params.cursor)).toEqual([undefined, '4', '5', 'x"y']);
 });
 
-test('more than a hundred pages are an error', async () => {
-	const { error, server } = await failOnce('turnsPages', { count: 101 });
-	expect(error).toMatchObject({ code: 'ERR_CODEX_PROTOCOL', phase: 'model/list' });
-	expect(error.message).toMatch(/100/);
-	expect(server.requests('model/list')).toHaveLength(100);
-});
-
-test.each([
-	['the one before', '2'],
-	['an earlier one', '1'],
-])('a cursor seen before is an error: %s', async (_, lastCursor) => {
-	const { error, server } = await failOnce('turnsPages', { count: 3, lastCursor });
-	expect(error).toMatchObject({ code: 'ERR_CODEX_PROTOCOL', phase: 'model/list' });
-	expect(error.message).toContain(`"${lastCursor}"`);
-	expect(server.requests('model/list')).toHaveLength(3);
-	expect(server.starts).toBe(1);
-});
-
-test.each([
-	['no object', 7],
-	['null', null],
-	['a string', 'data'],
-	['an array', []],
-	['without data', {}],
-	['with data that is null', { data: null }],
-	['with data that is an object', { data: { 0: { id: 'a' } } }],
-	['with a cursor that is a number', { data: [], nextCursor: 4 }],
-	['with a cursor that is an object', { data: [], nextCursor: {} }],
-])('a result that cannot be read is ERR_CODEX_PROTOCOL, and not asked for again: %s', async (_, result) => {
-	const { catalog, server } = makeScriptedCatalog([['answers', { result }]], { retries: 2 });
-	expect(await failureOf(catalog.list())).toMatchObject({ code: 'ERR_CODEX_PROTOCOL', phase: 'model/list' });
-	expect(server.starts).toBe(1);
-});
-
-test.each([
-	['neither result nor error', {}],
-	['an error that is a string', { error: 'no' }],
-	['an error without a code', { error: { message: 'no' } }],
-	['an error whose code is a string', { error: { code: '-32001', message: 'no' } }],
-])('an answer that is none is ERR_CODEX_PROTOCOL: %s', async (_, message) => {
-	for (const at of ['initialize', 'model/list'] as const) {
-		const { error } = await failOnce('answersWith', { at, message });
-		expect(error).toMatchObject({ code: 'ERR_CODEX_PROTOCOL', phase: at });
+test('a list ends with a cursor that is empty, null or missing', async () => {
+	for (const nextCursor of ['', null, undefined]) {
+		const { session, log } = startSession({ list: answer({ data: [{ id: 'a' }], nextCursor }) });
+		expect(idsOf((await session.listModels()).models)).toEqual(['a']);
+		expect(log.methods().filter((method) => method === 'model/list')).toHaveLength(1);
 	}
 });
 
-test('an error that is null is none', async () => {
-	const message = { result: { data: [{ id: 'a' }] }, error: null };
-	expect((await listOnce('answersWith', { at: 'model/list', message })).ids).toEqual(['a']);
-});
+/** A page whose cursor is the shell's word. */
+const turnTo = (cursor: string) => `printf '{"id":%s,"result":{"data":[{"id":"p%s"}],"nextCursor":"%s"}}\\n' "$id" "$n" "${cursor}"`;
 
-test.each(['', null, undefined])('the list ends with the cursor %j', async (nextCursor) => {
-	const { ids, server } = await listOnce('answers', { result: { data: [{ id: 'a' }], nextCursor } });
-	expect(ids).toEqual(['a']);
-	expect(server.requests('model/list')).toHaveLength(1);
-});
-
-test('whatever initialize answers, and further properties of the result, fail nothing', async () => {
-	for (const initializeResult of [{}, [], 'ok', 0, false]) {
-		const result = { data: [{ id: 'a', never: 'heard of' }], nextCursor: null, total: 1 };
-		expect((await listOnce('answers', { initializeResult, result })).ids).toEqual(['a']);
-	}
-});
-
-test('skips what nobody asked for, and answers the requests of the server with -32601', async () => {
-	const { ids, server, events } = await listOnce('isNoisy', a);
-	expect(ids).toEqual(['a']);
-	const [first, , last] = server.requests().filter(({ method }) => method !== undefined);
-	const answers = server
-		.find('message')
-		.map(({ message }) => message)
-		.filter(({ method }) => method === undefined);
-	const refused = (id: unknown) => ({ id, error: { code: -32601, message: expect.any(String) } });
-	// Those after the last answer come while the app-server is being ended.
-	expect(answers.slice(0, 2)).toEqual([refused(first?.id), refused('call-1')]);
-	for (const answer of answers.slice(2)) expect([last?.id, 'call-2']).toContain(answer.id);
-	expect(events.count('config-warning')).toBe(0);
-});
-
-test('reads lines that end with CR LF', async () => {
-	expect((await listOnce('writesCrLf', a)).ids).toEqual(['a']);
-});
-
-test('reads an answer that comes byte by byte', async () => {
-	const models = [{ id: 'a', displayName: 'ä€😀\u2028' }];
-	expect((await listOnce('writesBytewise', { models })).models[0]?.displayName).toBe('ä€😀');
-});
-
-test('reads names with line separators, and cuts none there', async () => {
-	const displayName = 'a\u2028b\u2029c\u0085d\r\ne';
-	const { models } = await listOnce('answers', { models: [{ id: 'a', displayName }] });
-	expect(models[0]?.displayName).toBe(displayName);
-});
-
-test('takes a line of 8 MiB', async () => {
-	expect((await listOnce('answersInALineOfLength', { ...a, length: 8 * 1024 * 1024 })).ids).toEqual(['a']);
-});
-
-test('a line of 8 MiB and a byte fails the attempt', async () => {
-	const { error } = await failOnce('answersInALineOfLength', { ...a, length: 8 * 1024 * 1024 + 1 });
-	expect(error).toMatchObject({ code: 'ERR_CODEX_PROTOCOL', phase: 'model/list' });
-	expect(error.message).toContain(String(8 * 1024 * 1024));
-});
-
-test.each([true, false])(
-	'a longer line that nobody asked for fails the attempt, its end there: %s',
-	async (isEnded) => {
-		const { catalog, server } = makeScriptedCatalog(
-			[['writesALongLine', { ...a, length: 9 * 1024 * 1024, isEnded }]],
-			{ retries: 2 },
-		);
-		expect(await failureOf(catalog.list())).toMatchObject({
-			code: 'ERR_CODEX_PROTOCOL',
-			phase: 'model/list',
-		});
-		expect(server.starts).toBe(1);
-	},
-);
-
-test('memory stays bounded with a line that has no end', async () => {
-	// For ever, as long as it is read.
-	const { command, args } = script(['writesALongLine', { length: 512 * 1024 * 1024 }]);
-	const source = `
-		const catalog = new CodexModelCatalog({ ...facts, retries: 0 });
-		const before = process.resourceUsage().maxRSS;
-		const error = await catalog.list().catch((error) => error);
-		await catalog.close();
-		console.log(JSON.stringify({ code: error.code, grownKiB: process.resourceUsage().maxRSS - before }));
-	`;
-	const { stdout, stderr } = await runHost(source, { command, args }).done;
-	expect(stderr).toBe('');
-	const { code, grownKiB } = JSON.parse(stdout);
-	expect(code).toBe('ERR_CODEX_PROTOCOL');
-	expect(grownKiB).toBeLessThan(150 * 1024);
-});
-
-test('memory stays bounded with pages that never end', async () => {
-	const pages = Array.from({ length: 100 }, () => [{ id: 'a', description: 'x'.repeat(1024 * 1024) }]);
-	const { error, server } = await failOnce('answers', { pages });
-	expect(error).toMatchObject({ code: 'ERR_CODEX_PROTOCOL', phase: 'model/list' });
-	expect(server.requests('model/list').length).toBeLessThan(50);
-});
-
-test('32 MB on stderr hold up nothing', async () => {
-	const { ids, server } = await listOnce('floodsStderr', { ...a, mebibytes: 32 });
-	expect(ids).toEqual(['a']);
-	expect(server.find('written')).toHaveLength(1);
-});
-
-test('tells of a warning of the configuration, without its secrets', async () => {
-	const warning = {
-		summary: 'Invalid configuration; key sk-0123456789abcdef',
-		details: 'token=0123456789abcdef01',
-	};
-	const { ids, events } = await listOnce('warns', { ...a, warning });
-	expect(ids).toEqual(['a']);
-	expect(events.ofType('config-warning')).toMatchObject([
-		{ summary: 'Invalid configuration; key [redacted]', details: 'token=[redacted]' },
-	]);
-});
-
-test.each([undefined, null, 7])('the details of a warning may be %j', async (details) => {
-	const { events } = await listOnce('warns', { ...a, warning: { summary: 'no details', details } });
-	expect(events.ofType('config-warning')).toMatchObject([{ summary: 'no details', details: null }]);
-});
-
-test.each([
-	['start', 'initialize'],
-	['initialize', 'initialize'],
-	['model/list', 'model/list'],
-] as const)('an exit at %s fails the attempt at once, with its code', async (at, phase) => {
-	for (const code of [0, 7]) {
-		const { error } = await failOnce('exits', { at, code, stderr: 'why\n' });
-		expect(error).toMatchObject({
-			code: 'ERR_CODEX_EXITED',
-			exitCode: code,
-			signal: null,
-			stderr: 'why',
-			phase,
-		});
-	}
-});
-
-test.each(['start', 'initialize', 'model/list'] as const)(
-	'an end by a signal at %s fails the attempt at once, with the signal',
-	async (at) => {
-		const { error } = await failOnce('endsBySignal', { at, signal: 'SIGKILL' });
-		expect(error).toMatchObject({ code: 'ERR_CODEX_EXITED', exitCode: null, signal: 'SIGKILL' });
-	},
-);
-
-test.each(['start', 'initialize', 'model/list'] as const)(
-	'half a line and an exit at %s fail the attempt at once',
-	async (at) => {
-		const { error } = await failOnce('writesHalfALineAndExits', { at, code: 5 });
-		expect(error).toMatchObject({ code: 'ERR_CODEX_EXITED', exitCode: 5 });
-	},
-);
-
-test.each(['start', 'initialize', 'model/list'] as const)(
-	'one that closes its output at %s and lives fails the attempt at once, and is ended',
-	async (at) => {
-		const { error, server, events } = await failOnce('closesItsOutput', {
-			at,
-			ignores: ['end'],
-			stderr: 'why\n',
-		});
-		expect(error).toMatchObject({ code: 'ERR_CODEX_EXITED', exitCode: null, signal: null, stderr: 'why' });
-		expect(error.message).not.toContain('null');
-		await events.nth('exited');
-		expect(server.pids.filter(isAlive)).toEqual([]);
-	},
-);
-
-test('one that closes its input before it was asked fails the attempt at once, and harms nothing', async () => {
-	const { error } = await failOnce('closesItsInput', { at: 'initialize' });
-	expect(error).toMatchObject({
-		code: 'ERR_CODEX_EXITED',
-		exitCode: null,
-		signal: null,
+test('a session takes a hundred pages, and no more', async () => {
+	const whole = startSession({ list: `[ $n -lt 100 ] && { ${turnTo('$n')}; } || { ${list('last')}; }` });
+	expect((await whole.session.listModels()).models).toHaveLength(100);
+	const endless = startSession({ list: turnTo('$n') });
+	await expect(endless.session.listModels()).rejects.toMatchObject({
+		code: 'ERR_CODEX_PROTOCOL',
 		phase: 'model/list',
+		message: expect.stringContaining('more than 100 pages'),
 	});
+	expect(endless.log.methods().filter((method) => method === 'model/list')).toHaveLength(100);
 });
 
-test('one that closes its input and answers all the same is heard', async () => {
-	expect((await listOnce('closesItsInput', { ...a, at: 'model/list' })).ids).toEqual(['a']);
+test('a cursor that was seen before is an error, also one of an earlier page', async () => {
+	for (const [cursors, times] of [
+		['1', 2],
+		['$((n % 3))', 4],
+	] as const) {
+		const { session, log } = startSession({ list: turnTo(cursors) });
+		await expect(session.listModels()).rejects.toMatchObject({
+			code: 'ERR_CODEX_PROTOCOL',
+			message: expect.stringContaining('"1" came twice'),
+		});
+		expect(log.methods().filter((method) => method === 'model/list')).toHaveLength(times);
+	}
+});
+
+test('a second list of a session may pass the cursors of the first', async () => {
+	const { session } = startSession({ list: `[ $((n % 2)) = 1 ] && { ${turnTo('1')}; } || { ${list('last')}; }` });
+	for (let count = 0; count < 2; count++) expect((await session.listModels()).models).toHaveLength(2);
+});
+
+test('pages that hold more than the memory should are an error', async () => {
+	const page = `printf '{"id":%s,"result":{"nextCursor":"%s","data":[{"id":"a","description":"' "$id" "$n"; ${fill(4_000_000)}; echo '"}]}}'`;
+	const { session, log } = startSession({ list: page });
+	await expect(session.listModels()).rejects.toMatchObject({ code: 'ERR_CODEX_PROTOCOL', phase: 'model/list' });
+	expect(log.methods().filter((method) => method === 'model/list').length).toBeLessThan(20);
+});
+
+test('the configured model is that of config/read, whether its answer comes before the list or after it', async () => {
+	const config = answer({ config: { model: 'm', model_provider: 'p', model_reasoning_effort: 'high', secret: 's' } });
+	const configured = { model: 'm', modelProvider: 'p', reasoningEffort: 'high' };
+	const before = startSession({ config });
+	expect((await before.session.listModels()).configured).toEqual(configured);
+	const after = startSession({ config: 'configId=$id', list: `${list('a')}; sleep 0.01; id=$configId; ${config}` });
+	expect(await after.session.listModels()).toMatchObject({ models: [{ id: 'a' }], configured });
 });
 
 test.each([
-	['coloured', '\u001b[31mError: \u001b[0mno home\n', 'Error: no home'],
-	['plain', 'Error: no home\n', 'Error: no home'],
-	['with a backtrace', 'Error: no home\n\nStack backtrace:\n   0: main\n', 'Error: no home'],
-])(
-	'one that has written a fatal error and lingers is made to end, and its words are told: %s',
-	async (_, words, told) => {
-		const { error } = await failOnce('lingers', { words });
-		expect(error).toMatchObject({ code: 'ERR_CODEX_EXITED', exitCode: 1, signal: null, phase: 'initialize' });
-		expect(error.message).toContain(told);
-		expect(error.stderr).toContain(told);
-	},
-);
-
-test('one that has written a fatal error and lingers whatever comes fails the attempt within a second', async () => {
-	const { error, server } = await failOnce('lingers', {
-		words: 'Error: no home\n',
-		isDeaf: true,
-		ignores: ['end', 'SIGTERM'],
-	});
-	const failedAt = Date.now();
-	expect(error).toMatchObject({
-		code: 'ERR_CODEX_EXITED',
-		exitCode: null,
-		signal: null,
-		phase: 'initialize',
-	});
-	expect(error.message).toContain('Error: no home');
-	// A second of the contract's, and one for a busy machine.
-	expect(failedAt - (server.find('written')[0]?.at ?? 0)).toBeLessThan(2_000);
+	['is never answered', ':'],
+	['is refused', refuse({ code: -32601, message: 'unknown method' })],
+	['is answered by nothing that can be read', answer({ config: 'none' })],
+	['is answered without a result', answerWith({})],
+	['is answered too late', `(sleep 1; ${answer({ config: { model: 'late' } })}) &`],
+])('the configured model is unknown, and the list is there, where config/read %s', async (_, config) => {
+	const { session } = startSession({ config });
+	const startedAt = performance.now();
+	expect(await session.listModels()).toMatchObject({ models: [{ id: 'a' }], configured: noModel });
+	// The list itself takes some 10 ms, and the wait for the configuration 250 ms at most.
+	expect(performance.now() - startedAt).toBeLessThan(900);
 });
 
-test('one that writes an error line and answers all the same is heard', async () => {
-	const { ids, server } = await listOnce('survivesItsErrorLine', { ...a, words: 'Error: only a log line\n' });
-	expect(ids).toEqual(['a']);
-	expect(server.find('blank line').length).toBeGreaterThan(0);
+test('an answer to config/read that is late stays without effect on the next list', async () => {
+	const config = `[ $n = 0 ] && configId=$id || { ${answer({ config: { model: 'second' } })}; }`;
+	const late = `id=$configId; ${answer({ config: { model: 'first' } })}`;
+	const { session } = startSession({ config, list: `[ $n = 2 ] && { listId=$id; ${late}; id=$listId; }; ${list('a')}` });
+	expect((await session.listModels()).configured).toEqual(noModel);
+	expect((await session.listModels()).configured.model).toBe('second');
 });
 
-test('an error line after the answer to initialize ends nothing that goes on to answer', async () => {
-	const { catalog, server } = makeScriptedCatalog([
-		['answers', { ...a, gates: { 'model/list': 'open' }, stderrAtList: 'Error: only a log line\n' }],
+test('a session skips unasked-for lines, and refuses the requests of the server with -32601', async () => {
+	const noise = [
+		'\u001b[32mWelcome to the launcher!\u001b[0m',
+		'   ',
+		'{"id":1,"result":',
+		'null',
+		'[{"id":3,"result":{"data":[{"id":"from-an-array"}]}}]',
+		'{"id":null,"result":{"data":[{"id":"null"}]}}',
+		'{"id":"3","result":{"data":[{"id":"string-id"}]}}',
+		'{"id":4711,"error":{"code":-32000,"message":"not yours"}}',
+		'{"method":"configWarning"}',
+		'{"method":"configWarning","params":{"summary":7}}',
+		'{"id":3,"method":"item/tool/call","params":{},"result":{"data":[{"id":"call"}]}}',
+		'{"id":"call-1","method":"execCommandApproval"}',
+	];
+	const { session, log, warnings } = startSession({ list: `${noise.map(say).join('; ')}; ${list('a')}; ${list('twice')}` });
+	expect(idsOf((await session.listModels()).models)).toEqual(['a']);
+	await log.untilLines(6);
+	expect(log.messages().filter(({ method }) => method === undefined)).toEqual([
+		{ id: 3, error: { code: -32601, message: expect.any(String) } },
+		{ id: 'call-1', error: { code: -32601, message: expect.any(String) } },
 	]);
-	const list = catalog.list();
-	await server.untilLogged('blank line');
-	// Longer than one that lingers is given.
-	expect(await failureOf(catalog.list({ deadlineMs: 1_000 }))).toMatchObject({ phase: 'model/list' });
-	server.open('open');
-	expect(idsOf(await list)).toEqual(['a']);
+	expect(warnings).toEqual([]);
 });
 
-test('output that is still in the pipe at the exit is read', async () => {
-	// The answer, 4 MiB long, and the exit right behind it.
-	const { ids } = await listOnce('answersAndExits', { ...a, length: 4 * 1024 * 1024 });
-	expect(ids).toEqual(['a']);
+test('a session that has answered goes on to refuse requests, so that a kept app-server does not wait', async () => {
+	const ask = say('{"id":"later","method":"x"}');
+	const { session, log } = startSession({ list: `${list('a')}; ${ask}`, other: 'case $line in *later*) exit 0 ;; esac' });
+	await session.listModels();
+	expect(await session.exited).toEqual({ exitCode: 0, signal: null });
+	expect(log.messages().at(-1)).toMatchObject({ id: 'later', error: { code: -32601 } });
 });
 
-test('a grandchild that holds the pipes does not hold up the news of an exit', async () => {
-	const { error, server } = await failOnce('leavesAGrandchild', {
-		at: 'initialize',
-		code: 3,
-		holdsPipes: true,
-		stderr: 'why\n',
+test('a session reads lines that end with CR LF, and characters in pieces', async () => {
+	const name = 'ä€😀\u2028b';
+	const line = `{"id":3,"result":{"data":[{"id":"a","displayName":"${name}"}]}}`;
+	const bytes = [...Buffer.from(line)].map((byte) => `\\${byte.toString(8).padStart(3, '0')}`);
+	const pieces = [bytes.slice(0, 50), bytes.slice(50, 53), bytes.slice(53)].map((piece) => `printf '${piece.join('')}'; sleep 0.01`);
+	const { session } = startSession({ initialize: `printf '{"id":%s,"result":{}}\\r\\n' "$id"`, list: `${pieces.join('; ')}; echo` });
+	expect((await session.listModels()).models[0]?.displayName).toBe(name);
+});
+
+test('a warning of the configuration is told on one line, without its secrets', async () => {
+	const warning = (params: object) => say(JSON.stringify({ method: 'configWarning', params }));
+	const { session, warnings } = startSession({
+		start: warning({ summary: 'Invalid\nconfiguration; key sk-0123456789abcdef', details: 'token=0123456789abcdef01' }),
+		list: `${warning({ summary: 's'.repeat(5_000), details: 7 })}; ${list('a')}`,
 	});
-	expect(error).toMatchObject({ code: 'ERR_CODEX_EXITED', exitCode: 3, stderr: 'why' });
-	expect(server.find('grandchild')).toHaveLength(1);
+	await session.listModels();
+	expect(warnings).toEqual([
+		['Invalid configuration; key [redacted]', 'token=[redacted]'],
+		[expect.stringMatching(/^s{900,998} …$/), null],
+	]);
 });
 
-test('one that cannot start, and says so only when one more byte comes, fails the attempt at once', async () => {
-	// As the real 0.66.0 to 0.115.0 do with a bad configuration: not even the words come before.
-	const lingering = `process.stdin.once('data', () => process.stdin.once('data', () => {
-		process.stderr.write('Error: no such provider\\n', () => process.exit(1));
-	}))`;
-	const { catalog } = makeCatalog({
-		command: process.execPath,
-		args: ['-e', lingering],
-		retries: 0,
-		deadlineMs: neverMs,
-		fetchTimeoutMs: neverMs,
-	});
-	expect(await failureOf(catalog.list())).toMatchObject({
-		code: 'ERR_CODEX_EXITED',
-		exitCode: 1,
-		message: expect.stringContaining('Error: no such provider'),
-	});
+test('a flood on stderr does not delay the list, and little of it is kept', async () => {
+	const { session } = startSession({ list: `yes eeeeeeeee | head -c 8000000 >&2; ${list('a')}` });
+	expect(idsOf((await session.listModels()).models)).toEqual(['a']);
+	expect(session.progress.stderr.length).toBeLessThanOrEqual(4096);
 });
 
-test('an error that cannot be handled fails the fetch, and not the host', async () => {
-	for (const error of [
-		// Parsed, but too deep to be written again.
-		`'{"code":-1,"message":"deep","data":' + '['.repeat(5000) + ']'.repeat(5000) + '}'`,
-		`'{"code":-1,"message":{"toString":1,"valueOf":1}}'`,
-		// Too long for a regular expression.
-		`'{"code":-1,"message":"sk-' + 'a'.repeat(6000000) + '"}'`,
-	]) {
-		const answer = `process.stdin.once('data', () => console.log('{"id":1,"error":' + ${error} + '}'))`;
-		const { catalog } = makeCatalog({
-			command: process.execPath,
-			args: ['-e', answer],
-			retries: 0,
-			deadlineMs: neverMs,
-			fetchTimeoutMs: neverMs,
-		});
-		const failure = await failureOf(catalog.list());
-		expect(failure.code).toMatch(/^ERR_CODEX_(?:RPC|PROTOCOL)$/);
-		expect(failure.message.length).toBeLessThan(2_000);
-		await catalog.close();
+test('the result of initialize may be anything', async () => {
+	for (const result of [{}, [], 'ok', 0, false, null]) {
+		const { session } = startSession({ initialize: answer(result) });
+		expect(idsOf((await session.listModels()).models)).toEqual(['a']);
 	}
 });
+

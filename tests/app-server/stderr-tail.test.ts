@@ -1,78 +1,79 @@
-import { expect, test } from 'vitest';
-import { StderrTail } from '../src/stderr-tail.js';
+import { expect, test, vi } from 'vitest';
+import { StderrTail } from '../../src/app-server/stderr-tail.js';
 
 function tailOf(...chunks: (string | Uint8Array)[]) {
 	let errors = 0;
 	const tail = new StderrTail(() => errors++);
 	for (const chunk of chunks) tail.push(Buffer.from(chunk));
-	return { text: tail.toString(), lastWords: tail.lastWords, errors };
+	const { stderr, stderrSummary } = tail.snapshot;
+	return { stderr, stderrSummary, errors };
 }
 
-test('gives what was written, without the white space around it', () => {
-	expect(tailOf('\n one\ntwo\n', 'three').text).toBe('one\ntwo\nthree');
+test('the tail is the text that was written, without the white space around it', () => {
+	expect(tailOf('\n one\ntwo\n', 'three').stderr).toBe('one\ntwo\nthree');
 });
 
-test('is empty where nothing was written', () => {
-	expect(tailOf()).toEqual({ text: '', lastWords: '', errors: 0 });
+test('the tail is empty where nothing was written', () => {
+	expect(tailOf()).toEqual({ stderr: '', stderrSummary: '', errors: 0 });
 });
 
-test('takes terminal codes and control characters out', () => {
+test('the tail has no terminal codes and control characters', () => {
 	const coloured =
 		'\u001b[2m2026-01-01\u001b[0m \u001b[31mERROR\u001b[0m \u001b]8;;http://a\u0007link\u001b]8;;\u0007\u0008\r\n\tx';
-	expect(tailOf(coloured).text).toBe('2026-01-01 ERROR link\n\tx');
+	expect(tailOf(coloured).stderr).toBe('2026-01-01 ERROR link\n\tx');
 });
 
-test('is at most 4 KiB, and the last of what was written', () => {
+test('the tail is at most 4 KiB, and the end of the text', () => {
 	const lines = Array.from({ length: 2_000 }, (_, index) => `line ${index}`).join('\n');
-	const { text } = tailOf(lines);
-	expect(Buffer.byteLength(text)).toBeLessThanOrEqual(4096);
-	expect(Buffer.byteLength(text)).toBeGreaterThan(4000);
-	expect(lines.endsWith(text)).toBe(true);
+	const { stderr } = tailOf(lines);
+	expect(Buffer.byteLength(stderr)).toBeLessThanOrEqual(4096);
+	expect(Buffer.byteLength(stderr)).toBeGreaterThan(4000);
+	expect(lines.endsWith(stderr)).toBe(true);
 });
 
-test('counts the 4 KiB in bytes, and cuts no character in two', () => {
+test('the 4 KiB are bytes, and no character is cut in two', () => {
 	for (const padding of ['', 'a', 'aa']) {
-		const { text } = tailOf(`${'€'.repeat(1_300)}\n`, `${'€'.repeat(700)}${padding}`);
-		expect(Buffer.byteLength(text)).toBeLessThanOrEqual(4096);
-		expect(Buffer.byteLength(text)).toBeGreaterThan(4090);
-		expect(text).not.toContain('\ufffd');
+		const { stderr } = tailOf(`${'€'.repeat(1_300)}\n`, `${'€'.repeat(700)}${padding}`);
+		expect(Buffer.byteLength(stderr)).toBeLessThanOrEqual(4096);
+		expect(Buffer.byteLength(stderr)).toBeGreaterThan(4090);
+		expect(stderr).not.toContain('\ufffd');
 	}
 });
 
-test('fills the 4 KiB although terminal codes are taken out of them', () => {
-	const { text } = tailOf('\u001b[31mx\u001b[0m word\n'.repeat(2_000));
-	expect(Buffer.byteLength(text)).toBeGreaterThan(4000);
+test('the tail fills the 4 KiB although terminal codes are taken out', () => {
+	const { stderr } = tailOf('\u001b[31mx\u001b[0m word\n'.repeat(2_000));
+	expect(Buffer.byteLength(stderr)).toBeGreaterThan(4000);
 });
 
-test('redacts a token wherever the chunks were split', () => {
+test('a token is redacted wherever the chunks were split', () => {
 	const line = 'token is sk-proj-abcdefghijklmnop0123456789 here\n';
 	for (let at = 1; at < line.length; at++) {
-		expect(tailOf(line.slice(0, at), line.slice(at)).text).toBe('token is [redacted] here');
+		expect(tailOf(line.slice(0, at), line.slice(at)).stderr).toBe('token is [redacted] here');
 	}
 });
 
-test('shows no part of a token that the 4 KiB cut in two', () => {
+test('no part of a token that the 4 KiB cut in two is shown', () => {
 	const secret = `sk-${'0123456789abcdef'.repeat(8)}`;
 	for (let length = 3_950; length < 4_110; length += 7) {
-		const { text } = tailOf(`${secret} ${'x'.repeat(20)}\n`, `${'y'.repeat(length)}\n`, 'end');
-		expect(text).not.toMatch(/[0-9a-f]{10}/);
+		const { stderr } = tailOf(`${secret} ${'x'.repeat(20)}\n`, `${'y'.repeat(length)}\n`, 'end');
+		expect(stderr).not.toMatch(/[0-9a-f]{10}/);
 	}
 });
 
-test('shows no part of a token in a line that is too long to keep', () => {
+test('no part of a token in a line that is too long to keep is shown', () => {
 	for (let length = 4_060; length < 4_100; length++) {
-		expect(tailOf(`${'y'.repeat(length)} sk-0123456789abcdef0123456789abcdef\n`).text).not.toMatch(
+		expect(tailOf(`${'y'.repeat(length)} sk-0123456789abcdef0123456789abcdef\n`).stderr).not.toMatch(
 			/[0-9a-f]{10}/,
 		);
 	}
 });
 
-test('keeps the head of a line that is too long', () => {
-	const { text } = tailOf(`head ${'x'.repeat(100_000)}\nlast`);
-	expect(text.endsWith('x\nlast')).toBe(true);
+test('a line that is too long keeps its head', () => {
+	const { stderr } = tailOf(`head ${'x'.repeat(100_000)}\nlast`);
+	expect(stderr.endsWith('x\nlast')).toBe(true);
 });
 
-test('tells of each line that begins with "Error: ", coloured or not, as soon as it ends', () => {
+test('each line that begins with "Error: ", coloured or not, is told as soon as it ends', () => {
 	let errors = 0;
 	const tail = new StderrTail(() => errors++);
 	tail.push(Buffer.from('Err'));
@@ -84,40 +85,60 @@ test('tells of each line that begins with "Error: ", coloured or not, as soon as
 	expect(errors).toBe(2);
 });
 
-test('takes no other line for a fatal one', () => {
+test('no other line counts as fatal', () => {
 	expect(tailOf('2026 ERROR Error: deep inside\nerror: x\nErrors: 3\n  Error: indented\n').errors).toBe(0);
 });
 
-test('has the last line for its last words', () => {
-	expect(tailOf('one\ntwo\n\n').lastWords).toBe('two');
+test('the summary is the last line', () => {
+	expect(tailOf('one\ntwo\n\n').stderrSummary).toBe('two');
 });
 
-test('has the line "Error: …" among its last words when a backtrace follows it', () => {
-	const { lastWords } = tailOf('start\nError: no home\n\nStack backtrace:\n   0: std\n   1: main\n');
-	expect(lastWords).toContain('Error: no home');
-	expect(lastWords).toContain('1: main');
-	expect(lastWords).not.toContain('\n');
+test('the summary is the line "Error: …" when a backtrace follows it', () => {
+	const { stderrSummary } = tailOf('start\nError: no home\n\nStack backtrace:\n   0: std\n   1: main\n');
+	expect(stderrSummary).toBe('Error: no home');
 });
 
-test('says the line "Error: …" once when it is the last', () => {
-	expect(tailOf('start\nError: no home\n').lastWords).toBe('Error: no home');
+test('the summary has the line "Error: …" once when it is the last', () => {
+	expect(tailOf('start\nError: no home\n').stderrSummary).toBe('Error: no home');
 });
 
-test('redacts its last words', () => {
-	expect(tailOf('Error: bearer sk-abcdefghijk\nat main\n').lastWords).not.toContain('abcdefghijk');
-	expect(tailOf('last sk-abcdefghijk').lastWords).not.toContain('abcdefghijk');
+test('the summary is redacted', () => {
+	expect(tailOf('Error: bearer sk-abcdefghijk\nat main\n').stderrSummary).not.toContain('abcdefghijk');
+	expect(tailOf('last sk-abcdefghijk').stderrSummary).not.toContain('abcdefghijk');
 });
 
-test('holds little, however much is written', () => {
+test('a tail holds little, however much is written', () => {
 	const tail = new StderrTail(() => {});
 	const lines = Buffer.from(`${'x'.repeat(99)}\n`.repeat(10_000));
 	const withoutEnd = Buffer.alloc(1_000_000, 'y');
 	const before = process.memoryUsage();
 	for (let count = 0; count < 300; count++) tail.push(count % 3 ? lines : withoutEnd);
 	const after = process.memoryUsage();
-	// 300 MB went in; what the garbage collector has not fetched yet is in this, too.
+	// 300 MB went in; the garbage that is not collected yet is in this, too.
 	expect(after.heapUsed + after.arrayBuffers - before.heapUsed - before.arrayBuffers).toBeLessThan(
 		100_000_000,
 	);
-	expect(Buffer.byteLength(tail.toString())).toBeLessThanOrEqual(4096);
+	expect(Buffer.byteLength(tail.snapshot.stderr)).toBeLessThanOrEqual(4096);
+});
+
+test('the summary is the last "error: …", in any spelling, and the last line after it', () => {
+	const text = 'Error: first\n\u001b[1merror: \u001b[0mlast key sk-0123456789abcdef\n\nFor more information, try --help.\n';
+	expect(tailOf(text).stderrSummary).toBe('error: last key [redacted] … For more information, try --help.');
+});
+
+test('the summary is one line of at most 1,000 characters', () => {
+	const { stderrSummary } = tailOf(`Error: ${'a '.repeat(1_500)}\nlast`);
+	expect(stderrSummary.length).toBeLessThanOrEqual(1_000);
+	expect(stderrSummary).toMatch(/^Error: a a .* …$/);
+});
+
+test('a snapshot is made once for all callers, until more is written', () => {
+	const tail = new StderrTail(() => {});
+	tail.push(Buffer.from('one\n'));
+	const first = tail.snapshot;
+	const replaceAll = vi.spyOn(String.prototype, 'replaceAll');
+	for (let count = 0; count < 1_000; count++) expect(tail.snapshot).toBe(first);
+	expect(replaceAll).not.toHaveBeenCalled();
+	tail.push(Buffer.from('two'));
+	expect(tail.snapshot.stderr).toBe('one\ntwo');
 });

@@ -30,6 +30,8 @@ test('a deadline ends the wait of its caller only; the fetch goes on and fills t
 	expect(await patient).toEqual(['a']);
 	expect(made.fetches.count).toBe(1);
 	expect(made.eventsOf('failed')).toEqual([]);
+	// The caller who left did not get the list.
+	expect(made.eventsOf('miss')).toHaveLength(1);
 });
 
 test('a fetch that every caller has left fills the cache', async () => {

@@ -228,7 +228,11 @@ test('a look that hangs after a fetch holds up neither its list nor close(), als
 	const made = makeCache({ maxEntries: 1 });
 	const list = made.ids({ cwd: '/a' });
 	await made.fetches.nth(1);
-	for (const [n, cwd] of [[2, '/b'], [3, '/c'], [4, '/d']] as const) {
+	for (const [n, cwd] of [
+		[2, '/b'],
+		[3, '/c'],
+		[4, '/d'],
+	] as const) {
 		const other = made.list({ cwd });
 		await answer(made, n, 'other');
 		await other;

@@ -1,13 +1,14 @@
 import { execFileSync } from 'node:child_process';
-import { existsSync, mkdirSync, readdirSync, rmSync, statSync, utimesSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, rmSync, statSync, symlinkSync, utimesSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { afterEach, expect, test, vi } from 'vitest';
 import { acquireLock, leaseTimes } from '../../src/store/file-lock.js';
 import { makeDirectory, until } from '../harness.js';
 import { buildModule } from './build-module.js';
 
-/** Steps of another process that happen right after this process has listed a directory. */
+/** Steps that happen right after this process has listed a directory, or created a file. */
 const afterListing: (() => void)[] = [];
+const afterCreation: (() => void)[] = [];
 
 vi.mock('node:fs/promises', async (importOriginal) => {
 	const original = await importOriginal<typeof import('node:fs/promises')>();
@@ -18,11 +19,17 @@ vi.mock('node:fs/promises', async (importOriginal) => {
 			afterListing.shift()?.();
 		}
 	};
-	return { ...original, readdir };
+	const open = async (...parameters: Parameters<typeof original.open>) => {
+		const handle = await original.open(...parameters);
+		afterCreation.shift()?.();
+		return handle;
+	};
+	return { ...original, open, readdir };
 });
 
 afterEach(() => {
 	afterListing.length = 0;
+	afterCreation.length = 0;
 });
 
 const times = { ...leaseTimes, pollMs: 1 };
@@ -245,23 +252,27 @@ test('a process waits when another one was faster to claim the next number', asy
 
 test('a process whose own claim was removed does not take itself for the holder', async () => {
 	const lock = makeLock();
-	// The listing before the claim, and none of the process's own between the claim and the check.
-	afterListing.push(
-		() => {},
-		() => {},
-	);
+	afterCreation.push(() => rmSync(lock, { recursive: true }));
 	const release = await acquire(lock);
+	expect(afterCreation).toEqual([]);
+	expect(readdirSync(lock)).toEqual(['1']);
 	await release();
-	expect(afterListing).toEqual([]);
-	let listings = 0;
-	const remove = () => {
-		listings += 1;
-		rmSync(lock, { recursive: true, force: true });
-	};
-	afterListing.push(remove);
+});
+
+test('a process makes the directory again that was removed before the claim', async () => {
+	const lock = makeLock();
 	await (await acquire(lock))();
-	expect(listings).toBe(1);
-	expect(readdirSync(lock)).toHaveLength(1);
+	afterListing.push(() => rmSync(lock, { recursive: true }));
+	await (await acquire(lock))();
+	expect(readdirSync(lock)).toEqual(['1']);
+});
+
+test('a link that leads nowhere counts as a claim that expires', async () => {
+	const lock = makeLock();
+	mkdirSync(lock);
+	symlinkSync('missing', path.join(lock, '3'));
+	await (await acquire(lock, { ...times, leaseMs: 50 }))();
+	expect(readdirSync(lock)).toEqual(['4']);
 });
 
 test('files of other names are neither claims nor removed', async () => {
@@ -286,13 +297,23 @@ test('a process that waits may leave with the reason of its signal, and holds no
 	const lock = makeLock();
 	const release = await acquire(lock);
 	const controller = new AbortController();
+	const listen = vi.spyOn(controller.signal, 'addEventListener');
 	const waiting = acquireLock(lock, controller.signal, { ...times, pollMs: 60_000 });
 	const reason = new Error('Enough');
-	setImmediate(() => controller.abort(reason));
+	await until('the process waits', () => listen.mock.calls.length > 0);
+	controller.abort(reason);
 	await expect(waiting).rejects.toBe(reason);
 	expect(readdirSync(lock)).toEqual(['1']);
 	await release();
 	await (await acquire(lock))();
+});
+
+test('a process that leaves while it looks claims nothing', async () => {
+	const lock = makeLock();
+	const controller = new AbortController();
+	afterListing.push(() => controller.abort('Enough'));
+	await expect(acquireLock(lock, controller.signal, times)).rejects.toBe('Enough');
+	expect(existsSync(lock)).toBe(false);
 });
 
 test('a process that leaves while it claims the lock leaves it released', async () => {
@@ -332,10 +353,10 @@ test('neither holding a lock nor waiting for one keeps a process alive', async (
 		import { acquireLock } from ${JSON.stringify(buildModule('store/file-lock.ts'))};
 		const { signal } = new AbortController();
 		acquireLock(${JSON.stringify(lock)}, signal).then(() => {
-			console.log('holds');
+			console.log('holds, with a timer that counts:', process.getActiveResourcesInfo().includes('Timeout'));
 			acquireLock(${JSON.stringify(lock)}, signal).then(() => console.log('holds again'));
 		});
 	`;
 	const output = execFileSync(process.execPath, ['--input-type=module', '-e', source], { encoding: 'utf8' });
-	expect(output).toBe('holds\n');
+	expect(output).toBe('holds, with a timer that counts: false\n');
 });

@@ -141,7 +141,7 @@ test('options that are no object, or have an unknown name, are refused', () => {
 	fileStore({ directory: undefined });
 });
 
-// Where the files are, and for whom
+// Places and permissions
 
 test('the default directory is the platform’s directory for caches', () => {
 	const home = makeDirectory();

@@ -11,7 +11,7 @@ import { makeDirectory } from '../harness.js';
 const dayMs = 24 * 60 * 60 * 1_000;
 const nameOf = (key: string, suffix: string) => `v1-${hash(key)}.${suffix}`;
 
-/** Sets the time of a file or directory to so many milliseconds ago. */
+/** Sets the time of a file or directory back by `ms` milliseconds from now. */
 function age(file: string, ms: number): void {
 	const seconds = (Date.now() - ms) / 1_000;
 	utimesSync(file, seconds, seconds);

@@ -121,7 +121,7 @@ function wasStopped(stops: Interruption[], { pid }: Hold, from: number, to: numb
 	);
 }
 
-/** What the log of a lock says, if no rule was broken. */
+/** Finds the holds that overlap without an excuse, and the takeovers. */
 function judge(ofLock: Hold[], stops: Interruption[]) {
 	const overlaps: { hold: Hold; later: Hold }[] = [];
 	const takeovers: { deed: string; ms: number }[] = [];

@@ -25,7 +25,7 @@ function random() {
 	return state / 2 ** 32;
 }
 
-/** What a lease and its beats take together: the longest that a busy holder keeps the lock. */
+/** The longest that a holder keeps the lock: all beats and a lease. */
 const longestMs = times.maxBeats * times.beatMs + times.leaseMs;
 
 const deeds = {

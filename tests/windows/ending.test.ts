@@ -1,15 +1,5 @@
 import { expect, test } from 'vitest';
-import {
-	endAll,
-	findLeft,
-	makeAppServer,
-	makeCommand,
-	nodeProgram,
-	runHost,
-	startHost,
-	type Timed,
-	toWindows,
-} from './wine.js';
+import { endAll, findLeft, makeAppServer, makeCommand, nodeProgram, runHost, startHost, type Timed, toWindows } from './wine.js';
 
 const system = 'C:\\windows\\system32';
 
@@ -39,10 +29,7 @@ for (const { taskkill, env } of [
 		const left = await findLeft(0);
 		host.kill();
 
-		expect(host.reportsSoFar()).toMatchObject([
-			{ outcome: 'resolved', value: ['gpt-windows'] },
-			{ outcome: 'resolved' },
-		]);
+		expect(host.reportsSoFar()).toMatchObject([{ outcome: 'resolved', value: ['gpt-windows'] }, { outcome: 'resolved' }]);
 		expect(host.reportsSoFar()[1]?.elapsedMs).toBeLessThan(boundMs);
 		expect(left.filter(({ commandLine }) => commandLine.includes('app-server.mjs'))).toEqual([]);
 		await host.done;

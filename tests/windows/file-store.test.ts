@@ -1,8 +1,10 @@
 import { expect, test } from 'vitest';
-import { makeFolder, runHost, startHost, toWindows } from './wine.js';
+import { makeAppServer, makeFolder, nodeProgram, runHost, startHost, toWindows } from './wine.js';
 
-/** Time that three busy readers and a writer have on two processors. */
-const writes = 60;
+const writes = 40;
+
+/** Three readers with less of a pause have the file open all the time, and no retry finds a gap. */
+const pauseMs = 5;
 
 const reader = `
 	const store = fileStore({ directory: facts.directory });
@@ -17,6 +19,7 @@ const reader = `
 		} catch (error) {
 			counts.failures.push(error.code ?? error.message);
 		}
+		await new Promise((resolve) => setTimeout(resolve, facts.pauseMs));
 	}
 	report(counts);
 `;
@@ -33,7 +36,7 @@ const writer = `
 
 test('every write of a file store succeeds while three processes read the same list', async () => {
 	const folder = makeFolder();
-	const facts = { directory: toWindows(folder), stop: `${toWindows(folder)}\\stop`, writes };
+	const facts = { directory: toWindows(folder), stop: `${toWindows(folder)}\\stop`, writes, pauseMs };
 	const readers = [1, 2, 3].map(() => startHost<'ready' | { failures: string[]; hits: number }>(reader, { facts }));
 	for (const { reportsSoFar } of readers) {
 		await expect.poll(() => reportsSoFar().length, { timeout: 20_000 }).toBe(1);
@@ -44,4 +47,20 @@ test('every write of a file store succeeds while three processes read the same l
 
 	expect(reports.map(({ failures }) => failures)).toEqual([[]]);
 	for (const result of results) expect(result.reports[1]).toMatchObject({ failures: [] });
+});
+
+test('three processes with the same file store get their list from one app-server', async () => {
+	const appServer = makeAppServer('answers');
+	const source = `
+		const store = fileStore({ directory: facts.directory });
+		const catalog = new CodexModelCatalog({ ...facts.options, store });
+		report((await catalog.list()).map(({ id }) => id));
+		await catalog.close();
+	`;
+	const options = { command: nodeProgram, args: appServer.args };
+	const facts = { directory: toWindows(makeFolder()), options };
+	const results = await Promise.all([1, 2, 3].map(() => runHost(source, { facts })));
+
+	expect(results.map(({ reports }) => reports)).toEqual([1, 2, 3].map(() => [['gpt-windows']]));
+	expect(appServer.starts).toHaveLength(1);
 });

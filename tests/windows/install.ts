@@ -28,8 +28,7 @@ function installPackage(folder: string): void {
 	const quiet = { cwd: folder, stdio: ['ignore', 'pipe', 'pipe'] as ['ignore', 'pipe', 'pipe'] };
 	const pack = ['pack', project, '--ignore-scripts', '--loglevel=error'];
 	const archive =
-		process.env.CODEX_MODELS_PACKAGE ??
-		path.join(folder, execFileSync('npm', pack, { ...quiet, encoding: 'utf8' }).trim());
+		process.env.CODEX_MODELS_PACKAGE ?? path.join(folder, execFileSync('npm', pack, { ...quiet, encoding: 'utf8' }).trim());
 	writeFileSync(path.join(folder, 'package.json'), '{ "private": true }\n');
 	const install = ['install', '--os=win32', '--cpu=x64', '--ignore-scripts', '--no-audit', '--no-fund', archive];
 	execFileSync('npm', install, quiet);
@@ -61,7 +60,7 @@ export default async function install(vitest: TestProject): Promise<(() => Promi
 		vitest.provide('windows', machine);
 		return undefined;
 	}
-	// What a run that was killed left behind.
+	// A run that was killed leaves its folder behind.
 	for (const name of readdirSync(machine.root)) {
 		if (name.startsWith('run-')) rmSync(path.join(machine.root, name), { recursive: true, force: true });
 	}
@@ -69,10 +68,7 @@ export default async function install(vitest: TestProject): Promise<(() => Promi
 	const shutDown = boot(machine);
 	installPackage(run);
 	mkdirSync(path.join(run, 'app-server'));
-	copyFileSync(
-		fileURLToPath(new URL('app-server.js', import.meta.url)),
-		path.join(run, 'app-server', 'app-server.mjs'),
-	);
+	copyFileSync(fileURLToPath(new URL('app-server.js', import.meta.url)), path.join(run, 'app-server', 'app-server.mjs'));
 	vitest.provide('windows', { ...machine, run });
 	return async () => {
 		await shutDown();

@@ -1,16 +1,7 @@
 import { existsSync } from 'node:fs';
 import path from 'node:path';
 import { expect, test } from 'vitest';
-import {
-	findLeft,
-	makeAppServer,
-	makeCommand,
-	makeFolder,
-	nodeProgram,
-	runHost,
-	type Timed,
-	toWindows,
-} from './wine.js';
+import { findLeft, makeAppServer, makeCommand, makeFolder, nodeProgram, runHost, type Timed, toWindows } from './wine.js';
 
 type Ids = string[];
 
@@ -62,10 +53,7 @@ test('list() rejects at its deadline where the app-server stalls, and close() en
 		facts: { options: { deadlineMs: 1_000 } },
 	});
 
-	expect(reports).toMatchObject([
-		{ error: { code: 'ERR_CODEX_TIMEOUT' } },
-		{ outcome: 'resolved' },
-	]);
+	expect(reports).toMatchObject([{ error: { code: 'ERR_CODEX_TIMEOUT' } }, { outcome: 'resolved' }]);
 	expect(reports[0]?.elapsedMs).toBeLessThan(2_500);
 	expect(await findLeft()).toEqual([]);
 });

@@ -106,14 +106,14 @@ export function makeAppServer(behaviour: Behaviour) {
 
 export type AppServer = ReturnType<typeof makeAppServer>;
 
-/** A `codex.cmd` that starts the app-server; returns its folder, for PATH. */
+/** Writes a `codex.cmd` that starts the app-server; returns its folder. */
 export function makeCommand({ args }: AppServer, folder = makeFolder()): string {
 	const words = [nodeProgram, ...args].map((word) => `"${word}"`).join(' ');
 	writeFileSync(path.join(folder, 'codex.cmd'), `@${words} %*\r\n`);
 	return folder;
 }
 
-/** What `npm install --global @openai/codex` leaves in a folder, with Node as `codex.exe`; returns its path. */
+/** Writes the files that `npm install --global @openai/codex` puts into a folder; `codex.exe` is Node. Returns its path. */
 export function makeNpmCommand(folder: string): string {
 	const scope = path.join(folder, 'node_modules', '@openai');
 	const launcher = path.join(scope, 'codex', 'bin', 'codex.js');
@@ -126,10 +126,7 @@ export function makeNpmCommand(folder: string): string {
 	writeFileSync(path.join(platformPackage, 'package.json'), '{ "name": "@openai/codex-win32-x64" }');
 	linkSync(path.join(machine.root, 'node', 'node.exe'), program);
 	writeFileSync(path.join(folder, 'codex'), '#!/bin/sh\nexit 7\n');
-	writeFileSync(
-		path.join(folder, 'codex.cmd'),
-		`@"${nodeProgram}" "%~dp0\\node_modules\\@openai\\codex\\bin\\codex.js" %*\r\n`,
-	);
+	writeFileSync(path.join(folder, 'codex.cmd'), `@"${nodeProgram}" "%~dp0\\node_modules\\@openai\\codex\\bin\\codex.js" %*\r\n`);
 	return toWindows(program);
 }
 
@@ -137,10 +134,15 @@ export function makeNpmCommand(folder: string): string {
 export const taskkillFile = path.join(machine.root ?? '', 'windows', 'system32', 'taskkill.exe');
 
 export const readLines = <T>(file: string): T[] =>
-	existsSync(file) ? readFileSync(file, 'utf8').split('\n').filter(Boolean).map((line) => JSON.parse(line)) : [];
+	existsSync(file)
+		? readFileSync(file, 'utf8')
+				.split('\n')
+				.filter(Boolean)
+				.map((line) => JSON.parse(line))
+		: [];
 
 type HostOptions = {
-	/** What the source finds in `facts`. */
+	/** The properties of `facts` in the source. */
 	facts?: object;
 	/** The current directory, a folder of the drive C:. */
 	cwd?: string;

@@ -1,0 +1,90 @@
+import { readFileSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
+import { AppServerSession, type SessionSpec } from '../../src/app-server/session.js';
+import { defaultTimings, type ProcessTimings } from '../../src/app-server/shutdown.js';
+import { afterTest, makeDirectory, until } from '../harness.js';
+
+/** Waits that are short enough for a test, and long enough for a shell on a busy machine. */
+export const quickTimings: ProcessTimings = {
+	...defaultTimings,
+	gracefulShutdown: { endOfInputMs: 3_000, terminateMs: 200 },
+	fastShutdown: { endOfInputMs: 100, terminateMs: 100 },
+	killMs: 300,
+	groupTerminateMs: 100,
+	groupKillMs: 50,
+};
+
+/** The shell code for each moment of a conversation. `$id` holds the id of a request, and `$n` the number of lists. */
+export type Shell = Partial<Record<'start' | 'initialize' | 'config' | 'list' | 'other' | 'end', string>>;
+
+const quote = (text: string) => `'${text.replaceAll("'", `'\\''`)}'`;
+
+/** Writes a line as it is. */
+export const say = (line: string) => `printf '%s\\n' ${quote(line)}`;
+/** Answers a request with any members. */
+export const answerWith = (members: object) => `printf '%s,"id":%s}\\n' ${quote(JSON.stringify({ jsonrpc: '2.0', ...members }).slice(0, -1))} "$id"`;
+export const answer = (result: unknown) => answerWith({ result });
+export const refuse = (error: unknown) => answerWith({ error });
+export const list = (...ids: string[]) => answer({ data: ids.map((id) => ({ id })), nextCursor: null });
+/** Writes many bytes, which an argument cannot hold. */
+export const fill = (count: number, character = 'x') => `head -c ${count} /dev/zero | tr '\\0' '${character}'`;
+/** Lives on after the end of its input, and after SIGTERM. */
+export const deaf = `trap '' TERM; while :; do sleep 60; done`;
+
+/** The script of an app-server that answers as a healthy one, unless `shell` says otherwise. A shell starts in 2 ms. */
+export function makeScript(shell: Shell, log: string): string {
+	const { start = ':', initialize = answer({}), config = answer({ config: {} }), other = ':', end = ':' } = shell;
+	return `
+		n=0
+		${start}
+		while read -r line; do
+			printf '%s\\n' "$line" >> ${quote(log)}
+			id=\${line#*'"id":'}; id=\${id%%,*}
+			case $line in
+			*'"method":"initialize"'*) ${initialize} ;;
+			*'"method":"config/read"'*) ${config} ;;
+			*'"method":"model/list"'*) n=$((n + 1)); ${shell.list ?? list('a')} ;;
+			*) ${other} ;;
+			esac
+		done
+		${end}
+	`;
+}
+
+/** An empty log, and the messages that a script has read. */
+export function makeLog() {
+	const file = path.join(makeDirectory(), 'log');
+	writeFileSync(file, '');
+	const read = () => readFileSync(file, 'utf8').split('\n').slice(0, -1);
+	const messages = () => read().filter((line) => line !== '').map((line) => JSON.parse(line));
+	return {
+		file,
+		messages,
+		methods: (): string[] => messages().map(({ method }) => method),
+		untilLines: (count: number) => until(`the log has ${count} lines`, () => read().length >= count),
+	};
+}
+
+/** A session with a shell script, which is ended after the test. */
+export function startSession(shell: Shell, spec: Partial<SessionSpec> = {}, timings = quickTimings) {
+	const log = makeLog();
+	const warnings: [summary: string, details: string | null][] = [];
+	const session = new AppServerSession(
+		{
+			file: '/bin/sh',
+			args: ['-c', makeScript(shell, log.file)],
+			cwd: '/',
+			env: process.env,
+			displayCommand: 'codex',
+			clientInfo: { name: 'tests', version: '1' },
+			onConfigWarning: (summary, details) => warnings.push([summary, details]),
+			...spec,
+		},
+		timings,
+	);
+	afterTest(async () => {
+		session.shutDown('fastShutdown');
+		await session.exited;
+	});
+	return { session, log, warnings };
+}
