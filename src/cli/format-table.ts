@@ -8,7 +8,7 @@ const gap = 2;
 
 /**
  * No column is padded to more than this, so that one long name does not widen 50,000 lines. A longer text stands out of
- * its column in a pipe, and is folded on a terminal.
+ * its column in a pipe, and is cut on a terminal.
  */
 const maxWidth = 80;
 
@@ -57,46 +57,25 @@ function fitColumns(columns: Column[], available: number): Column[] {
 	return kept;
 }
 
-/** A flag, or a character with the marks and the skin colour that follow it. */
-const character = /\p{RI}{2}|\P{M}[\p{M}\p{EMod}]*|\p{M}+/gu;
-
-/** Folds between words, and between characters where a word is wider than the column. */
-function foldCell(cell: Cell, width: number): Cell[] {
-	if (cell.width <= width) return [cell];
-	let line = toCell('');
-	const lines = [line];
-	const words = cell.text.split(/( )/).map(toCell);
-	const split = (word: Cell) => (word.width > width ? (word.text.match(character) ?? []).map(toCell) : [word]);
-	for (const part of words.flatMap(split)) {
-		if (line.width + part.width > width) {
-			line = toCell('');
-			lines.push(line);
-		}
-		if (line.width === 0 && part.text === ' ') continue;
-		line.text += part.text;
-		line.width += part.width;
-	}
-	return lines;
+/** One row; on a terminal a text that is wider than its column is cut. */
+function formatRow(columns: Column[], cells: Cell[], isCut: boolean): string {
+	const parts = columns.map((column, index) => {
+		const cell = cells[index] as Cell;
+		const { text, width } =
+			isCut && shrinkOrder.includes(column.title) && cell.width > column.width ? cutCell(cell, column.width) : cell;
+		return text + ' '.repeat(Math.max(0, column.width - width) + gap);
+	});
+	return parts.join('').trimEnd();
 }
 
-/** One row, on as many lines as its longest folded cell has. */
-function formatRow(columns: Column[], cells: Cell[], isFolded: boolean): string {
-	const folded = columns.map(({ title, width }, index) => {
-		const cell = cells[index] as Cell;
-		return isFolded && shrinkOrder.includes(title) ? foldCell(cell, width) : [cell];
-	});
-	const toLine = (at: number) =>
-		columns.map(({ width }, index) => {
-			const cell = folded[index]?.[at] ?? toCell('');
-			return cell.text + ' '.repeat(Math.max(0, width - cell.width) + gap);
-		});
-	const height = Math.max(...folded.map((lines) => lines.length));
-	return Array.from({ length: height }, (_, at) => toLine(at).join('').trimEnd()).join('\n');
+function cutCell({ text }: Cell, limit: number): Cell {
+	const { index, width } = measureText(text, { limit, ellipsis: '…', ellipsisWidth: 1 });
+	return { text: `${text.slice(0, index)}…`, width: width + 1 };
 }
 
 type TableOptions = {
 	configured: CodexConfiguredModel;
-	/** The width of the terminal in columns; infinite where nothing is to be folded. */
+	/** The width of the terminal in columns; infinite where nothing is to be cut. */
 	width: number;
 	isColored: boolean;
 };
@@ -104,13 +83,13 @@ type TableOptions = {
 /** The models as a table; `*` marks Codex's default, and `>` the configured model. Takes linear time. */
 export function formatTable(models: CodexModel[], { configured, width, isColored }: TableOptions): string {
 	const columns = fitColumns(toColumns(models, configured), width);
-	const isFolded = width !== Number.POSITIVE_INFINITY;
+	const isCut = width !== Number.POSITIVE_INFINITY;
 	// Newer releases of Node would look at `process.stdout` themselves.
 	const style = (format: 'bold' | 'dim', text: string) => (isColored ? styleText(format, text, { validateStream: false }) : text);
 	const titles = columns.map(({ title }) => ({ text: title, width: title.length }));
 	const rows = models.map((model, at) => {
 		const cells = columns.map((column) => column.cells[at] as Cell);
-		const row = formatRow(columns, cells, isFolded);
+		const row = formatRow(columns, cells, isCut);
 		return model.isDefault || isConfigured(model, configured) ? style('bold', row) : row;
 	});
 	return [style('dim', formatRow(columns, titles, false)), ...rows].join('\n');

@@ -63,22 +63,19 @@ test('formatTable drops columns on a narrow terminal, and never cuts an id', () 
 	for (const width of [0, 1, 12]) expect(format(models.slice(0, 1), width)).toEqual(['   ID', '*  gpt-a']);
 });
 
-test('formatTable folds efforts between words, in lines that fit', () => {
+test('formatTable cuts efforts that are wider than their column, in lines that fit', () => {
 	const efforts = toEfforts('minimal', 'low', 'medium', 'high', 'xhigh');
 	const model = toModel({ id: 'gpt-a', displayName: 'GPT A', supportedReasoningEfforts: efforts });
-	expect(format([model], 40)).toEqual([
-		'  ID     NAME   EFFORTS          TIERS',
-		'  gpt-a  GPT A  minimal low',
-		'                medium high',
-		'                xhigh',
-	]);
+	expect(format([model], 40)).toEqual(['  ID     NAME   EFFORTS          TIERS', '  gpt-a  GPT A  minimal low me…']);
 });
 
-test('formatTable folds a long word between characters, and keeps every character', () => {
+test('formatTable cuts a long name between characters', () => {
 	for (const displayName of ['x'.repeat(500), '漢字'.repeat(250), 'e\u0301'.repeat(250), '👍🏽🇩🇪❤️'.repeat(100)]) {
 		const lines = format([toModel({ id: 'gpt-a', displayName })], 60);
 		expect(Math.max(...lines.map(widthOf))).toBeLessThanOrEqual(60);
-		expect(lines.slice(1).join('').replace('gpt-a', '').replaceAll(' ', '')).toBe(displayName);
+		const [, shown = ''] = /gpt-a +(.*)…$/u.exec(lines[1] as string) ?? [];
+		expect(shown.length).toBeGreaterThan(20);
+		expect(displayName.startsWith(shown)).toBe(true);
 	}
 });
 
