@@ -13,10 +13,6 @@ type Facts = Partial<Omit<CodexModelsError, keyof Error | 'code'>> & { cause?: u
  * shown to an end user: it says what failed, in which phase, after how long and what to try, in 2,000 characters at most.
  */
 export class CodexModelsError extends Error {
-	static {
-		// A name on the prototype, as with the errors of the language, adds no line to a printed error.
-		Object.defineProperty(CodexModelsError.prototype, 'name', { value: 'CodexModelsError', configurable: true, writable: true });
-	}
 	/** The kind of failure. */
 	readonly code: CodexModelsErrorCode;
 	/** What a developer can do about it, in terms of this library's options. */
@@ -44,6 +40,9 @@ export class CodexModelsError extends Error {
 		Object.assign(this, { hint }, facts);
 	}
 }
+
+// A name on the prototype, as with the errors of the language, adds no line to a printed error.
+Object.defineProperty(CodexModelsError.prototype, 'name', { value: 'CodexModelsError', configurable: true, writable: true });
 
 type At = { phase: FetchPhase; elapsedMs: number };
 

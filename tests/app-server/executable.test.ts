@@ -1,95 +1,115 @@
-import { spawn } from 'node:child_process';
-import { copyFileSync, mkdirSync, readFileSync, realpathSync, symlinkSync } from 'node:fs';
+import { spawnSync } from 'node:child_process';
+import {
+	chmodSync,
+	copyFileSync,
+	mkdirSync,
+	readdirSync,
+	readFileSync,
+	realpathSync,
+	renameSync,
+	symlinkSync,
+	writeFileSync,
+} from 'node:fs';
 import path from 'node:path';
 import { expect, test } from 'vitest';
-import { findProgram } from '../src/program.js';
-import { afterTest, makeCatalog, makeDirectory, realCodex, script, until } from './harness.js';
+import { resolveNativeBinary } from '../../src/app-server/executable.js';
+import { makeDirectory, realCodex } from '../harness.js';
 
-const isLinux = process.platform === 'linux';
+const isPosix = process.platform !== 'win32';
+const launcher = realpathSync(realCodex);
+const manifest = path.join(path.dirname(launcher), '..', 'package.json');
+const platformPackage = `@openai/codex-${process.platform}-${process.arch}`;
+const [triple = ''] = readdirSync(path.join(launcher, '../../../..', platformPackage, 'vendor'));
 
-test('the program behind the npm launcher is the real one', async () => {
+/** An installation of npm with the real launcher and a program of our own, which prints its environment. */
+function install({
+	scope = 'node_modules',
+	change = (source: string) => source,
+	program = 'bin/codex',
+	extra = 'codex-path',
+} = {}) {
+	const root = path.join(makeDirectory(), scope, '@openai', 'codex');
+	const vendor = path.join(root, 'node_modules', platformPackage);
+	mkdirSync(path.join(root, 'bin'), { recursive: true });
+	mkdirSync(vendor, { recursive: true });
+	writeFileSync(path.join(vendor, 'package.json'), '{}');
+	const file = path.join(root, 'bin', 'codex.js');
+	writeFileSync(file, change(readFileSync(launcher, 'utf8')));
+	copyFileSync(manifest, path.join(root, 'package.json'));
+	const binary = path.join(vendor, 'vendor', triple, program);
+	mkdirSync(path.dirname(binary), { recursive: true });
+	mkdirSync(path.join(vendor, 'vendor', triple, extra), { recursive: true });
+	writeFileSync(binary, '#!/bin/sh\nenv\n');
+	chmodSync(binary, 0o755);
+	return { root, file, binary, vendor };
+}
+
+test('the npm launcher of the real Codex resolves to the native binary', async () => {
 	const env = { ...process.env };
-	const program = await findProgram(realCodex, env);
-	expect(program.command).toMatch(/[\\/]vendor[\\/].*codex(?:\.exe)?$/);
-	expect(program.env).toMatchObject({ CODEX_MANAGED_BY_NPM: '1' });
+	const executable = await resolveNativeBinary(realCodex, env);
+	expect(executable.file).toMatch(/[\\/]vendor[\\/].*codex(?:\.exe)?$/);
+	expect(executable.env).toMatchObject({ CODEX_MANAGED_BY_NPM: '1' });
 	expect(env).toEqual({ ...process.env });
 });
 
-test('it is found on PATH, too', async () => {
-	const { command } = await findProgram(realCodex, process.env);
-	const PATH = `${makeDirectory()}${path.delimiter}${path.dirname(realCodex)}`;
-	expect((await findProgram('codex', { PATH })).command).toBe(command);
+test.runIf(isPosix)('a native binary gets the environment that the launcher would give it', async () => {
+	const installed = install();
+	const given = { PATH: `:${process.env.PATH}::`, HOME: '/', CODEX_MANAGED_BY_BUN: '1', CODEX_MANAGED_BY_NPM: '0', A: 'b' };
+	const run = (file: string, args: string[], env: NodeJS.ProcessEnv) =>
+		spawnSync(file, args, { env, encoding: 'utf8' })
+			.stdout.split('\n')
+			.filter((line) => !/^(?:_|PWD|SHLVL|OLDPWD)=/.test(line));
+	const expected = run(process.execPath, [installed.file, 'app-server'], given);
+	const { file, env } = await resolveNativeBinary(installed.file, given);
+	expect(file).toBe(installed.binary);
+	expect(run(file, ['app-server'], env).sort()).toEqual(expected.sort());
+	expect(expected.join('\n')).toContain('CODEX_MANAGED_BY_NPM=1');
 });
 
-test('any other command is itself, with the environment as it is', async () => {
-	const server = script(['answers']);
-	const env = { PATH: server.installAsCodex(), A: 'b' };
-	for (const command of [
-		'codex',
-		path.join(server.directory, 'codex'),
-		process.execPath,
-		'not-there',
-		'/nowhere',
-	]) {
-		expect(await findProgram(command, env)).toEqual({ command, env });
+test.runIf(isPosix)('a launcher of before 0.136.0 resolves to the binary of the older layout', async () => {
+	const { file, binary } = install({
+		program: 'codex/codex',
+		extra: 'path',
+		change: (source) => `${source}// getUpdatedPath`,
+	});
+	const { file: found, env } = await resolveNativeBinary(file, { PATH: '/bin' });
+	expect(found).toBe(binary);
+	expect(env.PATH).toBe(`${path.join(binary, '../../path')}:/bin`);
+});
+
+test.runIf(isPosix)('a launcher of before 0.99.0 has its binary in its own package, and no other package counts', async () => {
+	const { root, file, vendor, binary } = install({ change: (source) => source.replaceAll(platformPackage, 'none') });
+	expect((await resolveNativeBinary(file, {})).file).toBe(file);
+	renameSync(path.join(vendor, 'vendor'), path.join(root, 'vendor'));
+	expect((await resolveNativeBinary(file, {})).file).toBe(binary.replace(vendor, root));
+});
+
+test.runIf(isPosix)('a launcher that is not as npm installs it is started itself, with the environment as it is', async () => {
+	const env = { PATH: '/bin' };
+	const without = install();
+	renameSync(path.join(without.vendor, 'vendor'), path.join(without.vendor, 'gone'));
+	const unreadable = install();
+	writeFileSync(path.join(unreadable.root, 'package.json'), 'no JSON');
+	const foreign = install();
+	writeFileSync(path.join(foreign.root, 'package.json'), '{"name":"codex"}');
+	const notExecutable = install();
+	chmodSync(notExecutable.binary, 0o644);
+	const pnpm = install({ scope: '.pnpm/node_modules' });
+	const elsewhere = install({ scope: 'lib' });
+	for (const { file } of [without, unreadable, foreign, notExecutable, pnpm, elsewhere]) {
+		expect(await resolveNativeBinary(file, env)).toEqual({ file, env });
+	}
+	const { file } = install();
+	for (const bun of [{ npm_config_user_agent: 'bun/1.3' }, { npm_execpath: '/usr/bin/bun' }]) {
+		expect(await resolveNativeBinary(file, bun)).toEqual({ file, env: bun });
 	}
 });
 
-test('a launcher whose program is not where it should be is itself', async () => {
-	const root = path.join(makeDirectory(), 'node_modules', '@openai', 'codex');
-	mkdirSync(path.join(root, 'bin'), { recursive: true });
-	const launcher = realpathSync(realCodex);
-	copyFileSync(launcher, path.join(root, 'bin', 'codex.js'));
-	copyFileSync(path.join(path.dirname(launcher), '..', 'package.json'), path.join(root, 'package.json'));
-	const command = path.join(root, 'codex');
-	symlinkSync(path.join(root, 'bin', 'codex.js'), command);
-	expect(await findProgram(command, process.env)).toEqual({ command, env: process.env });
-});
-
-test.runIf(isLinux)('the real program gets the environment that the launcher would give it', async () => {
-	const CODEX_HOME = makeDirectory();
-	const readEnvironment = (pid: number) =>
-		Object.fromEntries(
-			readFileSync(`/proc/${pid}/environ`, 'utf8')
-				.split('\0')
-				.filter(Boolean)
-				.map((entry) => [entry.slice(0, entry.indexOf('=')), entry.slice(entry.indexOf('=') + 1)]),
-		);
-	const isRealProgram = (pid: number) => {
-		try {
-			return readFileSync(`/proc/${pid}/cmdline`, 'utf8').split('\0')[0]?.includes('/vendor/');
-		} catch {
-			return false;
-		}
-	};
-	const launcher = spawn(realCodex, ['app-server'], {
-		env: { ...process.env, CODEX_HOME },
-		stdio: ['pipe', 'ignore', 'ignore'],
-		detached: true,
-	});
-	const { pid: launcherPid = 0 } = launcher;
-	const exited = new Promise((resolve) => launcher.once('exit', resolve));
-	afterTest(async () => {
-		process.kill(-launcherPid, 'SIGKILL');
-		await exited;
-	});
-	const findReal = () => {
-		const children = readFileSync(`/proc/${launcherPid}/task/${launcherPid}/children`, 'utf8');
-		return [launcherPid, ...children.trim().split(' ').map(Number)].find(isRealProgram);
-	};
-	await until('the launcher has started the real program', () => findReal() !== undefined);
-	const expected = readEnvironment(findReal() as number);
-
-	let actual: object | undefined;
-	const { catalog, events } = makeCatalog({
-		command: realCodex,
-		codexHome: CODEX_HOME,
-		onEvent(event) {
-			if (event.type === 'spawned') actual = readEnvironment(event.pid);
-			events.onEvent(event);
-		},
-	});
-	await catalog.list();
-	expect(actual).toEqual(expected);
-	expect(actual).toMatchObject({ CODEX_MANAGED_BY_NPM: '1' });
+test('any other file is started itself', async () => {
+	const env = { A: 'b' };
+	const link = path.join(makeDirectory(), 'codex');
+	symlinkSync(process.execPath, link);
+	for (const file of [process.execPath, link, '/bin/sh', '/nowhere', makeDirectory()]) {
+		expect(await resolveNativeBinary(file, env)).toEqual({ file, env });
+	}
 });

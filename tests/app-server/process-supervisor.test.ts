@@ -226,5 +226,8 @@ test('a process that is gone leaves no listener on the parent process, no timer 
 	const long = set.mock.results.filter((_, index) => (set.mock.calls[index]?.[1] ?? 0) > 500).map(({ value }) => value);
 	expect(long).toHaveLength(20);
 	for (const timer of long) expect(clear.mock.calls.map(([handle]) => handle)).toContain(timer);
-	await until('only the resources from before are left', () => process.getActiveResourcesInfo().length <= before.resources.length);
+	await until(
+		'only the resources from before are left',
+		() => process.getActiveResourcesInfo().length <= before.resources.length,
+	);
 });

@@ -39,15 +39,18 @@ test('an answer that is still in the pipe at the exit is read', async () => {
 	expect((await session.listModels()).models).toHaveLength(1);
 });
 
-test.each(['start', 'initialize', 'list'])('a closed output at %s fails the request at once, and the process is ended', async (moment) => {
-	const { error, session } = await failOnce({ [moment]: `echo why >&2; exec >&-; ${deaf}` });
-	expect(error).toMatchObject({ code: 'ERR_CODEX_EXITED', exitCode: null, signal: null, stderr: 'why' });
-	expect(error.message).not.toContain('null');
-	const pid = session.pid as number;
-	session.shutDown('fastShutdown');
-	await session.exited;
-	expect(isAlive(pid)).toBe(false);
-});
+test.each(['start', 'initialize', 'list'])(
+	'a closed output at %s fails the request at once, and the process is ended',
+	async (moment) => {
+		const { error, session } = await failOnce({ [moment]: `echo why >&2; exec >&-; ${deaf}` });
+		expect(error).toMatchObject({ code: 'ERR_CODEX_EXITED', exitCode: null, signal: null, stderr: 'why' });
+		expect(error.message).not.toContain('null');
+		const pid = session.pid as number;
+		session.shutDown('fastShutdown');
+		await session.exited;
+		expect(isAlive(pid)).toBe(false);
+	},
+);
 
 test('a closed input fails the request at once, unless the answer comes all the same', async () => {
 	const { error } = await failOnce({ initialize: `exec <&-; ${answer({})}; ${deaf}` });

@@ -55,7 +55,8 @@ test('a list ends with a cursor that is empty, null or missing', async () => {
 });
 
 /** A page whose cursor is the shell's word. */
-const turnTo = (cursor: string) => `printf '{"id":%s,"result":{"data":[{"id":"p%s"}],"nextCursor":"%s"}}\\n' "$id" "$n" "${cursor}"`;
+const turnTo = (cursor: string) =>
+	`printf '{"id":%s,"result":{"data":[{"id":"p%s"}],"nextCursor":"%s"}}\\n' "$id" "$n" "${cursor}"`;
 
 test('a session takes a hundred pages, and no more', async () => {
 	const whole = startSession({ list: `[ $n -lt 100 ] && { ${turnTo('$n')}; } || { ${list('last')}; }` });
@@ -163,8 +164,13 @@ test('a session reads lines that end with CR LF, and characters in pieces', asyn
 	const name = 'ä€😀\u2028b';
 	const line = `{"id":3,"result":{"data":[{"id":"a","displayName":"${name}"}]}}`;
 	const bytes = [...Buffer.from(line)].map((byte) => `\\${byte.toString(8).padStart(3, '0')}`);
-	const pieces = [bytes.slice(0, 50), bytes.slice(50, 53), bytes.slice(53)].map((piece) => `printf '${piece.join('')}'; sleep 0.01`);
-	const { session } = startSession({ initialize: `printf '{"id":%s,"result":{}}\\r\\n' "$id"`, list: `${pieces.join('; ')}; echo` });
+	const pieces = [bytes.slice(0, 50), bytes.slice(50, 53), bytes.slice(53)].map(
+		(piece) => `printf '${piece.join('')}'; sleep 0.01`,
+	);
+	const { session } = startSession({
+		initialize: `printf '{"id":%s,"result":{}}\\r\\n' "$id"`,
+		list: `${pieces.join('; ')}; echo`,
+	});
 	expect((await session.listModels()).models[0]?.displayName).toBe(name);
 });
 
@@ -193,4 +199,3 @@ test('the result of initialize may be anything', async () => {
 		expect(idsOf((await session.listModels()).models)).toEqual(['a']);
 	}
 });
-

@@ -22,7 +22,8 @@ const quote = (text: string) => `'${text.replaceAll("'", `'\\''`)}'`;
 /** Writes a line as it is. */
 export const say = (line: string) => `printf '%s\\n' ${quote(line)}`;
 /** Answers a request with any members. */
-export const answerWith = (members: object) => `printf '%s,"id":%s}\\n' ${quote(JSON.stringify({ jsonrpc: '2.0', ...members }).slice(0, -1))} "$id"`;
+export const answerWith = (members: object) =>
+	`printf '%s,"id":%s}\\n' ${quote(JSON.stringify({ jsonrpc: '2.0', ...members }).slice(0, -1))} "$id"`;
 export const answer = (result: unknown) => answerWith({ result });
 export const refuse = (error: unknown) => answerWith({ error });
 export const list = (...ids: string[]) => answer({ data: ids.map((id) => ({ id })), nextCursor: null });
@@ -56,7 +57,10 @@ export function makeLog() {
 	const file = path.join(makeDirectory(), 'log');
 	writeFileSync(file, '');
 	const read = () => readFileSync(file, 'utf8').split('\n').slice(0, -1);
-	const messages = () => read().filter((line) => line !== '').map((line) => JSON.parse(line));
+	const messages = () =>
+		read()
+			.filter((line) => line !== '')
+			.map((line) => JSON.parse(line));
 	return {
 		file,
 		messages,

@@ -151,6 +151,20 @@ test('a list that a slow store brings after a newer one was fetched changes noth
 	expect(made.fetches.count).toBe(1);
 });
 
+test('a list that was fetched during a store lookup is served when the deadline ends the lookup', async () => {
+	stopClock();
+	const made = makeCache({ store: makeStore({ get: never }) });
+	const list = made.ids({ deadlineMs: 500 });
+	await settle();
+	const refresh = made.ids({ refresh: true });
+	await answer(made, 1, 'new');
+	await refresh;
+	await pass(500);
+	expect(await list).toEqual(['new']);
+	expect(made.eventsOf('hit')).toHaveLength(1);
+	expect(made.eventsOf('miss')).toHaveLength(1);
+});
+
 test('a list that a slow store brings after its time is a miss', async () => {
 	const store = makeStore();
 	await makeFilledCache(['old'], { store });

@@ -78,6 +78,20 @@ test('close() ends the wait for a store lookup, and no fetch starts after it', a
 	expect(made.fetches.count).toBe(0);
 });
 
+test('a list that a slow store brings after close() is not remembered', async () => {
+	const store = makeStore();
+	await makeFilledCache(['a'], { store });
+	const gate = makeGate();
+	const made = makeCache({ store: makeStore({ get: (key) => gate.opened.then(() => store.map.get(key)) }) });
+	const failure = failureOf(made.list());
+	await settle();
+	await made.close();
+	gate.open();
+	await settle();
+	expect(await failure).toMatchObject(closed);
+	expect(made.peek()).toBeUndefined();
+});
+
 test('close() ends the wait for a lock, and aborts its signal', async () => {
 	const unhandled = countUnhandledRejections();
 	const signals: AbortSignal[] = [];

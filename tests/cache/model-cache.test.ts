@@ -1,3 +1,4 @@
+import { createHook } from 'node:async_hooks';
 import { expect, test, vi } from 'vitest';
 import { answer, makeCache, makeFilledCache } from './cache-harness.js';
 import {
@@ -7,12 +8,10 @@ import {
 	makeFiles,
 	makeModel,
 	maxAgeMs,
-	servableMs,
 	setAge,
 	settle,
 	staleWhileRevalidateMs,
 	start,
-	stopClock,
 } from './fakes.js';
 
 test('one fetch serves the visible and the whole list, each in its order', async () => {
@@ -200,34 +199,7 @@ test('a fetch tells its target, and every event the target it is about', async (
 	expect(made.events.every(({ at }) => Number.isInteger(at))).toBe(true);
 });
 
-test('read() returns the list with its age, the configured model and the failure of its last refresh', async () => {
-	stopClock();
-	const made = makeCache();
-	const configured = { model: 'a', modelProvider: 'openai', reasoningEffort: 'high' };
-	const read = made.read({ includeHidden: true });
-	(await made.fetches.nth(1)).succeed(['a', makeModel('b', { hidden: true })], configured);
-	const snapshot = await read;
-	expect(snapshot).toEqual({
-		models: [makeModel('a'), makeModel('b', { hidden: true })],
-		fetchedAt: start,
-		isFresh: true,
-		configured,
-		refreshError: null,
-	});
-	expect(made.peek({ includeHidden: true })).toEqual(snapshot);
-	setAge(servableMs - 1);
-	expect(await made.read()).toMatchObject({ models: [makeModel('a')], isFresh: false, refreshError: null });
-});
-
-test('read() hands out a copy of the configured model', async () => {
-	const made = makeCache();
-	const read = made.read();
-	(await made.fetches.nth(1)).succeed(['a'], { model: 'a', modelProvider: null, reasoningEffort: null });
-	(await read).configured.model = 'changed';
-	expect((await made.read()).configured.model).toBe('a');
-});
-
-test('a hit sets no timer, adds no listener and looks at no file', async () => {
+test('a hit sets no timer, adds no listener, makes no asynchronous resource and looks at no file', async () => {
 	const made = await makeFilledCache(['a']);
 	await made.list();
 	const controller = new AbortController();
@@ -238,9 +210,13 @@ test('a hit sets no timer, adds no listener and looks at no file', async () => {
 		vi.spyOn(controller.signal, 'addEventListener'),
 	];
 	const looks = made.files.looks;
+	const resources: string[] = [];
+	const hook = createHook({ init: (_, type) => type !== 'PROMISE' && resources.push(type) }).enable();
 	for (let count = 0; count < 10; count++) {
 		expect(await made.ids({ signal: controller.signal, deadlineMs: 0 })).toEqual(['a']);
 	}
+	hook.disable();
+	expect(resources).toEqual([]);
 	expect(vi.getTimerCount()).toBe(0);
 	for (const spy of spies) expect(spy).not.toHaveBeenCalled();
 	expect(made.files.looks).toBe(looks);

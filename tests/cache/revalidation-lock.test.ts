@@ -87,10 +87,10 @@ test('refresh: true refuses every list that was stored before it', async () => {
 	expect(await makeCache({ store: makeStore({}, store.map) }).ids()).toEqual(['new']);
 });
 
-test('refresh: true takes a list that another process fetches after it', async () => {
+test.each([maxAgeMs, 0])('refresh: true takes a list that another process fetches after it (maxAgeMs: %d)', async (limitMs) => {
 	stopClock();
 	const { store, grant } = makeLockingStore();
-	const made = makeCache({ store });
+	const made = makeCache({ store, maxAgeMs: limitMs });
 	const refresh = made.ids({ refresh: true });
 	await settle();
 	setAge(10);
@@ -101,6 +101,21 @@ test('refresh: true takes a list that another process fetches after it', async (
 	grant();
 	expect(await refresh).toEqual(['newer']);
 	expect(made.fetches.count).toBe(0);
+});
+
+test('a newer list in the store that is stale itself does not spare the refresh of a stale one', async () => {
+	const store = makeStore();
+	const one = await makeFilledCache(['old'], { store });
+	setAge(10);
+	const other = makeCache({ store });
+	const refresh = other.list({ refresh: true });
+	await answer(other, 1, 'newer');
+	await refresh;
+	one.files.change({ configuration: 'second' });
+	setAge(1_000);
+	expect(await one.ids()).toEqual(['old']);
+	await answer(one, 2, 'new');
+	expect(await one.ids()).toEqual(['new']);
 });
 
 test('refresh: true that joins a refresh which reads the store does not get what the store held before', async () => {
@@ -148,6 +163,7 @@ test('a lock that hangs is waited for until the deadline of the caller, and unti
 	expect(await late).toMatchObject({ code: 'ERR_CODEX_TIMEOUT', phase: 'spawn', timeoutMs: 5_000 });
 	expect(lock.mock.calls[0]?.[1].aborted).toBe(true);
 	expect(made.eventsOf('failed')).toHaveLength(1);
+	expect(made.eventsOf('store-failed')).toEqual([]);
 	expect(made.fetches.count).toBe(0);
 	// A lock that is granted too late is released at once.
 	grant();

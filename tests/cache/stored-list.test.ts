@@ -1,6 +1,7 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { homedir } from 'node:os';
 import path from 'node:path';
+import Keyv from 'keyv';
 import { expect, test, vi } from 'vitest';
 import { FingerprintReader } from '../../src/cache/fingerprint.js';
 import type { ModelListStore } from '../../src/core/model-list-store.js';
@@ -128,6 +129,18 @@ test('a value that changes afterwards changes no cache, and no caller changes a 
 		expect(await made.list()).toEqual(fetched);
 		expect(made.peek()?.configured.model).toBeNull();
 	}
+});
+
+test.each([
+	['a Map', () => new Map()],
+	['a Keyv in memory', () => new Keyv()],
+])('%s is a store', async (_, make) => {
+	const store = make() as ModelListStore;
+	const one = await makeFilledCache(['a'], { store });
+	await one.close();
+	const other = makeCache({ store });
+	expect(idsOf(await other.list())).toEqual(['a']);
+	expect([...one.eventsOf('store-failed'), ...other.eventsOf('store-failed')]).toEqual([]);
 });
 
 test('values survive JSON, also with names of prototypes in them', async () => {

@@ -74,7 +74,7 @@ test('formatTable cuts a long name between characters', () => {
 		const lines = format([toModel({ id: 'gpt-a', displayName })], 60);
 		expect(Math.max(...lines.map(widthOf))).toBeLessThanOrEqual(60);
 		const [, shown = ''] = /gpt-a +(.*)…$/u.exec(lines[1] as string) ?? [];
-		expect(shown.length).toBeGreaterThan(20);
+		expect(widthOf(shown)).toBeGreaterThan(20);
 		expect(displayName.startsWith(shown)).toBe(true);
 	}
 });

@@ -1,22 +1,18 @@
 import os from 'node:os';
 import path from 'node:path';
 import { expect, test, vi } from 'vitest';
-import {
-	buildEnvironment,
-	findCodexUserHome,
-	findHome,
-	findSpelling,
-	isWindows,
-	lookUp,
-	readVariable,
-} from '../../src/core/environment.js';
 
 vi.mock('node:os', async (importOriginal) => {
 	const original = await importOriginal<typeof os>();
 	return { ...original, homedir: vi.fn(original.homedir), userInfo: vi.fn(original.userInfo) };
 });
 
+// The setup of the tests has loaded these modules before.
+vi.resetModules();
 const { homedir, userInfo } = vi.mocked(await import('node:os'));
+const { buildEnvironment, findCodexUserHome, findHome, findSpelling, isWindows, lookUp, readVariable } = await import(
+	'../../src/core/environment.js'
+);
 
 test('the home directory is that at the time of the call', () => {
 	for (const home of ['/one', '/two', '/one']) {

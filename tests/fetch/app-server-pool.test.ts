@@ -62,9 +62,7 @@ test('the real Codex lists twice on one connection', async () => {
 });
 
 test('every page of a second list is fetched on the same connection', async () => {
-	const { catalog, server } = makeKeeper([
-		['answers', { pages: [[{ id: 'a' }], [{ id: 'b' }], [{ id: 'c' }]] }],
-	]);
+	const { catalog, server } = makeKeeper([['answers', { pages: [[{ id: 'a' }], [{ id: 'b' }], [{ id: 'c' }]] }]]);
 	expect(idsOf(await catalog.list(refresh))).toEqual(['a', 'b', 'c']);
 	expect(idsOf(await catalog.list(refresh))).toEqual(['a', 'b', 'c']);
 	expect(server.starts).toBe(1);
@@ -114,9 +112,7 @@ test('the time runs from the last answer, not from the first', async () => {
 	const cleared = vi.spyOn(globalThis, 'clearTimeout');
 	server.open('open');
 	const keepers = () =>
-		timers.mock.results.flatMap(({ value }, index) =>
-			timers.mock.calls[index]?.[1] === 60_000 ? [value] : [],
-		);
+		timers.mock.results.flatMap(({ value }, index) => (timers.mock.calls[index]?.[1] === 60_000 ? [value] : []));
 	await catalog.list(refresh);
 	expect(keepers()).toHaveLength(1);
 	await catalog.list(refresh);
@@ -351,16 +347,13 @@ test.each([
 	await untilGone(...server.pids);
 });
 
-test.each(['SIGTERM', 'SIGINT'] as const)(
-	'one that is kept goes with a host that %s ends',
-	async (signal) => {
-		const { server, child, done } = startHost('process.stdin.resume();');
-		await new Promise((resolve) => child.stdout.once('data', resolve));
-		child.kill(signal);
-		expect(await done).toMatchObject({ exitCode: null, signal });
-		await untilGone(...server.pids);
-	},
-);
+test.each(['SIGTERM', 'SIGINT'] as const)('one that is kept goes with a host that %s ends', async (signal) => {
+	const { server, child, done } = startHost('process.stdin.resume();');
+	await new Promise((resolve) => child.stdout.once('data', resolve));
+	child.kill(signal);
+	expect(await done).toMatchObject({ exitCode: null, signal });
+	await untilGone(...server.pids);
+});
 
 test('one that is kept sees the end of its input where the host is killed', async () => {
 	const { server, child, done } = startHost('process.stdin.resume();', ['answers', a]);

@@ -1,150 +1,201 @@
-import { rmSync } from 'node:fs';
 import { expect, test, vi } from 'vitest';
-import { failureOf, idsOf, isAlive, makeDirectory, makeScriptedCatalog } from './harness.js';
+import { deaf, list, quickTimings, refuse, say } from '../app-server/shell-server.js';
+import { failureOf, isAlive } from '../harness.js';
+import { makeFetcher } from './fetch-harness.js';
 
-const a = { models: [{ id: 'a' }] };
-const exit = ['exits', { at: 'initialize', code: 1 }] as const;
-const overload = [
-	'refuses',
-	{ at: 'model/list', error: { code: -32001, message: 'Server overloaded' } },
-] as const;
+const overload = { list: refuse({ code: -32001, message: 'Server overloaded; retry later.' }) };
+const exit = (code: number, words = 'why') => ({ initialize: `echo ${words} >&2; exit ${code}` });
 
-test.each([
-	['exits', exit],
-	['is ended by a signal', ['endsBySignal', { at: 'model/list', signal: 'SIGKILL' }]],
-	['breaks off in the middle of a line', ['writesHalfALineAndExits', { at: 'model/list', code: 0 }]],
-	['closes its output', ['closesItsOutput', { at: 'initialize' }]],
-	['has failed and lingers', ['lingers', { words: 'Error: locked\n' }]],
-	['is overloaded', overload],
-] as const)('an attempt is repeated when the app-server %s', async (_, step) => {
-	const { catalog, server, events } = makeScriptedCatalog([step, step, ['answers', a]], { retries: 2 });
-	expect(idsOf(await catalog.list())).toEqual(['a']);
-	expect(server.starts).toBe(3);
-	expect(events.ofType('retried').map(({ attempt }) => attempt)).toEqual([1, 2]);
-	expect(events.ofType('spawned').map(({ attempt }) => attempt)).toEqual([1, 2, 3]);
-	expect(events.ofType('refreshed')).toMatchObject([{ attempts: 3, models: 1 }]);
-	expect(events.count('failed')).toBe(0);
-});
-
-test.each([0, 1, 3])('there are %i retries and no more, and the last failure is told', async (retries) => {
-	const { catalog, server, events } = makeScriptedCatalog(
-		[...Array.from({ length: retries }, () => exit), ['exits', { at: 'initialize', code: 9 }]],
-		{ retries },
-	);
-	expect(await failureOf(catalog.list())).toMatchObject({ code: 'ERR_CODEX_EXITED', exitCode: 9 });
-	expect(server.starts).toBe(1 + retries);
-	expect(events.count('retried')).toBe(retries);
-	expect(events.count('failed')).toBe(1);
-});
-
-test('there are two retries where nobody says otherwise', async () => {
-	const { catalog, server } = makeScriptedCatalog([overload], { retries: undefined });
-	expect(await failureOf(catalog.list())).toMatchObject({ code: 'ERR_CODEX_RPC', rpcCode: -32001 });
-	expect(server.starts).toBe(3);
-});
-
-test.each([
-	[
-		'another JSON-RPC error',
-		['refuses', { at: 'model/list', error: { code: -32600, message: 'no' } }],
-		'ERR_CODEX_RPC',
-	],
-	[
-		'an internal error',
-		['refuses', { at: 'initialize', error: { code: -32603, message: 'no' } }],
-		'ERR_CODEX_RPC',
-	],
-	['an unreadable answer', ['answers', { result: null }], 'ERR_CODEX_PROTOCOL'],
-] as const)('an attempt is not repeated after %s', async (_, step, code) => {
-	const { catalog, server, events } = makeScriptedCatalog([step, ['answers', a]], { retries: 2 });
-	expect(await failureOf(catalog.list())).toMatchObject({ code });
-	expect(server.starts).toBe(1);
-	expect(events.count('retried')).toBe(0);
-});
-
-test('an attempt is not repeated after the limit of the fetch', async () => {
-	const { catalog, server, events } = makeScriptedCatalog(
-		[
-			['hangs', { at: 'initialize' }],
-			['answers', a],
+test('a fetch answers with the models, hidden ones included, and the configured one', async () => {
+	const models = `printf '{"id":%s,"result":{"data":[{"id":"a"},{"id":"b","hidden":true}]}}\\n' "$id"`;
+	const { start, events, ofType } = makeFetcher([{ list: models }]);
+	const fetch = start();
+	expect(fetch.progress()).toEqual({ phase: 'spawn', stderr: '', stderrSummary: '' });
+	expect(await fetch.answer).toMatchObject({
+		models: [
+			{ id: 'a', hidden: false },
+			{ id: 'b', hidden: true },
 		],
-		{
-			retries: 2,
-			fetchTimeoutMs: 500,
-		},
-	);
-	expect(await failureOf(catalog.list())).toMatchObject({ code: 'ERR_CODEX_TIMEOUT', timeoutMs: 500 });
-	await events.nth('exited');
-	expect(server.starts).toBe(1);
-	expect(events.count('retried')).toBe(0);
+		configured: { model: null },
+	});
+	await fetch.released;
+	expect(fetch.attempts).toBe(1);
+	expect(ofType('spawned')).toMatchObject([{ pid: expect.any(Number), attempt: 1 }]);
+	expect(events.every(({ type }) => type === 'spawned' || type === 'exited')).toBe(true);
 });
 
-test('the limit of the fetch ends its app-server, one that heeds nothing, too', async () => {
-	const { catalog, server, events } = makeScriptedCatalog(
-		[['hangs', { at: 'initialize', ignores: ['end', 'SIGTERM'] }]],
-		{ fetchTimeoutMs: 500 },
-	);
-	await failureOf(catalog.list());
-	expect(await events.nth('exited')).toMatchObject({ signal: 'SIGKILL' });
-	expect(server.pids.filter(isAlive)).toEqual([]);
+test('an answer does not wait for the end of the process', async () => {
+	const { start, ofType } = makeFetcher([{ list: `${list('a')}; ${deaf}` }]);
+	const fetch = start();
+	await fetch.answer;
+	await fetch.released;
+	expect(ofType('exited')).toEqual([]);
+	expect(isAlive(ofType('spawned')[0]?.pid ?? 0)).toBe(true);
 });
 
-test('the limit of the fetch holds for all its attempts together', async () => {
-	const { catalog, events } = makeScriptedCatalog([exit], { retries: 100, fetchTimeoutMs: 2_000 });
-	expect(await failureOf(catalog.list())).toMatchObject({ code: 'ERR_CODEX_TIMEOUT', timeoutMs: 2_000 });
-	const retries = events.count('retried');
-	expect(retries).toBeGreaterThan(0);
-	// Were it 2 s each, there would be no end in sight.
-	expect(retries).toBeLessThan(10);
+test.each([
+	['exits, each time with another code', [exit(1), exit(2)]],
+	['exits, each time with other words', [exit(1, 'one'), exit(1, 'two')]],
+	['is ended by a signal, and then exits', [{ list: 'kill -KILL $$' }, exit(1)]],
+	[
+		'breaks off in the middle of a line, and then closes its output',
+		[{ list: `printf '{"id"'; exit 0` }, { list: 'exec >&-; cat' }],
+	],
+	['is overloaded twice', [overload, overload]],
+	['is overloaded between two ends', [exit(1), overload]],
+])('an attempt is repeated when the app-server %s', async (_, shells) => {
+	const { start, ofType, starts } = makeFetcher([...shells, {}]);
+	const fetch = start();
+	expect((await fetch.answer).models).toHaveLength(1);
+	expect(starts()).toBe(3);
+	expect(fetch.attempts).toBe(3);
+	expect(ofType('retried').map(({ attempt }) => attempt)).toEqual([1, 2]);
+	expect(ofType('spawned').map(({ attempt }) => attempt)).toEqual([1, 2, 3]);
 });
 
-test('attempts are further and further apart', async () => {
-	const { catalog, events } = makeScriptedCatalog([exit], { retries: 2 });
-	await failureOf(catalog.list());
-	const failures = events.ofType('retried').map(({ at }) => at);
-	const starts = events.ofType('spawned').map(({ at }) => at);
-	// A timer may be a millisecond early.
-	expect((starts[1] as number) - (failures[0] as number)).toBeGreaterThanOrEqual(198);
-	expect((starts[2] as number) - (failures[1] as number)).toBeGreaterThanOrEqual(398);
+test('an end with the code and the words of the one before is not repeated, and is told within half a second', async () => {
+	const { start, ofType, starts } = makeFetcher([exit(3)], { retries: 100 });
+	const startedAt = performance.now();
+	const fetch = start();
+	expect(await failureOf(fetch.answer)).toMatchObject({ code: 'ERR_CODEX_EXITED', exitCode: 3, stderr: 'why' });
+	// Half a second of the contract's, and as much for a busy machine.
+	expect(performance.now() - startedAt).toBeLessThan(1_000);
+	expect([starts(), fetch.attempts, ofType('retried').length]).toEqual([2, 2, 1]);
 });
 
-test('how far apart attempts are is left to chance, so that many hosts do not come together again', async () => {
+test.each([0, 1, 3])('a fetch makes %i retries and no more, and fails with the last failure', async (retries) => {
+	const shells = Array.from({ length: 5 }, (_, index) => exit(index + 1));
+	const { start, starts, ofType } = makeFetcher(shells, { retries });
+	expect(await failureOf(start().answer)).toMatchObject({ code: 'ERR_CODEX_EXITED', exitCode: retries + 1 });
+	expect(starts()).toBe(1 + retries);
+	expect(ofType('retried')).toHaveLength(retries);
+});
+
+test.each([
+	['another JSON-RPC error', { list: refuse({ code: -32600, message: 'no' }) }, 'ERR_CODEX_RPC'],
+	['an unreadable answer', { list: say('{"id":3,"result":7}') }, 'ERR_CODEX_PROTOCOL'],
+	['a line that is too long', { list: `head -c 9000000 /dev/zero | tr '\\0' x` }, 'ERR_CODEX_PROTOCOL'],
+])('an attempt is not repeated after %s', async (_, shell, code) => {
+	const { start, starts, ofType } = makeFetcher([shell, {}]);
+	expect(await failureOf(start().answer)).toMatchObject({ code });
+	expect([starts(), ofType('retried').length]).toEqual([1, 0]);
+});
+
+test('the delays between attempts double, and vary by chance, so that hosts do not come together again', async () => {
 	const setTimeout = vi.spyOn(globalThis, 'setTimeout');
-	for (let count = 0; count < 4; count++) {
-		await failureOf(makeScriptedCatalog([exit], { retries: 1 }).catalog.list());
+	const delays: number[][] = [];
+	const others = {
+		...quickTimings,
+		fastShutdown: { endOfInputMs: 998, terminateMs: 997 },
+		outputToExitMs: 999,
+		groupTerminateMs: 996,
+	};
+	for (let count = 0; count < 3; count++) {
+		setTimeout.mockClear();
+		const { start } = makeFetcher([overload], { retries: 2 }, others);
+		await failureOf(start().answer);
+		delays.push(setTimeout.mock.calls.map(([, ms]) => ms ?? 0).filter((ms) => ms >= 50 && ms <= 200));
 	}
-	const waits = setTimeout.mock.calls.map(([, ms]) => ms ?? 0).filter((ms) => ms >= 200 && ms <= 400);
-	expect(waits).toHaveLength(4);
-	expect(new Set(waits).size).toBeGreaterThan(1);
+	for (const [first = 0, second = 0] of delays) {
+		expect([first >= 50, first <= 100, second >= 100, second <= 200]).toEqual([true, true, true, true]);
+	}
+	expect(delays.flat()).toHaveLength(6);
+	expect(new Set(delays.flat()).size).toBeGreaterThan(2);
 });
 
-test('each attempt has an app-server of its own, and the one before it is gone then', async () => {
-	const { catalog, server, events } = makeScriptedCatalog(
-		[
-			['closesItsOutput', { at: 'initialize', ignores: ['end', 'SIGTERM'] }],
-			['answers', a],
-		],
-		{ retries: 1 },
-	);
-	await catalog.list();
-	const order = events.all.map(({ type }) => type).filter((type) => type === 'spawned' || type === 'exited');
-	expect(order.slice(0, 3)).toEqual(['spawned', 'exited', 'spawned']);
-	expect(new Set(server.pids).size).toBe(2);
-	expect(isAlive(server.pids[0] ?? 0)).toBe(false);
+test('each attempt has an app-server of its own, and the one before it is gone by then, its group included', async () => {
+	const { start, events, ofType } = makeFetcher([{ initialize: `(${deaf}) >/dev/null & echo $! >&2; exec >&-; ${deaf}` }, {}]);
+	await start().answer;
+	const order = events.map(({ type }) => type);
+	expect(order.slice(0, 4)).toEqual(['spawned', 'retried', 'exited', 'spawned']);
+	const [first, second] = ofType('spawned');
+	expect(first?.pid).not.toBe(second?.pid);
+	const grandchild = Number(ofType('retried')[0]?.error.stderr);
+	expect(grandchild).toBeGreaterThan(0);
+	expect([first?.pid ?? 0, grandchild].filter(isAlive)).toEqual([]);
 });
 
-test('a CODEX_HOME that is not there fails at the first exit: no attempt can mend it', async () => {
-	const codexHome = makeDirectory();
-	rmSync(codexHome, { recursive: true });
-	const { catalog, server } = makeScriptedCatalog([exit], { codexHome, retries: 2 });
-	expect(await failureOf(catalog.list())).toMatchObject({ code: 'ERR_CODEX_EXITED' });
-	expect(server.starts).toBe(1);
+test('a failed fetch is released when its app-server is gone', async () => {
+	const { start, ofType } = makeFetcher([{ list: `${refuse({ code: 1, message: 'no' })}; ${deaf}` }]);
+	const fetch = start();
+	await failureOf(fetch.answer);
+	expect(ofType('exited')).toEqual([]);
+	await fetch.released;
+	expect(ofType('exited')).toMatchObject([{ exitCode: null, signal: 'SIGKILL', lifetimeMs: expect.any(Number) }]);
+	expect(isAlive(ofType('spawned')[0]?.pid ?? 0)).toBe(false);
 });
 
-test('close ends a fetch that waits for its next attempt', async () => {
-	const { catalog, events } = makeScriptedCatalog([exit], { retries: 100 });
-	const failure = failureOf(catalog.list());
-	await events.nth('retried', 2);
-	await catalog.close();
-	expect(await failure).toMatchObject({ code: 'ERR_CODEX_CLOSED' });
+test('an abort rejects with its reason at once, and ends the app-server, one that is deaf, too', async () => {
+	const controller = new AbortController();
+	const { start, untilEvents, ofType } = makeFetcher([{ start: deaf }]);
+	const fetch = start({ signal: controller.signal });
+	await untilEvents('spawned');
+	const reason = new Error('of the caller');
+	controller.abort(reason);
+	expect(await failureOf(fetch.answer)).toBe(reason);
+	await fetch.released;
+	expect(ofType('exited')).toMatchObject([{ signal: 'SIGKILL' }]);
+});
+
+test('an abort ends the wait between two attempts, and no further one starts', async () => {
+	const controller = new AbortController();
+	const { start, untilEvents, starts } = makeFetcher([exit(1), exit(2), exit(3)]);
+	const fetch = start({ signal: controller.signal });
+	await untilEvents('retried');
+	controller.abort();
+	expect(await failureOf(fetch.answer)).toMatchObject({ name: 'AbortError' });
+	await fetch.released;
+	await new Promise((resolve) => setTimeout(resolve, 250));
+	expect(starts()).toBe(1);
+});
+
+test('a signal that is aborted already starts nothing', async () => {
+	const command = vi.fn(() => '/bin/sh');
+	const { start, events, starts } = makeFetcher([{}], { command });
+	expect(await failureOf(start({ signal: AbortSignal.abort() }).answer)).toMatchObject({ name: 'AbortError' });
+	expect([starts(), events, command.mock.calls]).toEqual([0, [], []]);
+});
+
+test('progress tells the phase and the words of the latest attempt', async () => {
+	const { start, log } = makeFetcher([{ start: 'echo first >&2; exit 1' }, { list: 'echo stuck >&2' }]);
+	const fetch = start();
+	await log.untilLines(4);
+	await vi.waitFor(() => expect(fetch.progress()).toEqual({ phase: 'model/list', stderr: 'stuck', stderrSummary: 'stuck' }));
+	expect(fetch.attempts).toBe(2);
+	fetch.answer.catch(() => {});
+});
+
+test('a warning of the configuration becomes an event', async () => {
+	const warning = say('{"method":"configWarning","params":{"summary":"Invalid configuration; using defaults.","details":null}}');
+	const { list: ids, ofType } = makeFetcher([{ start: warning }]);
+	await ids();
+	expect(ofType('config-warning')).toMatchObject([{ summary: 'Invalid configuration; using defaults.', details: null }]);
+});
+
+test('close ends every app-server fast, waits until all are gone, and lets no other start', async () => {
+	const { fetcher, start, ofType, untilEvents, starts } = makeFetcher([{ start: deaf }, { list: `${list('a')}; ${deaf}` }]);
+	const fetch = start();
+	await untilEvents('spawned');
+	await start({ target: { key: 'other' } }).answer;
+	const failure = failureOf(fetch.answer);
+	await Promise.all([fetcher.close(), fetcher.close()]);
+	expect(ofType('exited')).toHaveLength(2);
+	expect(ofType('spawned').some(({ pid }) => isAlive(pid))).toBe(false);
+	expect(await failure).toMatchObject({ code: expect.stringMatching(/EXITED|CLOSED/) });
+	expect(await failureOf(start().answer)).toMatchObject({ code: 'ERR_CODEX_CLOSED' });
+	expect(starts()).toBe(2);
+});
+
+test('a fetch that is over leaves no listener on its signal, and no referenced timer', async () => {
+	const { signal } = new AbortController();
+	const added = vi.spyOn(signal, 'addEventListener');
+	const removed = vi.spyOn(signal, 'removeEventListener');
+	const { start } = makeFetcher([exit(1), {}]);
+	const setTimeout = vi.spyOn(globalThis, 'setTimeout');
+	const fetch = start({ signal });
+	await fetch.answer;
+	await fetch.released;
+	expect(removed).toHaveBeenCalledTimes(added.mock.calls.length);
+	const timers = setTimeout.mock.results.map(({ value }) => value as NodeJS.Timeout);
+	expect(timers.filter((timer) => timer.hasRef())).toEqual([]);
 });

@@ -8,6 +8,7 @@ const answerer = `
 	read -r _
 	read -r _
 	echo '{"id":2,"result":{"data":[{"id":"a","displayName":"A"},{"id":"b","hidden":true}],"nextCursor":null}}'
+	echo '{"id":3,"result":{"config":{}}}'
 	cat > /dev/null
 `;
 

@@ -83,11 +83,11 @@ test('a process that comes later starts nothing, and its list is as old as it is
 	const other = start();
 	expect(await other.list()).toEqual(['a']);
 	expect(await other.peek()).toEqual(snapshot);
-	expect(other.events.map(({ type }) => type)).toEqual(['loaded', 'hit']);
+	expect(other.events.map(({ type }) => type)).toEqual(['loaded', 'miss']);
 	expect(server.starts).toBe(1);
 });
 
-test('where the holder is killed another takes over within 2 s, and all get the list', async () => {
+test('where the holder is killed another takes over within 5 s, and all get the list', async () => {
 	const { server, start, startAll } = setUp(gatedLists('never', 'lost'), lists('a'));
 	const holder = start();
 	const lost = failureOf(holder.list());
@@ -101,7 +101,7 @@ test('where the holder is killed another takes over within 2 s, and all get the 
 	holder.kill('SIGKILL');
 	for (const ids of await Promise.all(calls)) expect(ids).toEqual(['a']);
 	expect(server.starts).toBe(2);
-	expect((await takenOver(hosts)).at - killedAt).toBeLessThan(2_000);
+	expect((await takenOver(hosts)).at - killedAt).toBeLessThan(5_000);
 	await lost;
 	await untilGone(...server.pids);
 });
@@ -125,7 +125,7 @@ test('nor does it hold the others up that its app-server outlives it', async () 
 	for (const ids of await Promise.all(calls)) expect(ids).toEqual(['a']);
 	expect(isAlive(orphan)).toBe(true);
 	expect(server.starts).toBe(2);
-	expect((await takenOver(hosts)).at - killedAt).toBeLessThan(2_000);
+	expect((await takenOver(hosts)).at - killedAt).toBeLessThan(5_000);
 	await lost;
 });
 

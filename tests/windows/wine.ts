@@ -1,4 +1,4 @@
-import { type ChildProcess, spawn } from 'node:child_process';
+import { spawn } from 'node:child_process';
 import {
 	closeSync,
 	existsSync,
@@ -15,6 +15,9 @@ import path from 'node:path';
 import { afterEach, beforeEach, expect, inject } from 'vitest';
 
 const machine = inject('windows');
+
+/** The folder of the drive C:. */
+export const drive = machine.root ?? '';
 
 /** In the environment of every process that comes from this test file. */
 const marker = `CODEX_MODELS_WINDOWS_TEST_${process.pid}_${Date.now()}`;
@@ -178,26 +181,42 @@ export function startHost<T>(source: string, { facts = {}, cwd = makeFolder(), e
 	const file = path.join(folder, 'host.mjs');
 	writeFileSync(file, head + prelude + source);
 
+	const { done, kill } = startNode([toWindows(file)], { cwd, output });
+	return {
+		done: done.then((result): HostResult<T> => ({ ...result, reports: readLines<T>(reports) })),
+		kill,
+		reportsSoFar: () => readLines<T>(reports),
+	};
+}
+
+type NodeResult = { exitCode: number | null; elapsedMs: number; output: string };
+
+/** Starts Node for Windows, with both of its outputs in a file. */
+function startNode(args: string[], { cwd, output, limitMs = 40_000 }: { cwd: string; output: string; limitMs?: number }) {
 	// A pipe can fail with EBADF in Node under Wine 8; a file does not.
 	const descriptor = openSync(output, 'a');
 	const startedAt = performance.now();
-	const child: ChildProcess = spawn('wine', [nodeProgram, toWindows(file)], {
+	const { PATH, HOME } = process.env;
+	const child = spawn('wine', [nodeProgram, ...args], {
 		cwd,
-		env: { PATH: process.env.PATH, HOME: process.env.HOME, LC_ALL: 'C.UTF-8', ...machine.environment, [marker]: '1' },
+		env: { PATH, HOME, LC_ALL: 'C.UTF-8', ...machine.environment, [marker]: '1' },
 		stdio: ['ignore', descriptor, descriptor],
 	});
 	closeSync(descriptor);
-	const limit = setTimeout(() => child.kill('SIGKILL'), 40_000);
-	const done = new Promise<HostResult<T>>((resolve) => {
+	const limit = setTimeout(() => child.kill('SIGKILL'), limitMs);
+	const done = new Promise<NodeResult>((resolve) => {
 		child.once('exit', (exitCode) => {
 			clearTimeout(limit);
-			const elapsedMs = performance.now() - startedAt;
-			resolve({ exitCode, elapsedMs, output: readFileSync(output, 'utf8'), reports: readLines<T>(reports) });
+			resolve({ exitCode, elapsedMs: performance.now() - startedAt, output: readFileSync(output, 'utf8') });
 		});
 	});
 	hosts.push(done);
-	return { done, kill: () => child.kill('SIGKILL'), reportsSoFar: () => readLines<T>(reports) };
+	return { done, kill: () => child.kill('SIGKILL') };
 }
+
+/** Runs Node for Windows to its end. */
+export const runNode = (args: string[], options: { cwd: string; limitMs: number }): Promise<NodeResult> =>
+	startNode(args, { ...options, output: path.join(makeFolder(), 'output') }).done;
 
 /** Runs a host to its end; one that fails, fails the test with what the host printed. */
 export async function runHost<T>(source: string, options?: HostOptions): Promise<HostResult<T>> {

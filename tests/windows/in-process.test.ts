@@ -1,0 +1,61 @@
+import { execFileSync } from 'node:child_process';
+import { cpSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { expect, test } from 'vitest';
+import { drive, runNode, toWindows } from './wine.js';
+
+const project = fileURLToPath(new URL('../..', import.meta.url));
+
+/** Tests that start no process. */
+const include = [
+	'tests/core/*.test.ts',
+	'tests/cache/*.test.ts',
+	'tests/cli/{format-table,messages,parse-arguments,printable,terminal}.test.ts',
+	'tests/app-server/{line-splitter,parse-message,parse-models,stderr-tail}.test.ts',
+	'tests/store/sharing-violation.test.ts',
+];
+
+/** Tests that set HOME, which Windows ignores, or make FIFOs, POSIX paths and programs without a suffix. */
+const exclude = [
+	'tests/core/environment.test.ts',
+	'tests/cache/{fetch-target,fingerprint,fingerprint-command,model-cache,model-cache-targets,stored-list}.test.ts',
+];
+
+/** Keeps the modules for the next run. */
+const folder = path.join(drive, 'in-process');
+
+type Manifest = { dependencies: Record<string, string>; devDependencies: Record<string, string> };
+
+/** Installs what the tests import, built for Windows, unless the folder has the same versions. */
+function installModules(): void {
+	const { dependencies, devDependencies }: Manifest = JSON.parse(readFileSync(path.join(project, 'package.json'), 'utf8'));
+	const { vitest = '', 'fast-check': fastCheck = '' } = devDependencies;
+	const all = JSON.stringify({ ...dependencies, vitest, 'fast-check': fastCheck });
+	const keyFile = path.join(folder, 'complete');
+	if (existsSync(keyFile) && readFileSync(keyFile, 'utf8') === all) return;
+	rmSync(folder, { recursive: true, force: true });
+	mkdirSync(folder, { recursive: true });
+	writeFileSync(path.join(folder, 'package.json'), `{ "private": true, "dependencies": ${all} }`);
+	const options = ['--os=win32', '--cpu=x64', '--ignore-scripts', '--no-audit', '--no-fund', '--no-package-lock'];
+	execFileSync('npm', ['install', ...options], { cwd: folder, stdio: ['ignore', 'ignore', 'pipe'] });
+	writeFileSync(keyFile, all);
+}
+
+test('the tests without processes pass on Node for Windows', { timeout: 300_000 }, async () => {
+	installModules();
+	for (const name of ['src', 'tests', 'package.json', 'tsconfig.json']) {
+		rmSync(path.join(folder, name), { recursive: true, force: true });
+		cpSync(path.join(project, name), path.join(folder, name), { recursive: true });
+	}
+	const setupFiles = ['tests/windows/in-process-setup.ts'];
+	const config = { test: { include, exclude, setupFiles, pool: 'forks', maxWorkers: 2, testTimeout: 60_000 } };
+	writeFileSync(path.join(folder, 'vitest.config.mjs'), `export default ${JSON.stringify(config)};\n`);
+
+	const vitest = `${toWindows(folder)}\\node_modules\\vitest\\vitest.mjs`;
+	const { exitCode, output } = await runNode([vitest, 'run', '--no-color'], { cwd: folder, limitMs: 280_000 });
+
+	// The report of the inner run is all that tells a failure.
+	if (exitCode !== 0) throw new Error(output);
+	expect(output).toMatch(/Tests +\d+ passed/);
+});
