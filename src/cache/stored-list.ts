@@ -17,6 +17,9 @@ const version = 2;
 /** How long one operation of a store may take, in milliseconds. */
 const storeTimeoutMs = 1_000;
 
+/** How long the lock may take, in milliseconds: `fileStore` takes a lock over from a process that hangs after 8 s. */
+const lockTimeoutMs = 9_000;
+
 /** The most models that are accepted from a store; Codex 0.169.0 has 12. */
 const maxModels = 100_000;
 
@@ -88,7 +91,12 @@ export class StoredList {
 	async lock(signal: AbortSignal): Promise<() => Promise<void>> {
 		const locked = (async () => this.#store.lock?.(this.#key, signal))();
 		try {
-			const release = await pTimeout(locked, { milliseconds: Number.POSITIVE_INFINITY, signal });
+			const release = await pTimeout(locked, {
+				milliseconds: lockTimeoutMs,
+				message: `The store did not lock within ${lockTimeoutMs} ms`,
+				signal,
+				customTimers: unrefTimers,
+			});
 			return async () => {
 				if (release) await this.#try('lock', release);
 			};

@@ -48,9 +48,8 @@ type At = { phase: FetchPhase; elapsedMs: number };
 
 const where = ({ phase, elapsedMs }: At) => `(phase ${phase}, after ${Math.round(elapsedMs)} ms)`;
 
-/** `": its last words."`, or a full stop where there are none. */
-function quote(text: string): string {
-	const words = sanitizeLine(text, 1_000);
+/** `": its last words."`, or a full stop where there are none; the words are sanitized already. */
+function quote(words: string): string {
 	return words ? `: ${words}${/[.!?]$/.test(words) ? '' : '.'}` : '.';
 }
 
@@ -153,7 +152,7 @@ export function rpcError(facts: At & { rpcCode: number; rpcMessage: string; rpcD
 		rpcCode === overloadedCode
 			? 'Codex is overloaded: try again in a while.'
 			: `${checkLogin} An update of Codex may help ("codex --version").`;
-	const message = `Codex answered with error ${rpcCode} ${where(facts)}${quote(rpcMessage)} ${advice}`;
+	const message = `Codex answered with error ${rpcCode} ${where(facts)}${quote(sanitizeLine(rpcMessage, 1_000))} ${advice}`;
 	return new CodexModelsError('ERR_CODEX_RPC', message, { rpcCode, rpcData, phase });
 }
 

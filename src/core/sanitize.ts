@@ -87,14 +87,14 @@ export function sanitizeJson(value: unknown, maxBytes: number): unknown {
 	const placeholder = `[omitted: more than ${maxBytes} bytes of JSON, or nested too deep]`;
 	let budget = maxBytes;
 	const clean = (part: unknown, key: string, depth: number): unknown => {
-		budget -= typeof part === 'string' ? part.length : 1;
+		budget -= typeof part === 'string' ? part.length + 2 : 1;
 		if (budget < 0 || depth > 64) throw placeholder;
 		if (typeof part === 'string') return isSecretName.test(key) ? redacted : sanitize(part);
 		if (Array.isArray(part)) return part.map((item) => clean(item, key, depth + 1));
 		if (typeof part !== 'object' || part === null) return part;
 		return Object.fromEntries(
 			Object.entries(part).map(([name, item]) => {
-				budget -= name.length;
+				budget -= name.length + 2;
 				return [budget < 0 ? '' : sanitize(name), clean(item, name, depth + 1)];
 			}),
 		);
