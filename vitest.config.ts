@@ -1,13 +1,13 @@
 import { defineConfig } from 'vitest/config';
 
 /** A suite of its own: `npx vitest run --project NAME`. */
-function project(name: string, include: string[], globalSetup: string[] = []) {
+function project(name: string, include: string[], globalSetup: string[] = [], setupFiles = ['tests/setup.ts']) {
 	return {
 		test: {
 			name,
 			include,
 			globalSetup,
-			setupFiles: ['tests/setup.ts'],
+			setupFiles,
 			pool: 'forks' as const,
 			testTimeout: 60_000,
 			hookTimeout: 60_000,
@@ -26,7 +26,8 @@ export default defineConfig({
 			project('releases', ['tests/releases/**/*.test.ts'], ['tests/releases/install.ts']),
 			project('runtimes', ['tests/runtimes/**/*.test.ts'], ['tests/runtimes/install.ts']),
 			project('bundles', ['tests/bundles/**/*.test.ts'], ['tests/runtimes/install.ts']),
-			project('windows', ['tests/windows/**/*.test.ts']),
+			// Its own setup looks for the processes that Wine left.
+			project('windows', ['tests/windows/**/*.test.ts'], ['tests/windows/install.ts'], []),
 		],
 	},
 });

@@ -1,6 +1,6 @@
 import { isWindows } from '../core/environment.js';
 import { hasCode } from '../core/files.js';
-import { sleep } from '../core/timers.js';
+import { refTimers } from '../core/timers.js';
 
 /** How long and how often a step is repeated, in milliseconds. */
 const retryTimes = { limitMs: 500, pauseMs: 20 };
@@ -23,6 +23,7 @@ export async function retryOnSharingViolation(
 			const isLate = performance.now() - startedAt >= limitMs;
 			if (isLate || !isSharingViolation(error, onWindows)) throw error;
 		}
-		await sleep(retryTimes.pauseMs);
+		// The timer is referenced: a program that ends with this write must not lose the write.
+		await new Promise<void>((resolve) => refTimers.setTimeout(resolve, retryTimes.pauseMs));
 	}
 }

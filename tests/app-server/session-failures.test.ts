@@ -97,7 +97,7 @@ test('an app-server that writes an error line and answers all the same is heard'
 });
 
 test('an app-server gets wake-up bytes only until it has answered initialize', async () => {
-	const { session } = startSession({ list: `${list('a')}; ${untilByte}; exit 5` });
+	const { session } = startSession({ config: `${answer({ config: {} })}; ${untilByte}; exit 5` });
 	await session.listModels();
 	await new Promise((resolve) => setTimeout(resolve, 400));
 	expect(session.isClosed).toBe(false);
@@ -152,13 +152,15 @@ test.each([
 	['data of 8,000 empty texts', `printf '[0'; yes ',""' | tr -d '\\n' | head -c 30000; printf ',0]'`, placeholder],
 	['data of 17 KB in one name', `printf '{"'; ${fill(17_000)}; printf '":1}'`, placeholder],
 ])('a JSON-RPC error with %s is told with a placeholder', async (_, data, rpcData) => {
-	const { error } = await failOnce({ list: `printf '{"id":3,"error":{"code":-7,"message":"no","data":'; ${data}; echo '}}'` });
+	const { error } = await failOnce({
+		list: `printf '{"id":%s,"error":{"code":-7,"message":"no","data":' "$id"; ${data}; echo '}}'`,
+	});
 	expect(error).toMatchObject({ code: 'ERR_CODEX_RPC', rpcCode: -7, rpcData });
 	expect(error.message).toContain(': no.');
 });
 
 test('a JSON-RPC error with a long or strange message is told in 2,000 characters', async () => {
-	const long = `printf '{"id":3,"error":{"code":-7,"message":"sk-'; ${fill(6_000_000, 'a')}; echo '"}}'`;
+	const long = `printf '{"id":%s,"error":{"code":-7,"message":"sk-' "$id"; ${fill(6_000_000, 'a')}; echo '"}}'`;
 	for (const shell of [long, refuse({ code: -7, message: { toString: 1 } })]) {
 		const { error } = await failOnce({ list: shell });
 		expect(error).toMatchObject({ code: 'ERR_CODEX_RPC', rpcCode: -7 });
@@ -168,7 +170,8 @@ test('a JSON-RPC error with a long or strange message is told in 2,000 character
 });
 
 const line = (length: number) => {
-	const head = '{"id":3,"result":{"data":[{"id":"a"}],"padding":"';
+	// A session's second request is its first list.
+	const head = '{"id":2,"result":{"data":[{"id":"a"}],"padding":"';
 	return `printf '${head}'; ${fill(length - head.length - 3)}; echo '"}}'`;
 };
 

@@ -4,16 +4,16 @@ import { answer, answerWith, fill, list, refuse, say, startSession } from './she
 
 const noModel = { model: null, modelProvider: null, reasoningEffort: null };
 
-test('a session initializes, asks for the configuration and for the hidden models, in that order', async () => {
+test('a session initializes, asks for the models, hidden ones included, and then for the configuration', async () => {
 	const { session, log } = startSession({}, { cwd: '/tmp' });
 	expect(idsOf((await session.listModels()).models)).toEqual(['a']);
 	const messages = log.messages();
-	expect(log.methods()).toEqual(['initialize', 'initialized', 'config/read', 'model/list']);
+	expect(log.methods()).toEqual(['initialize', 'initialized', 'model/list', 'config/read']);
 	expect(messages[0].params).toMatchObject({ clientInfo: { name: 'tests', version: '1' } });
 	expect(messages[1]).not.toHaveProperty('id');
-	expect(messages[2].params).toEqual({ includeLayers: false, cwd: '/tmp' });
+	expect(messages[3].params).toEqual({ includeLayers: false, cwd: '/tmp' });
 	// A `limit` costs 5 s a page on a stalled network.
-	expect(messages[3].params).toEqual({ includeHidden: true });
+	expect(messages[2].params).toEqual({ includeHidden: true });
 	expect(new Set(messages.map(({ id }) => id)).size).toBe(4);
 });
 
@@ -99,9 +99,9 @@ test('pages that hold more than the memory should are an error', async () => {
 test('the configured model is that of config/read, whether its answer comes before the list or after it', async () => {
 	const config = answer({ config: { model: 'm', model_provider: 'p', model_reasoning_effort: 'high', secret: 's' } });
 	const configured = { model: 'm', modelProvider: 'p', reasoningEffort: 'high' };
-	const before = startSession({ config });
+	const before = startSession({ list: 'listId=$id', config: `${config}; id=$listId; ${list('a')}` });
 	expect((await before.session.listModels()).configured).toEqual(configured);
-	const after = startSession({ config: 'configId=$id', list: `${list('a')}; sleep 0.01; id=$configId; ${config}` });
+	const after = startSession({ config: `sleep 0.02; ${config}` });
 	expect(await after.session.listModels()).toMatchObject({ models: [{ id: 'a' }], configured });
 });
 
@@ -120,7 +120,7 @@ test.each([
 });
 
 test('an answer to config/read that is late stays without effect on the next list', async () => {
-	const config = `[ $n = 0 ] && configId=$id || { ${answer({ config: { model: 'second' } })}; }`;
+	const config = `[ $n = 1 ] && configId=$id || { ${answer({ config: { model: 'second' } })}; }`;
 	const late = `id=$configId; ${answer({ config: { model: 'first' } })}`;
 	const { session } = startSession({ config, list: `[ $n = 2 ] && { listId=$id; ${late}; id=$listId; }; ${list('a')}` });
 	expect((await session.listModels()).configured).toEqual(noModel);
@@ -133,20 +133,20 @@ test('a session skips unasked-for lines, and refuses the requests of the server 
 		'   ',
 		'{"id":1,"result":',
 		'null',
-		'[{"id":3,"result":{"data":[{"id":"from-an-array"}]}}]',
+		'[{"id":$id,"result":{"data":[{"id":"from-an-array"}]}}]',
 		'{"id":null,"result":{"data":[{"id":"null"}]}}',
-		'{"id":"3","result":{"data":[{"id":"string-id"}]}}',
+		'{"id":"$id","result":{"data":[{"id":"string-id"}]}}',
 		'{"id":4711,"error":{"code":-32000,"message":"not yours"}}',
 		'{"method":"configWarning"}',
 		'{"method":"configWarning","params":{"summary":7}}',
-		'{"id":3,"method":"item/tool/call","params":{},"result":{"data":[{"id":"call"}]}}',
+		'{"id":$id,"method":"item/tool/call","params":{},"result":{"data":[{"id":"call"}]}}',
 		'{"id":"call-1","method":"execCommandApproval"}',
 	];
 	const { session, log, warnings } = startSession({ list: `${noise.map(say).join('; ')}; ${list('a')}; ${list('twice')}` });
 	expect(idsOf((await session.listModels()).models)).toEqual(['a']);
 	await log.untilLines(6);
 	expect(log.messages().filter(({ method }) => method === undefined)).toEqual([
-		{ id: 3, error: { code: -32601, message: expect.any(String) } },
+		{ id: expect.any(Number), error: { code: -32601, message: expect.any(String) } },
 		{ id: 'call-1', error: { code: -32601, message: expect.any(String) } },
 	]);
 	expect(warnings).toEqual([]);
@@ -162,14 +162,14 @@ test('a session that has answered goes on to refuse requests, so that a kept app
 
 test('a session reads lines that end with CR LF, and characters in pieces', async () => {
 	const name = 'ä€😀\u2028b';
-	const line = `{"id":3,"result":{"data":[{"id":"a","displayName":"${name}"}]}}`;
+	const line = `,"result":{"data":[{"id":"a","displayName":"${name}"}]}}`;
 	const bytes = [...Buffer.from(line)].map((byte) => `\\${byte.toString(8).padStart(3, '0')}`);
-	const pieces = [bytes.slice(0, 50), bytes.slice(50, 53), bytes.slice(53)].map(
-		(piece) => `printf '${piece.join('')}'; sleep 0.01`,
-	);
+	// The second piece begins and ends inside of a character.
+	const start = Buffer.from(line.slice(0, line.indexOf('ä'))).length + 1;
+	const pieces = [bytes.slice(0, start), bytes.slice(start, start + 3), bytes.slice(start + 3)];
 	const { session } = startSession({
 		initialize: `printf '{"id":%s,"result":{}}\\r\\n' "$id"`,
-		list: `${pieces.join('; ')}; echo`,
+		list: `printf '{"id":%s' "$id"; ${pieces.map((piece) => `printf '${piece.join('')}'; sleep 0.01`).join('; ')}; echo`,
 	});
 	expect((await session.listModels()).models[0]?.displayName).toBe(name);
 });

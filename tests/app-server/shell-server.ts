@@ -19,8 +19,8 @@ export type Shell = Partial<Record<'start' | 'initialize' | 'config' | 'list' | 
 
 const quote = (text: string) => `'${text.replaceAll("'", `'\\''`)}'`;
 
-/** Writes a line as it is. */
-export const say = (line: string) => `printf '%s\\n' ${quote(line)}`;
+/** Writes a line, in which `$id` is the id of the request. */
+export const say = (line: string) => `printf '%s\\n' ${quote(line).replaceAll('$id', `'"$id"'`)}`;
 /** Answers a request with any members. */
 export const answerWith = (members: object) =>
 	`printf '%s,"id":%s}\\n' ${quote(JSON.stringify({ jsonrpc: '2.0', ...members }).slice(0, -1))} "$id"`;

@@ -46,6 +46,9 @@ test('the key tells targets apart, and the last target is returned again where i
 	const last = resolveTarget(settings, undefined, undefined);
 	expect(resolveTarget(settings, { includeHidden: true }, last)).toBe(last);
 	expect(resolveTarget(settings, { cwd: '/a' }, last).key).toBe(last.key);
+	const ofHome = resolveTarget(resolveSettings(), undefined, undefined);
+	const chosen = resolveTarget(resolveSettings(), { cwd: homedir() }, ofHome);
+	expect([ofHome.isDefaultCwd, chosen.isDefaultCwd]).toEqual([true, false]);
 	const others = [{ cwd: '/b' }, { codexHome: '/a' }, { cwd: '/b', codexHome: '/a' }, { cwd: '/a/', codexHome: '/b' }];
 	const keys = others.map((call) => resolveTarget(settings, call, last).key);
 	expect(new Set([last.key, ...keys]).size).toBe(others.length + 1);

@@ -76,9 +76,7 @@ test('arguments that the system does not take are no ERR_CODEX_NOT_FOUND', async
 });
 
 test('an exit says its code, its words, the phase, the time and what to try', async () => {
-	const { catalog, server } = makeScriptedCatalog([
-		['exits', { at: 'model/list', code: 3, stderr: 'first line\nlast line\n' }],
-	]);
+	const { catalog, server } = makeScriptedCatalog([['exits', { at: 'model/list', code: 3, stderr: 'first line\nlast line\n' }]]);
 	const error = await failureOf(catalog.list());
 	expect(error).toMatchObject({
 		name: 'CodexModelsError',
@@ -129,9 +127,7 @@ test('the words of an error hold no secret, no terminal code, and at most 4 KiB'
 });
 
 test("a caller's deadline says its length, the phase, the last words and what to try", async () => {
-	const { catalog, server } = makeScriptedCatalog([
-		['hangs', { at: 'model/list', stderr: 'refreshing the token\n' }],
-	]);
+	const { catalog, server } = makeScriptedCatalog([['hangs', { at: 'model/list', stderr: 'refreshing the token\n' }]]);
 	const fetch = failureOf(catalog.list());
 	await server.untilAsked('model/list');
 	const error = await failureOf(catalog.list({ deadlineMs: 50 }));
@@ -214,13 +210,7 @@ test('an error has the properties of its code and no others', async () => {
 	const propertiesOf = (error: object) => Object.keys(error).sort();
 	const failWith = async (...[steps, options]: Parameters<typeof makeScriptedCatalog>) =>
 		propertiesOf(await failureOf(makeScriptedCatalog(steps, options).catalog.list()));
-	expect(await failWith([['exits', { at: 'start', code: 1 }]])).toEqual([
-		'code',
-		'exitCode',
-		'phase',
-		'signal',
-		'stderr',
-	]);
+	expect(await failWith([['exits', { at: 'start', code: 1 }]])).toEqual(['code', 'exitCode', 'phase', 'signal', 'stderr']);
 	expect(await failWith([['refuses', { at: 'initialize', error: { code: 1, message: 'a' } }]])).toEqual([
 		'code',
 		'phase',
@@ -228,11 +218,6 @@ test('an error has the properties of its code and no others', async () => {
 		'rpcData',
 	]);
 	expect(await failWith([['answers', { result: 7 }]])).toEqual(['code', 'phase']);
-	expect(await failWith([['hangs', { at: 'start' }]], { deadlineMs: 1 })).toEqual([
-		'code',
-		'phase',
-		'stderr',
-		'timeoutMs',
-	]);
+	expect(await failWith([['hangs', { at: 'start' }]], { deadlineMs: 1 })).toEqual(['code', 'phase', 'stderr', 'timeoutMs']);
 	expect(await failWith([['answers']], { command: '/nowhere' })).toEqual(['code', 'command']);
 });

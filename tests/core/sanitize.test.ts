@@ -11,11 +11,7 @@ test.each([
 	['a short API key', 'key sk-opaque used', 'key [redacted] used'],
 	['a project key', 'sk-proj-AbC_dEf-0123456789abcdef', '[redacted]'],
 	['a key of a service account', 'sk-svcacct-abcdefgh_0123', '[redacted]'],
-	[
-		'a key in quotes',
-		"Incorrect API key provided: 'sk-abcdefgh'.",
-		"Incorrect API key provided: '[redacted]'.",
-	],
+	['a key in quotes', "Incorrect API key provided: 'sk-abcdefgh'.", "Incorrect API key provided: '[redacted]'."],
 	['a key that is shown in part', 'Incorrect API key provided: sk-abcde***fgh1.', 'provided: [redacted]'],
 	['a key in a path', 'GET /keys/sk-abcdefgh0123/info', 'GET /keys/[redacted]/info'],
 	['a session key', 'sess-0123456789abcdef', '[redacted]'],
@@ -41,23 +37,11 @@ test.each([
 	['a token in an assignment', 'refresh_token=opaque', 'refresh_token=[redacted]'],
 	['a name in camel case', '{ accessToken: "opaque" }', 'accessToken: "[redacted]"'],
 	['what Rust prints of an option', 'token: Some("opaque0")', 'token: Some("[redacted]")'],
-	[
-		'what Rust prints of a string in it',
-		'access_token: Some(Secret("opaque"))',
-		'Some(Secret("[redacted]"))',
-	],
+	['what Rust prints of a string in it', 'access_token: Some(Secret("opaque"))', 'Some(Secret("[redacted]"))'],
 	['an option without quotes', 'access_token: Some(opaque)', 'access_token: Some([redacted])'],
-	[
-		'an object below a secret name',
-		'"access_token": {"raw": "opaque", "n": 1}',
-		'"access_token": [redacted]',
-	],
+	['an object below a secret name', '"access_token": {"raw": "opaque", "n": 1}', '"access_token": [redacted]'],
 	['a phrase', 'access token: opaque-0123456789', 'access token: [redacted]'],
-	[
-		'a token in an address',
-		'https://h/cb?code=opaque&access_token=opaque&x=1',
-		'?code=[redacted]&access_token=[redacted]&x=1',
-	],
+	['a token in an address', 'https://h/cb?code=opaque&access_token=opaque&x=1', '?code=[redacted]&access_token=[redacted]&x=1'],
 	['a key in an address', 'https://h/v1?key=opaque&x=1', '?key=[redacted]&x=1'],
 	['a password in an address', 'proxy http://user:opaque@host:8080/', 'http://[redacted]@host:8080/'],
 	['a password with an @', 'https://user:a@opaque@h/', 'https://[redacted]@h/'],
@@ -72,11 +56,7 @@ test.each([
 	['an argument with an equals sign', '--token=opaque', '--token=[redacted]'],
 	['an argument for a token', 'mcp --bearer-token opaque', '--bearer-token [redacted]'],
 	['a code verifier', 'code_verifier=opaque', 'code_verifier=[redacted]'],
-	[
-		'a private key',
-		'-----BEGIN RSA PRIVATE KEY-----\nopaque\nabcdefgh\n-----END RSA PRIVATE KEY-----\nx',
-		'[redacted]\nx',
-	],
+	['a private key', '-----BEGIN RSA PRIVATE KEY-----\nopaque\nabcdefgh\n-----END RSA PRIVATE KEY-----\nx', '[redacted]\nx'],
 ])('redacts %s', (_, text, expected) => {
 	const result = redact(text);
 	expect(result).toContain(expected);
@@ -84,9 +64,7 @@ test.each([
 });
 
 test('redacts every one of several', () => {
-	expect(redact(`a sk-aaaaaaaa b sk-bbbbbbbb c ${jwt} d ${jwt}`)).toBe(
-		'a [redacted] b [redacted] c [redacted] d [redacted]',
-	);
+	expect(redact(`a sk-aaaaaaaa b sk-bbbbbbbb c ${jwt} d ${jwt}`)).toBe('a [redacted] b [redacted] c [redacted] d [redacted]');
 });
 
 test.each([
@@ -126,13 +104,7 @@ test.each([
 });
 
 test('says nothing more of what it has redacted', () => {
-	const texts = [
-		`Bearer ${jwt}`,
-		'refresh_token="opaque"',
-		'token: Some("opaque0")',
-		'--api-key opaque',
-		'Bearer: opaque-1',
-	];
+	const texts = [`Bearer ${jwt}`, 'refresh_token="opaque"', 'token: Some("opaque0")', '--api-key opaque', 'Bearer: opaque-1'];
 	for (const text of texts) expect(redact(redact(text))).toBe(redact(text));
 });
 
@@ -155,15 +127,7 @@ test('does not take long over a long text', () => {
 			'a-',
 			'--',
 		],
-		...[
-			'token=Some(',
-			'password="',
-			'secret {',
-			'-----BEGIN PRIVATE KEY-----',
-			' ',
-			'--token ',
-			'authorization: ',
-		],
+		...['token=Some(', 'password="', 'secret {', '-----BEGIN PRIVATE KEY-----', ' ', '--token ', 'authorization: '],
 	];
 	const startedAt = performance.now();
 	for (const text of texts) redact(text.repeat(131_072 / text.length));

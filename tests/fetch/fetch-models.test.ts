@@ -73,7 +73,7 @@ test.each([0, 1, 3])('a fetch makes %i retries and no more, and fails with the l
 
 test.each([
 	['another JSON-RPC error', { list: refuse({ code: -32600, message: 'no' }) }, 'ERR_CODEX_RPC'],
-	['an unreadable answer', { list: say('{"id":3,"result":7}') }, 'ERR_CODEX_PROTOCOL'],
+	['an unreadable answer', { list: say('{"id":$id,"result":7}') }, 'ERR_CODEX_PROTOCOL'],
 	['a line that is too long', { list: `head -c 9000000 /dev/zero | tr '\\0' x` }, 'ERR_CODEX_PROTOCOL'],
 ])('an attempt is not repeated after %s', async (_, shell, code) => {
 	const { start, starts, ofType } = makeFetcher([shell, {}]);

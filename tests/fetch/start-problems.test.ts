@@ -179,13 +179,12 @@ const hostSource = `
 	const fetcher = createFetcher(settings, { latest: '/bin/sh', resolve: async () => '/bin/sh' });
 	const target = { cwd: '/', isDefaultCwd: true, codexHome: undefined, key: 'k' };
 	const fetch = async () => {
-		const alive = setTimeout(() => {}, 60_000);
 		const signal = new AbortController().signal;
 		const { answer } = fetcher.fetchModels(target, { fingerprint: {}, signal, emit() {} });
 		const outcome = await answer.then(({ models }) => models.length, ({ name, code, phase, cause }) => [name, code, phase, cause?.code]);
-		clearTimeout(alive);
 		return outcome;
 	};
+	const alive = setTimeout(() => {}, 60_000);
 	const outcomes = [await fetch()];
 	const held = [];
 	try {
@@ -198,6 +197,7 @@ const hostSource = `
 	for (const fd of held) closeSync(fd);
 	outcomes.push(await fetch());
 	await fetcher.close();
+	clearTimeout(alive);
 	console.log(JSON.stringify(outcomes));
 `;
 
