@@ -1,13 +1,5 @@
 import { type ChildProcessWithoutNullStreams, execFileSync, spawn } from 'node:child_process';
-import {
-	chmodSync,
-	mkdtempSync,
-	readdirSync,
-	readFileSync,
-	realpathSync,
-	rmSync,
-	writeFileSync,
-} from 'node:fs';
+import { chmodSync, mkdtempSync, readdirSync, readFileSync, realpathSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -132,10 +124,7 @@ export function script(...steps: Step[]) {
 	const directory = makeDirectory();
 	const logFile = path.join(directory, 'log');
 	writeFileSync(logFile, '');
-	writeFileSync(
-		path.join(directory, 'settings.json'),
-		JSON.stringify(steps.map(([, settings = {}]) => settings)),
-	);
+	writeFileSync(path.join(directory, 'settings.json'), JSON.stringify(steps.map(([, settings = {}]) => settings)));
 	const args = [scriptedAppServer, directory, ...steps.map(([behaviour]) => behaviour)];
 	const read = () =>
 		readFileSync(logFile, 'utf8')
@@ -164,8 +153,7 @@ export function script(...steps: Step[]) {
 		open: (gate: string) => writeFileSync(path.join(directory, gate), ''),
 		untilLogged: (what: LogEntry['what'], count = 1) =>
 			until(`there is ${count} × "${what}" in the log`, () => find(what).length >= count),
-		untilAsked: (method: string, count = 1) =>
-			until(`it was asked for ${method}`, () => server.requests(method).length >= count),
+		untilAsked: (method: string, count = 1) => until(`it was asked for ${method}`, () => server.requests(method).length >= count),
 		/** A program that is called `codex`, in a directory for PATH. */
 		installAsCodex: () => {
 			const file = path.join(directory, 'codex');
@@ -184,8 +172,7 @@ type EventOf<T extends CatalogEvent['type']> = Extract<CatalogEvent, { type: T }
 function recordEvents() {
 	const events: CatalogEvent[] = [];
 	const wakers = new Set<() => void>();
-	const ofType = <T extends CatalogEvent['type']>(type: T) =>
-		events.filter((event): event is EventOf<T> => event.type === type);
+	const ofType = <T extends CatalogEvent['type']>(type: T) => events.filter((event): event is EventOf<T> => event.type === type);
 	return {
 		onEvent(event: CatalogEvent) {
 			events.push(event);

@@ -54,8 +54,7 @@ async function pass(gate) {
 }
 
 function answerOf({ id, method, params }) {
-	if (method === 'initialize')
-		return { id, result: settings.initializeResult ?? { userAgent: 'scripted/0.0.0' } };
+	if (method === 'initialize') return { id, result: settings.initializeResult ?? { userAgent: 'scripted/0.0.0' } };
 	if (method === 'config/read') return { id, result: { config: settings.config ?? {} } };
 	if ('result' in settings) return { id, result: settings.result };
 	if (!settings.pages) return { id, result: { data: models, nextCursor: null } };
@@ -273,8 +272,7 @@ const behaviours = {
 		at['model/list'] = async () => {
 			const line = `${'e'.repeat(1023)}\n`.repeat(1024);
 			for (let left = settings.mebibytes; left > 0; left--) {
-				if (!process.stderr.write(line))
-					await new Promise((resolve) => process.stderr.once('drain', resolve));
+				if (!process.stderr.write(line)) await new Promise((resolve) => process.stderr.once('drain', resolve));
 			}
 			log('written');
 		};

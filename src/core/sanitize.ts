@@ -2,7 +2,7 @@ const redacted = '[redacted]';
 
 /** The last word of a name that stands for a secret: `token`, `OPENAI_API_KEY`, `clientSecret`. */
 const secretName =
-	'(?:token|secret|passw(?:or)?d|passphrase|(?:api|secret|private|access)[ _-]?key|credentials?|authorization|code_?verifier)';
+	'(?:token|secret|passw(?:or)?d|passphrase|(?:api|secret|private|access)[ _-]?key|credentials?|authorization|bearer|code_?verifier)';
 
 // Every repetition is bounded, or stops where its text is consumed, because the texts are long and come from elsewhere.
 
@@ -86,22 +86,22 @@ const isSecretName = new RegExp(`${secretName}$`, 'i');
 export function sanitizeJson(value: unknown, maxBytes: number): unknown {
 	const placeholder = `[omitted: more than ${maxBytes} bytes of JSON, or nested too deep]`;
 	let budget = maxBytes;
-	const clean = (part: unknown, key: string, depth: number): unknown => {
+	const clean = (part: unknown, isSecret: boolean, depth: number): unknown => {
 		budget -= typeof part === 'string' ? part.length + 2 : 1;
 		if (budget < 0 || depth > 64) throw placeholder;
-		if (typeof part === 'string') return isSecretName.test(key) ? redacted : sanitize(part);
-		if (Array.isArray(part)) return part.map((item) => clean(item, key, depth + 1));
+		if (typeof part === 'string') return isSecret ? redacted : sanitize(part);
+		if (Array.isArray(part)) return part.map((item) => clean(item, isSecret, depth + 1));
 		if (typeof part !== 'object' || part === null) return part;
 		return Object.fromEntries(
 			Object.entries(part).map(([name, item]) => {
 				budget -= name.length + 2;
-				return [budget < 0 ? '' : sanitize(name), clean(item, name, depth + 1)];
+				return [budget < 0 ? '' : sanitize(name), clean(item, isSecret || isSecretName.test(name), depth + 1)];
 			}),
 		);
 	};
 	try {
 		if (value === undefined) return undefined;
-		const result = clean(value, '', 0);
+		const result = clean(value, false, 0);
 		return Buffer.byteLength(JSON.stringify(result)) > maxBytes ? placeholder : result;
 	} catch {
 		return placeholder;

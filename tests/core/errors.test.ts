@@ -1,223 +1,114 @@
-import { chmodSync, writeFileSync } from 'node:fs';
-import path from 'node:path';
+import { inspect } from 'node:util';
 import { expect, test } from 'vitest';
-import { CodexModelsError } from '../src/errors.js';
-import { failureOf, makeCatalog, makeDirectory, makeScriptedCatalog, neverMs } from './harness.js';
+import {
+	CodexModelsError,
+	closedError,
+	exitedError,
+	notFoundError,
+	protocolError,
+	rpcError,
+	timeoutError,
+	toCodexModelsError,
+} from '../../src/core/errors.js';
 
-test('a command that is not there is ERR_CODEX_NOT_FOUND, and the message says how to install it', async () => {
-	const { catalog, events } = makeCatalog({ command: 'codex-that-is-not-there', deadlineMs: neverMs });
-	const error = await failureOf(catalog.list());
-	expect(error).toBeInstanceOf(CodexModelsError);
-	expect(error).toMatchObject({
-		name: 'CodexModelsError',
-		code: 'ERR_CODEX_NOT_FOUND',
-		command: 'codex-that-is-not-there',
-		cause: { code: 'ENOENT' },
-	});
-	expect(error.message).toMatch(/"codex-that-is-not-there".*npm install -g @openai\/codex/);
-	expect(error.message).toMatch(/spawn, after \d+ ms/);
-	expect(events.count('spawned')).toBe(0);
-	expect(events.count('retried')).toBe(0);
-	expect(events.count('failed')).toBe(1);
+const at = { phase: 'initialize', elapsedMs: 12.4 } as const;
+const ended = { ...at, exitCode: 1, signal: null, stderr: 'Error: no', stderrSummary: 'Error: no' };
+const missing = Object.assign(new Error('spawn codex ENOENT'), { code: 'ENOENT' });
+
+const notFound = (problem: Parameters<typeof notFoundError>[0]['problem'], directory?: string) =>
+	notFoundError({ elapsedMs: 3, command: 'codex', problem, cause: missing, ...(directory && { directory }) });
+
+const examples: Record<string, CodexModelsError> = {
+	'a missing program': notFound('missing'),
+	'a missing interpreter': notFound('no interpreter'),
+	'a program without permission': notFound('not executable'),
+	'a missing directory': notFound('no directory', '/nowhere'),
+	'a look-up that failed': notFound('look-up failed'),
+	'an exit code': exitedError({ ...ended, commandLine: 'codex app-server' }),
+	'a signal': exitedError({ ...ended, exitCode: null, signal: 'SIGKILL' }),
+	'a closed output': exitedError({ ...ended, exitCode: null, stderr: '', stderrSummary: '' }),
+	'a start that failed': exitedError({ ...ended, exitCode: null, cause: new Error('spawn EMFILE') }),
+	'a deadline': timeoutError({ ...ended, limit: 'deadlineMs', timeoutMs: 500 }),
+	'a fetch limit': timeoutError({ ...ended, limit: 'fetchTimeoutMs', timeoutMs: 500 }),
+	'a JSON-RPC error': rpcError({ ...at, rpcCode: -32600, rpcMessage: 'no', rpcData: undefined }),
+	'an overload': rpcError({ ...at, rpcCode: -32001, rpcMessage: 'later', rpcData: undefined }),
+	'an unreadable answer': protocolError({ ...at, problem: 'its result is no object' }),
+	'a closed catalog': closedError(),
+};
+
+const optionNames =
+	/\b(?:command|args|cwd|codexHome|env|clientInfo|\w+Ms|retries|maxEntries|store|onEvent|includeHidden|signal|refresh|hint)\b/;
+
+test.each(Object.entries(examples))('the message of %s names no option and ends with a sentence for a user', (_, error) => {
+	expect(error.message).not.toMatch(optionNames);
+	expect(error.message).toMatch(/(?:try again|in a while)\.(?: An update of Codex may help \("codex --version"\)\.)?$/);
 });
 
-test('a command that may not be run is ERR_CODEX_NOT_FOUND', async () => {
-	const command = path.join(makeDirectory(), 'codex');
-	writeFileSync(command, '#!/bin/sh\n');
-	const { catalog, events } = makeCatalog({ command, deadlineMs: neverMs });
-	const error = await failureOf(catalog.list());
-	expect(error).toMatchObject({ code: 'ERR_CODEX_NOT_FOUND', command, cause: { code: 'EACCES' } });
-	expect(error.message).toContain(command);
-	expect(error.message).not.toContain('was not found');
-	expect(events.count('retried')).toBe(0);
+test('the message of an exit tells the exit code, the phase, the time, the last words and the command line', () => {
+	expect(examples['an exit code']?.message).toBe(
+		'Codex ended with exit code 1 before it answered (phase initialize, after 12 ms): Error: no. To see more, run "codex app-server" in a terminal. Check the network and the login ("codex login status"), then try again.',
+	);
 });
 
-test('a command that is a directory is ERR_CODEX_NOT_FOUND', async () => {
-	const command = makeDirectory();
-	const { catalog } = makeCatalog({ command, deadlineMs: neverMs });
-	expect(await failureOf(catalog.list())).toMatchObject({ code: 'ERR_CODEX_NOT_FOUND', command });
+test('the message of a missing program tells how to install it, and the hint names the option', () => {
+	const error = examples['a missing program'];
+	expect(error?.message).toBe(
+		'Codex could not be started (phase spawn, after 3 ms): the program "codex" was not found (ENOENT). Install Codex with "npm install -g @openai/codex", then try again.',
+	);
+	expect(error?.hint).toContain('"command"');
+	expect(error).toMatchObject({ code: 'ERR_CODEX_NOT_FOUND', command: 'codex', cause: missing });
 });
 
-test('a command whose interpreter is missing is ERR_CODEX_NOT_FOUND', async () => {
-	const command = path.join(makeDirectory(), 'codex');
-	writeFileSync(command, '#!/nowhere/node\n');
-	chmodSync(command, 0o755);
-	const { catalog } = makeCatalog({ command, deadlineMs: neverMs });
-	expect(await failureOf(catalog.list())).toMatchObject({ code: 'ERR_CODEX_NOT_FOUND', command });
+test('the message of a missing directory names the directory', () => {
+	expect(examples['a missing directory']?.message).toContain('the folder "/nowhere" does not exist or cannot be entered');
+	expect(examples['a missing directory']?.hint).toContain('"cwd"');
 });
 
-test('a missing cwd is ERR_CODEX_NOT_FOUND, and the message blames it and not the command', async () => {
-	const cwd = path.join(makeDirectory(), 'gone');
-	const { catalog, server } = makeScriptedCatalog([['answers']], { cwd });
-	const error = await failureOf(catalog.list());
-	expect(error).toMatchObject({
-		code: 'ERR_CODEX_NOT_FOUND',
-		command: server.command,
-		cause: { code: 'ENOENT' },
-	});
-	expect(error.message).toContain(cwd);
-	expect(error.message).not.toContain('npm install');
-	expect(server.starts).toBe(0);
+test('the message of a deadline tells the limit and the last words, and the hint names the option', () => {
+	expect(examples['a deadline']).toMatchObject({ timeoutMs: 500, phase: 'initialize', stderr: 'Error: no' });
+	expect(examples['a deadline']?.message).toContain('did not list its models within 500 ms (phase initialize): Error: no. Check');
+	expect(examples['a deadline']?.hint).toContain('"deadlineMs"');
+	expect(examples['a fetch limit']?.hint).toContain('"fetchTimeoutMs"');
 });
 
-test('a cwd that is a file is ERR_CODEX_NOT_FOUND, too', async () => {
-	const cwd = path.join(makeDirectory(), 'file');
-	writeFileSync(cwd, '');
-	const { catalog } = makeScriptedCatalog([['answers']], { cwd });
-	const error = await failureOf(catalog.list());
-	expect(error.code).toBe('ERR_CODEX_NOT_FOUND');
-	expect(error.message).toContain(cwd);
+test('an exit code of Windows is shown in hexadecimal, too', () => {
+	expect(exitedError({ ...ended, exitCode: 3_221_225_781 }).message).toContain('exit code 3221225781 (0xC0000135)');
 });
 
-test('arguments that the system does not take are no ERR_CODEX_NOT_FOUND', async () => {
-	const { catalog } = makeScriptedCatalog([['answers']], { args: ['x'.repeat(4 * 1024 * 1024)] });
-	const error = await failureOf(catalog.list());
-	expect(error).toMatchObject({ code: 'ERR_CODEX_EXITED', phase: 'spawn', cause: { code: 'E2BIG' } });
+test('a start that failed tells the reason of the system', () => {
+	expect(examples['a start that failed']?.message).toContain('Codex could not be started (spawn EMFILE)');
 });
 
-test('an exit says its code, its words, the phase, the time and what to try', async () => {
-	const { catalog, server } = makeScriptedCatalog([['exits', { at: 'model/list', code: 3, stderr: 'first line\nlast line\n' }]]);
-	const error = await failureOf(catalog.list());
-	expect(error).toMatchObject({
-		name: 'CodexModelsError',
-		code: 'ERR_CODEX_EXITED',
-		exitCode: 3,
-		signal: null,
-		stderr: 'first line\nlast line',
-		phase: 'model/list',
-	});
-	expect(error.message).toMatch(/exit code 3/);
-	expect(error.message).toMatch(/model\/list, after \d+ ms/);
-	expect(error.message).toContain('last line');
-	expect(error.message).not.toContain('first line');
-	expect(error.message).toContain(server.command);
+test('an error has only the properties of its code', () => {
+	expect(Object.keys(examples['a closed catalog'] ?? {}).sort()).toEqual(['code', 'hint']);
+	expect(Object.keys(examples['a JSON-RPC error'] ?? {}).sort()).toEqual(['code', 'hint', 'phase', 'rpcCode', 'rpcData']);
 });
 
-test('an end by a signal says which', async () => {
-	const { catalog } = makeScriptedCatalog([['endsBySignal', { at: 'initialize', signal: 'SIGKILL' }]]);
-	const error = await failureOf(catalog.list());
-	expect(error).toMatchObject({
-		code: 'ERR_CODEX_EXITED',
-		exitCode: null,
-		signal: 'SIGKILL',
-		stderr: '',
-		phase: 'initialize',
-	});
-	expect(error.message).toContain('SIGKILL');
+test('a message is at most 2,000 characters long', () => {
+	const error = new CodexModelsError('ERR_CODEX_PROTOCOL', 'x'.repeat(5_000));
+	expect(error.message).toHaveLength(2_000);
+	expect(error.message.endsWith(' …')).toBe(true);
 });
 
-test('the words of an error hold no secret, no terminal code, and at most 4 KiB', async () => {
-	const secret = 'sk-proj-0123456789abcdefghij';
-	const { catalog } = makeScriptedCatalog([
-		[
-			'exits',
-			{
-				at: 'initialize',
-				code: 1,
-				stderr: `${'a line that is not the last\n'.repeat(300)}\u001b[31mkey ${secret}\u001b[0m\n`,
-			},
-		],
-	]);
-	const error = await failureOf(catalog.list());
-	expect(error.stderr).toMatch(/a line/);
-	expect(error.stderr).toMatch(/last\nkey \[redacted\]$/);
-	expect(Buffer.byteLength(String(error.stderr))).toBeLessThanOrEqual(4096);
-	expect(error.message).toContain('key [redacted]');
-	expect(JSON.stringify([error.message, error.stack, error])).not.toMatch(/0123456789|\\u001b/);
+test('a message of the server is sanitized and cut', () => {
+	const rpcMessage = `\u001b[31mtoken sk-abcdefghijkl\u0007${'x'.repeat(5_000)}`;
+	const { message } = rpcError({ ...at, rpcCode: -1, rpcMessage, rpcData: undefined });
+	expect(message).toContain('token [redacted]');
+	for (const control of ['\u0007', '\u001b']) expect(message).not.toContain(control);
+	expect(message.length).toBeLessThan(1_500);
 });
 
-test("a caller's deadline says its length, the phase, the last words and what to try", async () => {
-	const { catalog, server } = makeScriptedCatalog([['hangs', { at: 'model/list', stderr: 'refreshing the token\n' }]]);
-	const fetch = failureOf(catalog.list());
-	await server.untilAsked('model/list');
-	const error = await failureOf(catalog.list({ deadlineMs: 50 }));
-	expect(error).toMatchObject({
-		name: 'CodexModelsError',
-		code: 'ERR_CODEX_TIMEOUT',
-		timeoutMs: 50,
-		phase: 'model/list',
-		stderr: 'refreshing the token',
-	});
-	expect(error.message).toMatch(/50 ms.*deadlineMs.*model\/list.*refreshing the token.*login/);
-	await catalog.close();
-	await fetch;
+test('a CodexModelsError is an Error with its own name, also when it is printed', () => {
+	const error = closedError();
+	expect(error).toBeInstanceOf(Error);
+	expect(error.name).toBe('CodexModelsError');
+	expect(inspect(error)).toMatch(/^CodexModelsError: The list of models is closed/);
 });
 
-test("a fetch's limit says its length, the phase and the last words", async () => {
-	const { catalog } = makeScriptedCatalog([['hangs', { at: 'initialize', stderr: 'stuck\n' }]], {
-		fetchTimeoutMs: 1_000,
-	});
-	const error = await failureOf(catalog.list());
-	expect(error).toMatchObject({
-		code: 'ERR_CODEX_TIMEOUT',
-		timeoutMs: 1_000,
-		phase: 'initialize',
-		stderr: 'stuck',
-	});
-	expect(error.message).toMatch(/1000 ms.*fetchTimeoutMs.*initialize.*stuck/);
-});
-
-test('a JSON-RPC error has its code and data, the phase, and its words in the message', async () => {
-	const data = { reason: 'cloudConfigBundle', errorCode: 'Timeout' };
-	const { catalog } = makeScriptedCatalog([
-		['refuses', { at: 'model/list', error: { code: -32600, message: 'failed to load configuration', data } }],
-	]);
-	const error = await failureOf(catalog.list());
-	expect(error).toMatchObject({
-		name: 'CodexModelsError',
-		code: 'ERR_CODEX_RPC',
-		rpcCode: -32600,
-		rpcData: data,
-		phase: 'model/list',
-	});
-	expect(error.message).toMatch(/-32600.*model\/list, after \d+ ms.*failed to load configuration/);
-});
-
-test('a JSON-RPC error shows no secret of its message or data', async () => {
-	const secret = 'sk-proj-0123456789abcdefghij';
-	const { catalog } = makeScriptedCatalog([
-		[
-			'refuses',
-			{
-				at: 'initialize',
-				error: { code: -32603, message: `bad ${secret}`, data: { access_token: 'opaque', secret } },
-			},
-		],
-	]);
-	const error = await failureOf(catalog.list());
-	expect(error).toMatchObject({ code: 'ERR_CODEX_RPC', rpcCode: -32603, phase: 'initialize' });
-	expect(error.message).toContain('bad [redacted]');
-	expect(JSON.stringify([error.message, error.stack, error])).not.toMatch(/0123456789|opaque/);
-});
-
-test('an answer that cannot be read says what is wrong with it, in which phase and after how long', async () => {
-	const { catalog } = makeScriptedCatalog([['answers', { result: { data: 'none' } }]]);
-	const error = await failureOf(catalog.list());
-	expect(error).toMatchObject({ name: 'CodexModelsError', code: 'ERR_CODEX_PROTOCOL', phase: 'model/list' });
-	expect(error.message).toMatch(/model\/list, after \d+ ms.*data/);
-});
-
-test('a closed catalog says so', async () => {
-	const { catalog } = makeScriptedCatalog([['answers']]);
-	await catalog.close();
-	const error = await failureOf(catalog.list());
-	expect(error).toBeInstanceOf(CodexModelsError);
-	expect(error).toMatchObject({ name: 'CodexModelsError', code: 'ERR_CODEX_CLOSED' });
-	expect(error.message).toMatch(/closed/);
-});
-
-test('an error has the properties of its code and no others', async () => {
-	const propertiesOf = (error: object) => Object.keys(error).sort();
-	const failWith = async (...[steps, options]: Parameters<typeof makeScriptedCatalog>) =>
-		propertiesOf(await failureOf(makeScriptedCatalog(steps, options).catalog.list()));
-	expect(await failWith([['exits', { at: 'start', code: 1 }]])).toEqual(['code', 'exitCode', 'phase', 'signal', 'stderr']);
-	expect(await failWith([['refuses', { at: 'initialize', error: { code: 1, message: 'a' } }]])).toEqual([
-		'code',
-		'phase',
-		'rpcCode',
-		'rpcData',
-	]);
-	expect(await failWith([['answers', { result: 7 }]])).toEqual(['code', 'phase']);
-	expect(await failWith([['hangs', { at: 'start' }]], { deadlineMs: 1 })).toEqual(['code', 'phase', 'stderr', 'timeoutMs']);
-	expect(await failWith([['answers']], { command: '/nowhere' })).toEqual(['code', 'command']);
+test('toCodexModelsError keeps an error of its class and wraps any other value', () => {
+	const error = closedError();
+	expect(toCodexModelsError(error)).toBe(error);
+	const cause = new Error('spawn EAGAIN');
+	expect(toCodexModelsError(cause)).toMatchObject({ code: 'ERR_CODEX_EXITED', cause, exitCode: null });
+	expect(toCodexModelsError('odd').message).toContain('odd');
 });

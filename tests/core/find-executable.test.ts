@@ -34,7 +34,7 @@ test.runIf(isPosix)('the search skips empty and relative entries of PATH, and th
 	process.chdir(folder);
 	const name = path.basename(folder);
 	for (const PATH of ['', ':', '.', `:.:./:../${name}:`, `.:/nowhere`]) {
-		await expect(findExecutable('codex', { PATH })).rejects.toMatchObject({ code: 'ENOENT', path: 'codex', syscall: 'spawn' });
+		await expect(findExecutable('codex', { PATH })).rejects.toMatchObject({ code: 'ENOENT' });
 		expect(await findExecutable('codex', { PATH: `${PATH}:${other.folder}` })).toBe(other.file);
 	}
 	// A path is no name: the caller named the directory.

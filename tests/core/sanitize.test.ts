@@ -1,9 +1,9 @@
 import { expect, test } from 'vitest';
-import { redact, redactJson } from '../src/redact.js';
+import { sanitize, sanitizeJson, sanitizeLine, stripTerminalCodes, toReason } from '../../src/core/sanitize.js';
 
 const jwt = 'eyJhbGciOiJub25lIn0.eyJlbWFpbCI6ImFAYi5jIn0.c2lnbmF0dXJl';
 
-/** Each secret here is, or holds, the word "opaque", a JWT, or one of these. */
+/** Parts of the secrets below. */
 const told = /opaque|abcdefgh|0123456789abcdef|eyJ|dXNlcjp|abc123|zZ9/;
 
 test.each([
@@ -23,23 +23,22 @@ test.each([
 	['a key of Google', 'AIzaSyabcdefgh0123456789abcdef', '[redacted]'],
 	['a key of Stripe', 'sk_live_abcdefgh0123', '[redacted]'],
 	['a key of Slack', 'xoxb-0123456789abcdef', '[redacted]'],
-	['a bearer value', 'Authorization: Bearer abc123.def-456_ghi', 'Bearer [redacted]'],
+	['a bearer value', 'Authorization: Bearer abc123.def-456_ghi', '[redacted]'],
 	['a bearer value in lower case', 'bearer abcdefghijklmnopqrstuvwx', 'bearer [redacted]'],
 	['a short bearer value', 'Bearer opaque-1', 'Bearer [redacted]'],
 	['a bearer value after a colon', 'Bearer: opaque-1', 'Bearer: [redacted]'],
 	['a bearer value after an equals sign', 'bearer=opaque', 'bearer=[redacted]'],
-	['a header with a bearer value of letters', 'authorization: bearer opaque', 'bearer [redacted]'],
-	['a header of the scheme Token', 'Authorization: Token opaque', 'Token [redacted]'],
+	['a header with a bearer value of letters', 'authorization: bearer opaque', '[redacted]'],
+	['a header of the scheme Token', 'Authorization: Token opaque', '[redacted]'],
 	['a header in JSON', '{"authorization":"Bearer opaque"}', '"authorization":"[redacted]"'],
-	['basic credentials', 'authorization: basic dXNlcjpwYXNzd29yZDEyMw==', 'basic [redacted]'],
+	['basic credentials', 'authorization: basic dXNlcjpwYXNzd29yZDEyMw==', '[redacted]'],
 	['a refresh token in JSON', '{"refresh_token":"opaque-value"}', '{"refresh_token":"[redacted]"}'],
-	['an access token in JSON in a string', '{\\"access_token\\": \\"opaque\\"}', '\\"[redacted]\\"'],
+	['an access token in JSON in a string', '{\\"access_token\\": \\"opaque\\"}', '\\"[redacted]'],
 	['a token in an assignment', 'refresh_token=opaque', 'refresh_token=[redacted]'],
 	['a name in camel case', '{ accessToken: "opaque" }', 'accessToken: "[redacted]"'],
 	['what Rust prints of an option', 'token: Some("opaque0")', 'token: Some("[redacted]")'],
 	['what Rust prints of a string in it', 'access_token: Some(Secret("opaque"))', 'Some(Secret("[redacted]"))'],
 	['an option without quotes', 'access_token: Some(opaque)', 'access_token: Some([redacted])'],
-	['an object below a secret name', '"access_token": {"raw": "opaque", "n": 1}', '"access_token": [redacted]'],
 	['a phrase', 'access token: opaque-0123456789', 'access token: [redacted]'],
 	['a token in an address', 'https://h/cb?code=opaque&access_token=opaque&x=1', '?code=[redacted]&access_token=[redacted]&x=1'],
 	['a key in an address', 'https://h/v1?key=opaque&x=1', '?key=[redacted]&x=1'],
@@ -57,14 +56,14 @@ test.each([
 	['an argument for a token', 'mcp --bearer-token opaque', '--bearer-token [redacted]'],
 	['a code verifier', 'code_verifier=opaque', 'code_verifier=[redacted]'],
 	['a private key', '-----BEGIN RSA PRIVATE KEY-----\nopaque\nabcdefgh\n-----END RSA PRIVATE KEY-----\nx', '[redacted]\nx'],
-])('redacts %s', (_, text, expected) => {
-	const result = redact(text);
+])('%s is redacted', (_, text, expected) => {
+	const result = sanitize(text);
 	expect(result).toContain(expected);
 	expect(result).not.toMatch(told);
 });
 
-test('redacts every one of several', () => {
-	expect(redact(`a sk-aaaaaaaa b sk-bbbbbbbb c ${jwt} d ${jwt}`)).toBe('a [redacted] b [redacted] c [redacted] d [redacted]');
+test('every secret of several is redacted', () => {
+	expect(sanitize(`a sk-aaaaaaaa b sk-bbbbbbbb c ${jwt} d ${jwt}`)).toBe('a [redacted] b [redacted] c [redacted] d [redacted]');
 });
 
 test.each([
@@ -77,21 +76,9 @@ test.each([
 	'error sending request for url (https://chatgpt.com/backend-api/codex/models?client_version=0.169.0)',
 	'unexpected status 401 Unauthorized: Missing bearer or basic authentication in header',
 	'basic auth failed',
-	'OPENAI_API_KEY: not found',
-	'api_key: not set',
-	'refresh_token: null',
-	'access_token: expired',
-	'{"access_token": null, "refresh_token": ""}',
-	'unexpected token: gpt-5.1',
-	'unexpected token: `gpt-5.1-codex-max`, expected identifier',
-	'https://auth.openai.com/oauth/token: 401',
-	'Failed to refresh token: 401 Unauthorized',
-	'Failed to refresh token: error sending request for url (https://auth.openai.com/oauth/token)',
-	'Failed to refresh token: Your access token could not be refreshed because it was revoked',
 	'/home/sk-developer/.codex/config.toml',
 	'ssh://git@github.com/openai/codex',
 	'https://user@h/',
-	'max_tokens=4096, token_count: 123, input tokens: 12345, max_token: 4096',
 	'gpt-5.1-codex-mini, o3, o4-mini-high and codex-mini-latest of codex-cli 0.169.0',
 	'model_provider "nope" not found at codex-rs/core/src/config/mod.rs:1034:17',
 	'550e8400-e29b-41d4-a716-446655440000 at 2026-01-01T00:00:00.123456Z',
@@ -99,43 +86,92 @@ test.each([
 	'C:\\Users\\sk-user\\AppData\\Roaming\\npm\\codex.cmd',
 	'da39a3ee5e6b4b0d3255bfef95601890afd80709',
 	'tokenizer: o200k_base, token_endpoint: https://auth.openai.com',
-])('leaves alone: %s', (text) => {
-	expect(redact(text)).toBe(text);
+	'max_tokens=4096, token_count: 123, input tokens: 12345',
+])('a text without a secret stays as it is: %s', (text) => {
+	expect(sanitize(text)).toBe(text);
 });
 
-test('says nothing more of what it has redacted', () => {
-	const texts = [`Bearer ${jwt}`, 'refresh_token="opaque"', 'token: Some("opaque0")', '--api-key opaque', 'Bearer: opaque-1'];
-	for (const text of texts) expect(redact(redact(text))).toBe(redact(text));
+test('a second redaction of a text shows no more of it', () => {
+	for (const text of [
+		`Bearer ${jwt}`,
+		'refresh_token="opaque"',
+		'token: Some("opaque0")',
+		'--api-key opaque',
+		'Bearer: opaque-1',
+	]) {
+		expect(sanitize(sanitize(text))).not.toMatch(told);
+	}
 });
 
-test('does not take long over a long text', () => {
-	const texts = [
-		...[
-			'sk-',
-			'/sk-',
-			'eyJ',
-			'bearer ',
-			'token=',
-			'token: ',
-			'a.',
-			'a:',
-			'https://',
-			'https://a:',
-			'"',
-			'\\"',
-			'api_key',
-			'a-',
-			'--',
-		],
-		...['token=Some(', 'password="', 'secret {', '-----BEGIN PRIVATE KEY-----', ' ', '--token ', 'authorization: '],
-	];
+const repeated = [
+	...[
+		'sk-',
+		'/sk-',
+		'eyJ',
+		'bearer ',
+		'token=',
+		'token: ',
+		'a.',
+		'a:',
+		'https://',
+		'https://a:',
+		'"',
+		'\\"',
+		'api_key',
+		'a-',
+		'--',
+	],
+	...['token=Some(', 'password="', 'secret {', '-----BEGIN PRIVATE KEY-----', ' ', '--token ', 'authorization: '],
+	...['\u001b', '\u001b[', '\u001b]', '\u001b]a\u001b', '\u009b0', '\u001bP\u0007'],
+];
+
+test('a long text takes little time, whatever it repeats', () => {
 	const startedAt = performance.now();
-	for (const text of texts) redact(text.repeat(131_072 / text.length));
+	for (const text of repeated) sanitize(text.repeat(65_536 / text.length));
 	// An expression that backtracks needs more for a single one of them.
 	expect(performance.now() - startedAt).toBeLessThan(5_000);
 });
 
-test('redacts the strings in a JSON value, with their keys in mind, and keeps the rest', () => {
+test('terminal codes, control characters and the controls of a text direction are removed', () => {
+	const codes =
+		'\u001b[2ma\u001b[0m \u001b]8;;http://x\u0007b\u001b]8;;\u001b\\ \u009b31mc\u0008\r\u0000\u007f\u202ed\u2066\ufeff\u2028e';
+	expect(sanitize(codes)).toBe('a b cde');
+	expect(sanitize('a\n\tb ü😀')).toBe('a\n\tb ü😀');
+	expect(stripTerminalCodes('\u001b[1;31ma\u001b(B\u001b=b\u001b[?25l')).toBe('ab');
+	// A token that a code cuts in two is whole again.
+	expect(sanitize('sk-01234\u001b[0m56789abcdef')).toBe('[redacted]');
+});
+
+test('a line has no white space but single blanks, and at most its length', () => {
+	expect(sanitizeLine('  a \n\n\tb  ', 10)).toBe('a b');
+	expect(sanitizeLine('x'.repeat(11), 10)).toBe('xxxxxxxx …');
+	expect(sanitizeLine('x'.repeat(10), 10)).toBe('xxxxxxxxxx');
+	for (let length = 0; length < 40; length++)
+		expect(sanitizeLine(`${' a'.repeat(length)} ${'sk-'}${'0123456789abcdef'.repeat(9)}`, 40)).not.toMatch(told);
+	expect(sanitizeLine('\u001b[31m'.repeat(1e6), 1_000)).toBe('');
+});
+
+test('a reason is the message of an error, or the text of another value', () => {
+	expect(toReason(new Error('no\nkey sk-0123456789abcdef'))).toBe('no key [redacted]');
+	expect([toReason('text'), toReason(7), toReason(undefined)]).toEqual(['text', '7', 'undefined']);
+	const strange = [
+		Object.create(null),
+		{ toString: 1, valueOf: 1 },
+		Symbol('s'),
+		new Proxy(
+			{},
+			{
+				get() {
+					throw new Error('no');
+				},
+			},
+		),
+	];
+	for (const value of strange) expect(toReason(value)).toEqual(expect.any(String));
+	expect(toReason('x'.repeat(1e6)).length).toBeLessThanOrEqual(500);
+});
+
+test('the strings in a JSON value are redacted, with their names in mind, and the rest stays', () => {
 	const data = {
 		reason: 'cloudConfigBundle',
 		attempts: 3,
@@ -145,11 +181,10 @@ test('redacts the strings in a JSON value, with their keys in mind, and keeps th
 		id_token: null,
 		access_token: { raw: 'opaque', parts: ['opaque', { part: 'opaque' }] },
 		nested: [{ detail: 'sk-abcdefghijk', apiKey: 'opaque' }, jwt],
-		token: 'expired',
+		'sk-abcdefghijk': '\u001b[31mred',
 	};
 	const before = structuredClone(data);
-	const result = redactJson(data);
-	expect(result).toEqual({
+	expect(sanitizeJson(data, 10_000)).toEqual({
 		reason: 'cloudConfigBundle',
 		attempts: 3,
 		isFinal: true,
@@ -158,11 +193,23 @@ test('redacts the strings in a JSON value, with their keys in mind, and keeps th
 		id_token: null,
 		access_token: { raw: '[redacted]', parts: ['[redacted]', { part: '[redacted]' }] },
 		nested: [{ detail: '[redacted]', apiKey: '[redacted]' }, '[redacted]'],
-		token: 'expired',
+		'[redacted]': 'red',
 	});
 	expect(data).toEqual(before);
+	for (const value of [undefined, null, 7, false, 'text', []]) expect(sanitizeJson(value, 100)).toEqual(value);
 });
 
-test('gives undefined for no value at all', () => {
-	expect(redactJson(undefined)).toBeUndefined();
+test('a JSON value that is long or nests deep becomes a placeholder', () => {
+	const deep = JSON.parse('['.repeat(5_000) + ']'.repeat(5_000));
+	const values = [
+		'x'.repeat(101),
+		Array(101).fill(0),
+		Array(60).fill(''),
+		{ ['x'.repeat(101)]: 1 },
+		'€'.repeat(50),
+		'"'.repeat(60),
+		deep,
+	];
+	for (const value of values) expect(sanitizeJson(value, 100)).toBe('[omitted: more than 100 bytes of JSON, or nested too deep]');
+	expect(sanitizeJson('x'.repeat(98), 100)).toBe('x'.repeat(98));
 });

@@ -11,8 +11,7 @@ const code = (exitCode: number) => ({ exitCode, signal: null });
 const by = (signal: NodeJS.Signals) => ({ exitCode: null, signal });
 
 const phase = 'while being ended';
-const atTheEnd = (act: string, settings: object = {}) =>
-	misbehaves(act, phase, { ignores: ['end'], ...settings });
+const atTheEnd = (act: string, settings: object = {}) => misbehaves(act, phase, { ignores: ['end'], ...settings });
 
 const endRows: Row[] = [
 	{
@@ -146,9 +145,7 @@ testRows(chapter, [...endRows, ...grandchildRows]);
 const slow = 'ignores the end of its input and SIGTERM, and nobody closes the catalog';
 chapter.declare();
 test(`${slow}: it is gone all the same`, async () => {
-	const { catalog, server, events } = makeScriptedCatalog([
-		['answers', { ...a, ignores: ['end', 'SIGTERM'] }],
-	]);
+	const { catalog, server, events } = makeScriptedCatalog([['answers', { ...a, ignores: ['end', 'SIGTERM'] }]]);
 	expect(idsOf(await catalog.list())).toEqual(['a']);
 	expect(server.pids.filter(isAlive)).toHaveLength(1);
 	expect(await events.nth('exited')).toMatchObject(by('SIGKILL'));
@@ -161,10 +158,9 @@ test(`${slow}: it is gone all the same`, async () => {
 const deadline = "hangs, and the caller's `deadlineMs` comes before the fetch's limit";
 chapter.declare();
 test(`${deadline}: only that caller leaves`, async () => {
-	const { catalog, server, events } = makeScriptedCatalog(
-		[['answers', { ...a, gates: { 'model/list': 'open' } }]],
-		{ deadlineMs: limitMs },
-	);
+	const { catalog, server, events } = makeScriptedCatalog([['answers', { ...a, gates: { 'model/list': 'open' } }]], {
+		deadlineMs: limitMs,
+	});
 	const stays = catalog.list({ deadlineMs: Number.POSITIVE_INFINITY });
 	await server.untilAsked('model/list');
 	await expect(catalog.list()).rejects.toMatchObject({

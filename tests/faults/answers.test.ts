@@ -12,14 +12,8 @@ const noises: [fault: string, text: string, times?: number][] = [
 	['writes notifications, 500 of them', '{"method":"remoteControl/status/changed","params":{}}\n', 500],
 	['asks the client, 500 times', '{"id":$id,"method":"item/tool/call","params":{}}\n', 500],
 	['answers what nobody asked', `{"id":4711,"result":${model('unasked')}}\n{"id":4711,"error":{"code":1}}\n`],
-	[
-		'answers under an id of another type',
-		`{"id":"$id","result":${model('string')}}\n{"id":[$id],"result":{}}\n`,
-	],
-	[
-		'answers under no id, and under null',
-		`{"result":${model('none')}}\n{"id":null,"result":${model('null')}}\n`,
-	],
+	['answers under an id of another type', `{"id":"$id","result":${model('string')}}\n{"id":[$id],"result":{}}\n`],
+	['answers under no id, and under null', `{"result":${model('none')}}\n{"id":null,"result":${model('null')}}\n`],
 	['writes bytes that are no UTF-8', '\udc00\ufffd{"id":\ud800}\n'],
 	['writes names of the prototype', '{"__proto__":{"id":$id},"constructor":1}\n'],
 ];

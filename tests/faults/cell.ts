@@ -55,12 +55,13 @@ export const misbehaves = (act: string, phase: FaultPhase, settings: object = {}
 	{ act, phase, pages, ...settings },
 ];
 
-export const exited = (
-	phase: string,
-	exitCode: number | null,
-	signal: NodeJS.Signals | null = null,
-	says = '',
-): Outcome => ({ code: 'ERR_CODEX_EXITED', exitCode, signal, phase, ...(says && { says }) });
+export const exited = (phase: string, exitCode: number | null, signal: NodeJS.Signals | null = null, says = ''): Outcome => ({
+	code: 'ERR_CODEX_EXITED',
+	exitCode,
+	signal,
+	phase,
+	...(says && { says }),
+});
 
 export const unreadable = (phase: string, says = ''): Outcome => ({
 	code: 'ERR_CODEX_PROTOCOL',
@@ -117,9 +118,7 @@ async function runCold({ step, gets, options, exit, isEndedByClose }: Row): Prom
 	expectOutcome(settled, gets);
 
 	const isRemembered = isList(gets) && gets.ids.length > 0;
-	expect(catalog.peek({ includeHidden: true })?.models.map(({ id }) => id)).toEqual(
-		isRemembered ? gets.ids : undefined,
-	);
+	expect(catalog.peek({ includeHidden: true })?.models.map(({ id }) => id)).toEqual(isRemembered ? gets.ids : undefined);
 	if (!isEndedByClose) await events.nth('exited');
 	if (!isRemembered) expect(idsOf(await catalog.list({ includeHidden: true }))).toEqual(knownIds);
 	expect(server.starts).toBe(isRemembered ? 1 : 2);

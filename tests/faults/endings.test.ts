@@ -72,9 +72,7 @@ const signalRow = (signal: NodeJS.Signals, phase: FaultPhase, named: string | un
 });
 
 const signalRows: Row[] = [
-	...signalsEverywhere.flatMap((signal) =>
-		everyPhase.map(([phase, named]) => signalRow(signal, phase, named)),
-	),
+	...signalsEverywhere.flatMap((signal) => everyPhase.map(([phase, named]) => signalRow(signal, phase, named))),
 	...signalsOnce.map((signal) => signalRow(signal, 'model/list', 'model/list')),
 ];
 

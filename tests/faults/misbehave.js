@@ -58,11 +58,7 @@ const acts = {
 	},
 
 	/** `text`, so many `times`; `$id` in it is the id that it is asked under. */
-	async writes(
-		{ text = '', base64, times = 1, isEndless = false, isFollowedByAnswer = true },
-		{ stayAlive },
-		message,
-	) {
+	async writes({ text = '', base64, times = 1, isEndless = false, isFollowedByAnswer = true }, { stayAlive }, message) {
 		const piece = base64 ? Buffer.from(base64, 'base64') : text.replaceAll('$id', String(message?.id));
 		if (isEndless) {
 			stayAlive();
@@ -88,8 +84,7 @@ const ways = {
 
 	'with CR LF': (line) => write(process.stdout, line.replace(/\n$/, '\r\n')),
 
-	'in one chunk with others': (line) =>
-		write(process.stdout, `{"method":"before"}\n${line}{"method":"after"}\n`),
+	'in one chunk with others': (line) => write(process.stdout, `{"method":"before"}\n${line}{"method":"after"}\n`),
 
 	async 'in pieces'(line, { pieces }) {
 		const bytes = Buffer.from(line);

@@ -76,9 +76,7 @@ function renderTable(rows: PageRow[]): string {
 	return [
 		'| phase | fault | what the caller gets | time to it |',
 		'| --- | --- | --- | --- |',
-		...sorted.map(
-			({ fault, phase, gets, time }) => `| ${phase} | ${cell(fault)} | ${cell(gets)} | ${time} |`,
-		),
+		...sorted.map(({ fault, phase, gets, time }) => `| ${phase} | ${cell(fault)} | ${cell(gets)} | ${time} |`),
 	].join('\n');
 }
 

@@ -125,9 +125,7 @@ const properties = [
 	...['displayName', 'description', 'hidden', 'isDefault', 'upgrade', 'supportedReasoningEfforts'],
 	...['defaultReasoningEffort', 'serviceTiers', 'defaultServiceTier', 'inputModalities', 'model'],
 ];
-const spoilt = properties.flatMap((property) =>
-	wrong.map((value, index) => ({ id: `${property}-${index}`, [property]: value })),
-);
+const spoilt = properties.flatMap((property) => wrong.map((value, index) => ({ id: `${property}-${index}`, [property]: value })));
 
 const answers = (data: unknown): Step => ['answers', { result: { data, nextCursor: null } }];
 

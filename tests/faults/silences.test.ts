@@ -1,14 +1,4 @@
-import {
-	early,
-	exited,
-	known,
-	limitMs,
-	listed,
-	misbehaves,
-	type Outcome,
-	type Row,
-	testRows,
-} from './cell.js';
+import { early, exited, known, limitMs, listed, misbehaves, type Outcome, type Row, testRows } from './cell.js';
 import { openChapter } from './page.js';
 
 const chapter = openChapter('silences');

@@ -151,10 +151,7 @@ test('the arguments are longer than the system allows (spawn): ERR_CODEX_EXITED'
 chapter.declare();
 test('the working directory is deleted while the app-server works (model/list): the list', async () => {
 	const cwd = makeDirectory();
-	const { catalog, server } = makeScriptedCatalog(
-		[['answers', { models: known, gates: { 'model/list': 'open' } }]],
-		{ cwd },
-	);
+	const { catalog, server } = makeScriptedCatalog([['answers', { models: known, gates: { 'model/list': 'open' } }]], { cwd });
 	const list = settle(catalog.list({ includeHidden: true }));
 	await server.untilAsked('model/list');
 	rmSync(cwd, { recursive: true });
@@ -242,10 +239,7 @@ for (const [fault, shiftMs] of clocks) {
 	chapter.declare();
 	test(`${fault} (before the spawn): ${gets.replaceAll('`', '')}`, async () => {
 		vi.useFakeTimers({ toFake: ['Date'] });
-		const { catalog, server, events } = makeScriptedCatalog([
-			answers,
-			['answers', { models: [{ id: 'newer' }] }],
-		]);
+		const { catalog, server, events } = makeScriptedCatalog([answers, ['answers', { models: [{ id: 'newer' }] }]]);
 		await catalog.list();
 		vi.setSystemTime(Date.now() + shiftMs);
 		const served = await Promise.all(Array.from({ length: 5 }, () => catalog.list({ includeHidden: true })));
@@ -295,14 +289,12 @@ function startHost(through: string[], source: string, facts: object) {
 			output[name] += chunk;
 		});
 	}
-	const done = new Promise<{ exitCode: number | null; stderr: string; told: Record<string, unknown>[] }>(
-		(resolve) => {
-			child.once('close', (exitCode) => {
-				const told = output.stdout.split('\n').filter(Boolean);
-				resolve({ exitCode, stderr: output.stderr, told: told.map((line) => JSON.parse(line)) });
-			});
-		},
-	);
+	const done = new Promise<{ exitCode: number | null; stderr: string; told: Record<string, unknown>[] }>((resolve) => {
+		child.once('close', (exitCode) => {
+			const told = output.stdout.split('\n').filter(Boolean);
+			resolve({ exitCode, stderr: output.stderr, told: told.map((line) => JSON.parse(line)) });
+		});
+	});
 	return { child, done, output };
 }
 
@@ -314,9 +306,7 @@ const denied = (cause: string) => ({
 });
 
 /** What a host meets with whose descriptors are all taken but for so many, one number after the other. */
-async function exhaustDescriptors(
-	frees: number[],
-): Promise<{ server: ReturnType<typeof script>; rounds: Round[] }> {
+async function exhaustDescriptors(frees: number[]): Promise<{ server: ReturnType<typeof script>; rounds: Round[] }> {
 	const server = script(answers);
 	const source = `
 		const { frees, ...options } = facts;
@@ -358,8 +348,7 @@ async function exhaustDescriptors(
 	`;
 	const { command, args } = server;
 	const through = ['sh', '-c', 'ulimit -n 64 && exec "$0" "$@"'];
-	const { exitCode, stderr, told } = await startHost(through, source, { frees, command, args, cwd: '/' })
-		.done;
+	const { exitCode, stderr, told } = await startHost(through, source, { frees, command, args, cwd: '/' }).done;
 	expect({ exitCode, stderr }).toEqual({ exitCode: 0, stderr: '' });
 	expect(told).toHaveLength(frees.length);
 	return { server, rounds: told as Round[] };
@@ -376,30 +365,25 @@ type Round = {
 	lost: number;
 };
 
-testWhere(
-	isLinux,
-	'only Linux counts descriptors in /proc',
-	'too many open files (spawn): ERR_CODEX_EXITED',
-	async () => {
-		const { server, rounds } = await exhaustDescriptors([0, 3, 5, 14]);
-		const listed = { ids: knownIds };
-		for (const { free, refused, refreshed, served, isRemembered, again, ms } of rounds) {
-			const isListed = 'ids' in refused;
-			expect(refused, `with ${free} free`).toEqual(isListed ? listed : denied('EMFILE'));
-			expect('ids' in refreshed ? listed : denied('EMFILE')).toEqual(refreshed);
-			expect(isRemembered).toBe(isListed);
-			expect([served, again]).toEqual([listed, listed]);
-			expect(ms).toBeLessThan(bound(atOnce));
-		}
-		// Six for the three pipes, and two to hear of a failure by.
-		expect(rounds.slice(0, 3).map(({ refused }) => refused)).toEqual(Array(3).fill(denied('EMFILE')));
-		expect(rounds.at(-1)?.refused).toEqual(listed);
-		expect(server.pids.filter(isAlive)).toEqual([]);
-		const gets = '`ERR_CODEX_EXITED` (phase "spawn"), its `cause` is EMFILE';
-		const ms = Math.max(...rounds.slice(0, 3).map((round) => round.ms));
-		chapter.record({ fault: 'too many open files', phase: 'spawn', gets, time: atOnce }, ms);
-	},
-);
+testWhere(isLinux, 'only Linux counts descriptors in /proc', 'too many open files (spawn): ERR_CODEX_EXITED', async () => {
+	const { server, rounds } = await exhaustDescriptors([0, 3, 5, 14]);
+	const listed = { ids: knownIds };
+	for (const { free, refused, refreshed, served, isRemembered, again, ms } of rounds) {
+		const isListed = 'ids' in refused;
+		expect(refused, `with ${free} free`).toEqual(isListed ? listed : denied('EMFILE'));
+		expect('ids' in refreshed ? listed : denied('EMFILE')).toEqual(refreshed);
+		expect(isRemembered).toBe(isListed);
+		expect([served, again]).toEqual([listed, listed]);
+		expect(ms).toBeLessThan(bound(atOnce));
+	}
+	// Six for the three pipes, and two to hear of a failure by.
+	expect(rounds.slice(0, 3).map(({ refused }) => refused)).toEqual(Array(3).fill(denied('EMFILE')));
+	expect(rounds.at(-1)?.refused).toEqual(listed);
+	expect(server.pids.filter(isAlive)).toEqual([]);
+	const gets = '`ERR_CODEX_EXITED` (phase "spawn"), its `cause` is EMFILE';
+	const ms = Math.max(...rounds.slice(0, 3).map((round) => round.ms));
+	chapter.record({ fault: 'too many open files', phase: 'spawn', gets, time: atOnce }, ms);
+});
 
 // Not of the page, for no caller gets it.
 // Not kept yet: Node 20 itself loses the pipes of a `spawn` that fails for want of descriptors.
@@ -456,13 +440,7 @@ testWhere(
 		const { child, done, output } = startHost(isRoot ? nobody : [], source, { command, args, cwd: '/' });
 		const user = isRoot ? nobody : ['env'];
 		const limit = (soft: string) =>
-			execFileSync(user[0] as string, [
-				...user.slice(1),
-				'prlimit',
-				'--pid',
-				String(child.pid),
-				`--nproc=${soft}:`,
-			]);
+			execFileSync(user[0] as string, [...user.slice(1), 'prlimit', '--pid', String(child.pid), `--nproc=${soft}:`]);
 		await until('the host is up', () => output.stdout.includes('is up'));
 		limit('1');
 		child.stdin.write('go');
@@ -484,10 +462,7 @@ testWhere(
 		expect(server.starts).toBe(3);
 		expect(server.pids.filter(isAlive)).toEqual([]);
 		const gets = '`ERR_CODEX_EXITED` (phase "spawn"), its `cause` is EAGAIN';
-		chapter.record(
-			{ fault: 'no more processes', phase: 'spawn', gets, time: atOnce },
-			whileLimited?.ms as number,
-		);
+		chapter.record({ fault: 'no more processes', phase: 'spawn', gets, time: atOnce }, whileLimited?.ms as number);
 	},
 );
 

@@ -13,8 +13,8 @@
 // It has nothing else to live for: when its input ends, so may it.
 
 import { createInterface } from 'node:readline';
-import { fileStore } from '../../dist/store/file-store.js';
 import { CodexModelCatalog } from '../../dist/index.js';
+import { fileStore } from '../../dist/store/file-store.js';
 
 const { options, directory, redis } = JSON.parse(process.argv[2]);
 
@@ -23,10 +23,7 @@ const say = (message) => process.stdout.write(`${JSON.stringify(message)}\n`);
 async function makeStore() {
 	if (directory !== undefined) return fileStore({ directory });
 	if (redis === undefined) return undefined;
-	const [{ default: Keyv }, { default: KeyvRedis }] = await Promise.all([
-		import('keyv'),
-		import('@keyv/redis'),
-	]);
+	const [{ default: Keyv }, { default: KeyvRedis }] = await Promise.all([import('keyv'), import('@keyv/redis')]);
 	return new Keyv(new KeyvRedis(redis));
 }
 

@@ -1,9 +1,9 @@
 import { spawn } from 'node:child_process';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
-import type { CatalogSnapshot } from '../../src/catalog.js';
-import type { CatalogEvent } from '../../src/core/events.js';
+import type { CatalogSnapshot } from '../../src/cache/model-list.js';
 import type { CodexModel } from '../../src/core/codex-model.js';
+import type { CatalogEvent } from '../../src/core/events.js';
 import type { CodexModelCatalogOptions, ListOptions } from '../../src/core/options.js';
 import { afterTest, idsOf } from '../harness.js';
 
@@ -104,8 +104,7 @@ export function startLister({ prefix = [], env, ...facts }: Facts) {
 			messages.filter((message) => message.what === 'event' && message.event.type === type).length,
 		nth: <T extends CatalogEvent['type']>(type: T, count = 1) =>
 			find(
-				(message): message is { what: 'event'; event: EventOf<T> } =>
-					message.what === 'event' && message.event.type === type,
+				(message): message is { what: 'event'; event: EventOf<T> } => message.what === 'event' && message.event.type === type,
 				count,
 			).then(({ event }) => event),
 	};

@@ -80,9 +80,7 @@ onEach('$name: the real Codex, asked by the drop-in', async (runtime) => {
 });
 
 onEach('$name: an early exit is told at once, with its words', async (runtime) => {
-	const { server, ...process } = play(runtime, 'fails', [
-		['exits', { at: 'model/list', code: 3, stderr: 'no more\n' }],
-	]);
+	const { server, ...process } = play(runtime, 'fails', [['exits', { at: 'model/list', code: 3, stderr: 'no more\n' }]]);
 	expect(await toldBy(process)).toMatchObject({
 		name: 'CodexModelsError',
 		code: 'ERR_CODEX_EXITED',

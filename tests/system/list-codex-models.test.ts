@@ -95,10 +95,7 @@ test('the array and all in it belong to the caller', async () => {
 });
 
 test('is the list of the catalog that the module exports, as summaries', async () => {
-	const { codexModels, listCodexModels, toSummary, server } = await importDropIn([
-		'answers',
-		{ models: wire },
-	]);
+	const { codexModels, listCodexModels, toSummary, server } = await importDropIn(['answers', { models: wire }]);
 	const models = await codexModels.list({ includeHidden: true });
 	expect(await listCodexModels(true)).toStrictEqual(models.map(toSummary));
 	expect(server.starts).toBe(1);

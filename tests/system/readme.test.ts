@@ -6,11 +6,7 @@ import path from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 
 const root = path.join(import.meta.dirname, '..', '..');
-const typescript = path.join(
-	path.dirname(createRequire(import.meta.url).resolve('typescript/package.json')),
-	'bin',
-	'tsc',
-);
+const typescript = path.join(path.dirname(createRequire(import.meta.url).resolve('typescript/package.json')), 'bin', 'tsc');
 
 /** The fenced blocks of one language in a document. */
 async function readBlocks(document: string, language: string): Promise<string[]> {
@@ -23,9 +19,7 @@ async function readBlocks(document: string, language: string): Promise<string[]>
 const documents = ['README.md', 'docs/migrating.md'];
 const blocks = (
 	await Promise.all(
-		documents.map(async (document) =>
-			(await readBlocks(document, 'ts')).map((code, index) => ({ document, index, code })),
-		),
+		documents.map(async (document) => (await readBlocks(document, 'ts')).map((code, index) => ({ document, index, code }))),
 	)
 ).flat();
 
@@ -87,8 +81,7 @@ for (const { document, index, code } of blocks) {
 		const ran = await run(process.execPath, [`${name}.mjs`], env, usesRedis ? /isDefault: true/ : undefined);
 		if (!usesRedis) expect(ran).toMatchObject({ exitCode: 0 });
 		// What lists shows a list, with or without a Redis; what only exports shows nothing.
-		if (code.includes('console.log'))
-			expect(ran.output).toMatch(/isDefault: true|\* gpt-|models; known since \d+/);
+		if (code.includes('console.log')) expect(ran.output).toMatch(/isDefault: true|\* gpt-|models; known since \d+/);
 	}, 60_000);
 }
 
@@ -123,9 +116,7 @@ test('the options table of the README has the defaults of the code', async () =>
 	const inTable = Object.fromEntries(
 		[...readme.matchAll(/^\| `(\w+)` \| `([\d_]+)` \|/gm)].map(([, name, value]) => [name, value]),
 	);
-	const inCode = Object.fromEntries(
-		[...settings.matchAll(/^\t(\w+): ([\d_]+),$/gm)].map(([, name, value]) => [name, value]),
-	);
+	const inCode = Object.fromEntries([...settings.matchAll(/^\t(\w+): ([\d_]+),$/gm)].map(([, name, value]) => [name, value]));
 	const inComments = Object.fromEntries(
 		[...source.matchAll(/@default ([\d_]+)\s*\*\/\n\t(\w+)\?/g)].map(([, value, name]) => [name, value]),
 	);

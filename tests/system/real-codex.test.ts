@@ -129,9 +129,7 @@ test('the visible list is what Codex gives to who asks without the hidden ones',
 test('the default arguments change nothing of the list', async () => {
 	const { catalog, codexHome } = makeRealCatalog();
 	const plain = makeCatalog({ command: realCodex, args: ['app-server'], codexHome, deadlineMs: 25_000 });
-	expect(await catalog.list({ includeHidden: true })).toEqual(
-		await plain.catalog.list({ includeHidden: true }),
-	);
+	expect(await catalog.list({ includeHidden: true })).toEqual(await plain.catalog.list({ includeHidden: true }));
 });
 
 test('a real one that has answered ends at the end of its input, with code 0', async () => {

@@ -3,19 +3,9 @@ import { createServer } from 'node:net';
 import KeyvRedis, { createKeyv } from '@keyv/redis';
 import Keyv from 'keyv';
 import { expect, test } from 'vitest';
-import type { CodexModelCatalogOptions } from '../../src/core/options.js';
 import type { ModelListStore } from '../../src/core/model-list-store.js';
-import {
-	afterTest,
-	idsOf,
-	makeCatalog,
-	makeDirectory,
-	neverMs,
-	plainModel,
-	type Step,
-	script,
-	until,
-} from '../harness.js';
+import type { CodexModelCatalogOptions } from '../../src/core/options.js';
+import { afterTest, idsOf, makeCatalog, makeDirectory, neverMs, plainModel, type Step, script, until } from '../harness.js';
 import { startLister } from '../hosts/start-lister.js';
 
 const lists = (...ids: string[]): Step => ['answers', { models: ids.map((id) => ({ id })) }];
@@ -29,9 +19,7 @@ const program = ['redis-server', 'valkey-server'].find((name) => {
 	}
 });
 if (!program) {
-	console.warn(
-		'SKIPPED: all that a real Redis does; there is neither redis-server nor valkey-server on PATH.',
-	);
+	console.warn('SKIPPED: all that a real Redis does; there is neither redis-server nor valkey-server on PATH.');
 }
 const testWithRedis = test.runIf(program);
 
@@ -51,18 +39,7 @@ async function startRedis() {
 	const directory = makeDirectory();
 	for (let attempt = 1; ; attempt++) {
 		const port = await findPort();
-		const options = [
-			'--port',
-			port,
-			'--bind',
-			'127.0.0.1',
-			'--save',
-			'',
-			'--appendonly',
-			'no',
-			'--dir',
-			directory,
-		];
+		const options = ['--port', port, '--bind', '127.0.0.1', '--save', '', '--appendonly', 'no', '--dir', directory];
 		const child = spawn(program as string, options.map(String), { stdio: ['ignore', 'pipe', 'inherit'] });
 		let isGone = false;
 		const gone = new Promise<void>((resolve) => {
