@@ -89,10 +89,11 @@ test('a parent process that handles SIGTERM itself, by on or once, ends as it li
 				console.log('gone', JSON.stringify(await supervisor.exited));
 				process.exit(3);
 			});
-			console.log('listens');
+			console.error('listens');
 			process.stdin.resume();`);
+		const listens = new Promise((resolve) => child.stderr.once('data', resolve));
 		const pids = await ready;
-		await new Promise((resolve) => child.stdout.once('data', resolve));
+		await listens;
 		child.kill('SIGTERM');
 		expect(await done).toMatchObject({ exitCode: 3, signal: null, stdout: expect.stringContaining('"SIGKILL"') });
 		await untilGone(...pids);

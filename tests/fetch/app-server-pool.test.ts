@@ -164,17 +164,6 @@ test('a kept app-server that hangs is ended by the abort of its fetch, and the n
 	expect(starts()).toBe(2);
 });
 
-test('an answer that comes with the abort of its fetch is dropped, and its app-server is not kept', async () => {
-	const controller = new AbortController();
-	const { start, list: ids, untilEvents } = makeFetcher([{ list: list('old') }, { list: list('new') }], keeps);
-	const fetch = start({ signal: controller.signal });
-	await untilEvents('spawned');
-	controller.abort();
-	await failureOf(fetch.answer);
-	await fetch.released;
-	expect(await ids()).toEqual(['new']);
-});
-
 test('the output and the requests of an idle app-server harm nothing', async () => {
 	const idle = `${list('a')}; echo idle >&2; ${say('{"id":"x","method":"ask"}')}; ${say('noise')}`;
 	const { list: ids, starts } = makeFetcher([{ list: idle }], keeps);
