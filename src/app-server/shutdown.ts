@@ -1,5 +1,5 @@
 /** The time that a process has for each of the first two steps of its end, in milliseconds; the third is SIGKILL. */
-export type ShutdownTimeouts = { endOfInputMs: number; terminateMs: number };
+type ShutdownTimeouts = { endOfInputMs: number; terminateMs: number };
 
 /**
  * For an app-server that has answered: nobody waits for its end. An idle one exits 18 ms after the end of its input, one with

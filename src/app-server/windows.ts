@@ -38,7 +38,7 @@ export function toSpawnArguments(file: string, args: readonly string[], env: Nod
  *
  * @throws an error for a line break, which ends the line of cmd.exe and cannot be escaped.
  */
-export function quoteForCmd(word: string): string {
+function quoteForCmd(word: string): string {
 	if (/[\r\n\0]/.test(word)) throw Object.assign(new Error('spawn EINVAL'), { code: 'EINVAL' });
 	const slashed = word.replace(/(\\*)("|$)/g, '$1$1$2');
 	return `"${slashed.replaceAll('"', '""').replaceAll('%', '%%cd:~,%')}"`;

@@ -124,7 +124,7 @@ onEach('$name: a second process has the list from the file store', async (runtim
 	const second = run(runtime, [host, 'shares', facts, JSON.stringify({ directory })]);
 	const { ids, events } = await toldBy(second);
 	expect(ids).toEqual(['a']);
-	expect(events).toEqual(['loaded', 'hit']);
+	expect(events).toEqual(['loaded', 'miss']);
 	expect(first.server.starts).toBe(1);
 });
 
