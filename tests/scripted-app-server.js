@@ -64,6 +64,7 @@ function answerOf({ id, method, params }) {
 }
 
 let write = say;
+let lastWrite = Promise.resolve();
 
 async function onMessage(message) {
 	log('message', { message });
@@ -71,13 +72,17 @@ async function onMessage(message) {
 	if ((await started) === false) return;
 	if (message.method === 'model/list' && settings.stderrAtList) process.stderr.write(settings.stderrAtList);
 	await pass(gates[message.method]);
-	if ((await at[message.method]?.(message)) !== false) await write(answerOf(message));
+	if ((await at[message.method]?.(message)) === false) return;
+	// One answer at a time: a behaviour may write an answer in pieces.
+	lastWrite = lastWrite.then(() => write(answerOf(message)));
+	await lastWrite;
 }
 
 const onBytes = [];
 let input = '';
 process.stdin.setEncoding('utf8');
 process.stdin.on('error', () => {});
+process.stdout.on('error', () => {});
 process.stdin.on('data', (chunk) => {
 	for (const act of onBytes) act(chunk);
 	const lines = (input + chunk).split('\n');

@@ -138,7 +138,10 @@ async function runBehindAList({ step, gets, options, isEndedByClose }: Row): Pro
 
 	const isReplaced = isList(gets) && gets.ids.length > 0;
 	const after = catalog.peek({ includeHidden: true });
-	if (!isReplaced) expect(after).toEqual(before);
+	if (!isReplaced) {
+		expect({ ...after, refreshError: null }).toEqual(before);
+		expect(after?.refreshError).toMatchObject({ code: isList(gets) ? 'ERR_CODEX_PROTOCOL' : gets.code });
+	}
 	const expectedIds = isReplaced ? gets.ids : knownIds;
 	expect(after?.models.map(({ id }) => id)).toEqual(expectedIds);
 	expect(idsOf(await catalog.list({ includeHidden: true }))).toEqual(expectedIds);

@@ -8,7 +8,7 @@ const timeout = (phase: string): Outcome => ({
 	code: 'ERR_CODEX_TIMEOUT',
 	timeoutMs: limitMs,
 	phase,
-	says: 'fetchTimeoutMs',
+	says: 'did not list its models within',
 });
 
 /** Nothing but the limit tells of these: what answers late looks the same. */
