@@ -1,5 +1,5 @@
 import { resolveTarget } from './cache/fetch-target.js';
-import { FingerprintReader } from './cache/fingerprint.js';
+import { readFingerprint } from './cache/fingerprint.js';
 import { ModelCache } from './cache/model-cache.js';
 import type { CatalogSnapshot, ModelList } from './cache/model-list.js';
 import type { CodexModel, CodexModelSummary } from './core/codex-model.js';
@@ -44,13 +44,12 @@ export class CodexModelCatalog implements AsyncDisposable {
 	constructor(options?: CodexModelCatalogOptions) {
 		const settings = resolveSettings(options);
 		const command = new CommandSource(settings.command);
-		const fingerprints = new FingerprintReader(settings, command);
 		this.#settings = settings;
 		this.#fetcher = createFetcher(settings, command);
 		this.#cache = new ModelCache({
 			settings,
 			fetchModels: this.#fetcher.fetchModels,
-			readFingerprint: (target) => fingerprints.read(target),
+			readFingerprint: (target) => readFingerprint(target, settings, command),
 			emitEvent: createEmitter(settings.onEvent),
 		});
 	}

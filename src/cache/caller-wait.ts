@@ -3,8 +3,8 @@ import pTimeout from 'p-timeout';
 import { keepProcessAlive, refTimers } from '../core/timers.js';
 
 /**
- * The result of `work`, unless the deadline comes first (then that of `onDeadline`) or one of the signals aborts (then its
- * reason). The work itself goes on. The process is kept alive meanwhile.
+ * The result of `work`, unless the deadline comes first (then that of `onDeadline`) or a signal aborts (then its reason). The
+ * work itself goes on. The process is kept alive meanwhile.
  */
 export async function waitForCaller<T>(
 	work: Promise<T>,
@@ -22,14 +22,10 @@ export async function waitForCaller<T>(
 		signal?.addEventListener('abort', abort);
 		if (signal?.aborted) abort();
 	}
+	// p-timeout refuses 0, and leaves `work` without a handler then (7.0.2).
+	const milliseconds = Math.max(1, deadlineMs);
 	try {
-		return await pTimeout(work, {
-			// p-timeout refuses 0, and leaves `work` without a handler then (7.0.2).
-			milliseconds: Math.max(1, deadlineMs),
-			signal: controller.signal,
-			fallback: onDeadline,
-			customTimers: refTimers,
-		});
+		return await pTimeout(work, { milliseconds, signal: controller.signal, fallback: onDeadline, customTimers: refTimers });
 	} catch (error) {
 		for (const signal of signals) signal?.throwIfAborted();
 		throw error;

@@ -1,6 +1,4 @@
-import { realpath } from 'node:fs/promises';
 import path from 'node:path';
-import QuickLRU from 'quick-lru';
 import { parse } from 'smol-toml';
 import { buildEnvironment, findCodexUserHome } from '../core/environment.js';
 import type { FetchTarget, Fingerprint } from '../core/fetch.js';
@@ -12,83 +10,40 @@ import type { CommandSource, Settings } from '../core/settings.js';
 /** The largest `auth.json` or `config.toml` that is read, in bytes; real ones have some thousand. */
 const maxFileBytes = 1024 * 1024;
 
-/** A value that is derived from a file, and derived again when the file has changed. */
-class CachedFile<T> {
-	readonly #file: string;
-	readonly #derive: (text: string) => T;
-	#description: string | undefined;
-	#value: T;
+/** The text of a file that cannot be read: the file counts as one of its own in each of its versions. */
+const unreadable = 'unreadable ';
 
-	constructor(file: string, derive: (text: string) => T) {
-		this.#file = file;
-		this.#derive = derive;
-		this.#value = derive('');
-	}
+/** Reads the files that tell lists apart: the login, the configuration and the command. Never rejects. */
+export async function readFingerprint(target: FetchTarget, { env }: Settings, command: CommandSource): Promise<Fingerprint> {
+	const userHome = findCodexUserHome(env);
+	// Codex takes a relative CODEX_HOME from its own working directory.
+	const home = path.resolve(target.cwd, target.codexHome ?? path.join(userHome, '.codex'));
+	// One file at a time, because each look at a dead network mount occupies a thread of libuv.
+	const account = identifyAccount(await readText(path.join(home, 'auth.json')));
+	const config = await readText(path.join(home, 'config.toml'));
+	const modelCatalog = findModelCatalog(config, home, userHome);
+	const configuration = hash('configuration', config, modelCatalog && (await describeFile(modelCatalog)));
+	return { account, configuration, command: await describeCommand(command.latest, env) };
+}
 
-	async read(): Promise<T> {
-		const description = await describeFile(this.#file);
-		if (description !== this.#description) {
-			// A file that cannot be read counts as one of its own for each of its versions.
-			const text =
-				description === 'none' ? '' : await readRegularFile(this.#file, maxFileBytes).catch(() => `unreadable ${description}`);
-			this.#value = this.#derive(text ?? '');
-			this.#description = description;
-		}
-		return this.#value;
+/** The text of a regular file; an empty one where there is none. */
+async function readText(file: string): Promise<string> {
+	try {
+		return (await readRegularFile(file, maxFileBytes)) ?? '';
+	} catch {
+		const description = await describeFile(file);
+		return description === 'none' ? '' : unreadable + description;
 	}
 }
 
-type Configuration = { hash: string; modelCatalogFile: string | undefined };
-
-type CodexHome = { auth: CachedFile<string>; configuration: CachedFile<Configuration> };
-
-/** Reads the files that tell lists apart: the login, the configuration and the command. */
-export class FingerprintReader {
-	readonly #settings: Settings;
-	readonly #command: CommandSource;
-	readonly #homes: QuickLRU<string, CodexHome>;
-
-	constructor(settings: Settings, command: CommandSource) {
-		this.#settings = settings;
-		this.#command = command;
-		this.#homes = new QuickLRU({ maxSize: settings.maxEntries });
-	}
-
-	/** Never rejects. One file at a time, because each look at a dead network mount occupies a thread of libuv. */
-	async read({ codexHome }: FetchTarget): Promise<Fingerprint> {
-		const home = codexHome ?? path.join(findCodexUserHome(this.#settings.env), '.codex');
-		const { auth, configuration } = this.#openHome(path.resolve(home));
-		const account = await auth.read();
-		const { hash: text, modelCatalogFile } = await configuration.read();
-		const catalogue = modelCatalogFile === undefined ? 'none' : await describeFile(modelCatalogFile);
-		const command = await this.#describeCommand();
-		return { account, configuration: hash('configuration', text, catalogue), command };
-	}
-
-	#openHome(home: string): CodexHome {
-		const known = this.#homes.get(home);
-		if (known) return known;
-		const opened = {
-			auth: new CachedFile(path.join(home, 'auth.json'), identifyAccount),
-			configuration: new CachedFile(path.join(home, 'config.toml'), (text) => ({
-				hash: hash('config', text),
-				modelCatalogFile: findModelCatalog(text, home, findCodexUserHome(this.#settings.env)),
-			})),
-		};
-		this.#homes.set(home, opened);
-		return opened;
-	}
-
-	/** Another file, size or time of the command means another release, most likely. */
-	async #describeCommand(): Promise<string | null> {
-		const command = this.#command.latest;
-		if (command === undefined) return null;
-		try {
-			const file = await realpath(await findExecutable(command, buildEnvironment(this.#settings.env, undefined)));
-			return hash('command', file, await describeFile(file));
-		} catch {
-			return 'none';
-		}
+/** Another file, size or time of the command means another release, most likely. */
+async function describeCommand(command: string | undefined, env: Settings['env']): Promise<string | null> {
+	if (command === undefined) return null;
+	try {
+		const file = await findExecutable(command, buildEnvironment(env, undefined));
+		return hash('command', file, await describeFile(file));
+	} catch {
+		return 'none';
 	}
 }
 
@@ -103,7 +58,7 @@ function identifyAccount(text: string): string {
 		return hash('account', mode ?? null, key ?? null, account ?? null);
 	} catch {
 		// Codex itself takes a corrupt file for no login (0.169.0).
-		return text.startsWith('unreadable ') ? hash(text) : 'none';
+		return text.startsWith(unreadable) ? hash(text) : 'none';
 	}
 }
 
@@ -115,9 +70,11 @@ function readAccountClaim(idToken: unknown): unknown {
 }
 
 /** The file that replaces Codex's own list of models (from 0.105.0 on); Codex resolves a path as this does (to 0.169.0). */
-function findModelCatalog(text: string, home: string, userHome: string): string | undefined {
+function findModelCatalog(config: string, home: string, userHome: string): string | undefined {
+	// Most configurations name none, and need no parser.
+	if (!config.includes('model_catalog_json')) return undefined;
 	try {
-		const file = parse(text).model_catalog_json;
+		const file = parse(config).model_catalog_json;
 		if (typeof file !== 'string' || file === '') return undefined;
 		return file.startsWith('~/') ? path.join(userHome, file.slice(2)) : path.resolve(home, file);
 	} catch {

@@ -1,11 +1,5 @@
-import {
-	type CodexConfiguredModel,
-	type CodexModel,
-	type CodexModelSummary,
-	copyModel,
-	copySummary,
-	toSummary,
-} from '../core/codex-model.js';
+import type { CodexConfiguredModel, CodexModel, CodexModelSummary } from '../core/codex-model.js';
+import { copyModel, copySummary, toSummary } from '../core/codex-model.js';
 import type { CodexModelsError } from '../core/errors.js';
 import type { Fingerprint, ModelListAnswer } from '../core/fetch.js';
 import type { Settings } from '../core/settings.js';
@@ -24,7 +18,10 @@ export type CatalogSnapshot = {
 	refreshError: CodexModelsError | null;
 };
 
-/** One list in both views, with its age and the failure of its last refresh. Callers only get copies. */
+/** The summaries are made at their first use. */
+type View = { models: readonly CodexModel[]; summaries?: readonly CodexModelSummary[] };
+
+/** One list in both views, with the failure of its last refresh. Callers only get copies. */
 export class ModelList {
 	/** In epoch ms. */
 	readonly fetchedAt: number;
@@ -32,43 +29,37 @@ export class ModelList {
 	readonly configured: Readonly<CodexConfiguredModel>;
 	/** The last failed refresh since, and its time in epoch ms. */
 	failure: { error: CodexModelsError; at: number } | undefined;
-	readonly #models: readonly CodexModel[];
-	readonly #visibleModels: readonly CodexModel[];
-	#summaries: readonly CodexModelSummary[] | undefined;
-	#visibleSummaries: readonly CodexModelSummary[] | undefined;
+	readonly #all: View;
+	readonly #visible: View;
 
 	constructor({ models, configured }: ModelListAnswer, fetchedAt: number, fingerprint: Fingerprint) {
 		this.fetchedAt = fetchedAt;
 		this.fingerprint = fingerprint;
 		this.configured = configured;
-		this.#models = models;
-		this.#visibleModels = models.filter((model) => !model.hidden);
+		this.#all = { models };
+		this.#visible = { models: models.filter((model) => !model.hidden) };
 	}
 
 	/** The number of models, hidden ones included. */
 	get size(): number {
-		return this.#models.length;
+		return this.#all.models.length;
 	}
 
 	copyModels(includeHidden: boolean): CodexModel[] {
-		return (includeHidden ? this.#models : this.#visibleModels).map(copyModel);
+		return (includeHidden ? this.#all : this.#visible).models.map(copyModel);
 	}
 
 	copySummaries(includeHidden: boolean): CodexModelSummary[] {
-		if (includeHidden) {
-			this.#summaries ??= this.#models.map(toSummary);
-			return this.#summaries.map(copySummary);
-		}
-		this.#visibleSummaries ??= this.#visibleModels.map(toSummary);
-		return this.#visibleSummaries.map(copySummary);
+		const view = includeHidden ? this.#all : this.#visible;
+		view.summaries ??= view.models.map(toSummary);
+		return view.summaries.map(copySummary);
 	}
 
 	/** Whether the list is young enough and from these files. */
 	isFresh({ configuration, command }: Fingerprint, now: number, { maxAgeMs }: Settings): boolean {
-		const own = this.fingerprint;
-		if (own.configuration !== configuration) return false;
+		if (this.fingerprint.configuration !== configuration) return false;
 		// A command that is a function was not called yet by this process: nothing is known against the list.
-		if (command !== null && own.command !== command) return false;
+		if (command !== null && this.fingerprint.command !== command) return false;
 		// After the clock was set back the age is unknown, and the list is not fresh until the clock has caught up.
 		return now >= this.fetchedAt && now - this.fetchedAt < maxAgeMs;
 	}
@@ -84,12 +75,8 @@ export class ModelList {
 	}
 
 	toSnapshot(includeHidden: boolean, isFresh: boolean): CatalogSnapshot {
-		return {
-			models: this.copyModels(includeHidden),
-			fetchedAt: this.fetchedAt,
-			isFresh,
-			configured: { ...this.configured },
-			refreshError: this.failure?.error ?? null,
-		};
+		const { fetchedAt, failure } = this;
+		const configured = { ...this.configured };
+		return { models: this.copyModels(includeHidden), fetchedAt, isFresh, configured, refreshError: failure?.error ?? null };
 	}
 }

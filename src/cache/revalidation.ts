@@ -5,7 +5,7 @@ import type { Fetch, FetchModels, FetchProgress, FetchTarget, Fingerprint } from
 import type { Settings } from '../core/settings.js';
 import { unrefTimers } from '../core/timers.js';
 import { ModelList } from './model-list.js';
-import type { StoredList } from './stored-list.js';
+import type { StoredList, StoreLookup } from './stored-list.js';
 
 export type RevalidationInput = {
 	target: FetchTarget;
@@ -13,12 +13,10 @@ export type RevalidationInput = {
 	/** The files as they are before the fetch. */
 	fingerprint: Fingerprint;
 	/** Looks at the files after the fetch, within a limit. */
-	readFingerprint(): Promise<Fingerprint>;
+	lookAgain(): Promise<Fingerprint>;
 	fetchModels: FetchModels;
 	/** The place where other processes look for the list; `undefined` without a store. */
 	stored: StoredList | undefined;
-	/** Whether the store was read just now, or did not answer. */
-	skipStoreRead: boolean;
 	/** A list of another process must be newer than this, in epoch ms. */
 	minFetchedAt: number;
 	/** Aborts when the list must not be remembered any more. */
@@ -31,38 +29,42 @@ export type RevalidationInput = {
 const notStarted: FetchProgress = { phase: 'spawn', stderr: '', stderrSummary: '' };
 
 /**
- * One way to a new list, under one time limit: the store's lock, then the list of another process or a fetch, then the
- * store. It goes on whether or not a caller waits for it, and does not keep the process alive.
+ * One way to a new list, under one time limit: the store; its lock, and the store again, because another process may have
+ * held the lock; a fetch, and its list into the store. It goes on whether or not a caller waits for it.
  */
 export class Revalidation {
-	/** Rejects with a `CodexModelsError`, or with a `TypeError` after misuse of the library. */
+	readonly target: FetchTarget;
+	/** The list of the store, which may be a stale one, if it is newer than the known one. Never rejects. */
+	readonly found: Promise<ModelList | undefined>;
+	/** The new list. Rejects with a `CodexModelsError`, or with a `TypeError` after misuse of the library. */
 	readonly list: Promise<ModelList>;
 	/**
 	 * Resolves when another fetch of this list may start. After a failure that is when the app-server is gone, because two
 	 * that refresh one rotating login token can log the user out (openai/codex #10332).
 	 */
-	readonly released: Promise<void>;
-	/** Resolves when the list is stored and the lock is released. */
-	readonly persisted: Promise<void>;
+	readonly released: Promise<unknown>;
+	/** Resolves when the app-server of a failure is gone, the list is stored and the lock released. */
+	readonly ended: Promise<unknown>;
 	readonly #input: RevalidationInput;
 	readonly #controller = new AbortController();
+	readonly #startedAt = Date.now();
 	#minFetchedAt: number;
-	#acceptsAnyFreshList = true;
+	#isRefresh = false;
 	#fetch: Fetch | undefined;
 	#isOfOtherAccount = false;
+	#locked: Promise<ModelList> | undefined;
+	/** Saves the list and releases the lock. */
 	#cleanUp: Promise<unknown> | undefined;
 
 	constructor(input: RevalidationInput) {
 		this.#input = input;
+		this.target = input.target;
 		this.#minFetchedAt = input.minFetchedAt;
-		const run = this.#run();
-		this.list = this.#limit(run);
-		this.released = this.list.then(
-			() => {},
-			() => this.#fetch?.released,
-		);
-		const getCleanUp = async () => void (await this.#cleanUp);
-		this.persisted = run.then(getCleanUp, getCleanUp);
+		const lookup = this.#lookUpInStore();
+		this.found = lookup.then(({ list }) => list);
+		this.list = this.#limit(this.#run(lookup));
+		this.released = this.list.catch(() => this.#fetch?.released);
+		this.ended = this.released.then(() => this.#locked?.catch(() => {})).then(() => this.#cleanUp);
 	}
 
 	get progress(): FetchProgress {
@@ -81,7 +83,7 @@ export class Revalidation {
 
 	/** Refuses the lists that other processes stored before now. */
 	requireNewList(): void {
-		this.#acceptsAnyFreshList = false;
+		this.#isRefresh = true;
 		this.#minFetchedAt = Math.max(this.#minFetchedAt, Date.now() - 1);
 	}
 
@@ -104,21 +106,34 @@ export class Revalidation {
 		});
 	}
 
-	async #run(): Promise<ModelList> {
-		const { stored, predecessors } = this.#input;
-		const { signal } = this.#controller;
+	async #lookUpInStore(): Promise<StoreLookup> {
+		const { stored, predecessors, fingerprint } = this.#input;
 		await predecessors;
-		signal.throwIfAborted();
-		if (!stored) return this.#fetchList();
-		const unlock = await stored.lock(signal);
+		if (!stored || this.#isRefresh) return { list: undefined, hasFailed: false };
+		return stored.load(fingerprint, this.#minFetchedAt);
+	}
+
+	async #run(lookup: Promise<StoreLookup>): Promise<ModelList> {
+		const { list, hasFailed } = await lookup;
+		this.#controller.signal.throwIfAborted();
+		if (list && this.#isNewEnough(list)) return list;
+		this.#locked = this.#fetchUnderLock(hasFailed);
+		return this.#locked;
+	}
+
+	async #fetchUnderLock(hasStoreFailed: boolean): Promise<ModelList> {
+		const { stored, fingerprint } = this.#input;
+		const unlock = await stored?.lock(this.#controller.signal);
 		try {
-			const found = await this.#findInStore(stored);
-			if (found) {
-				this.#cleanUp = unlock();
-				return found;
+			// Without a lock no time has passed since the first lookup, and another one is pointless.
+			const isWorthALook = stored && unlock && !hasStoreFailed;
+			const { list: other } = isWorthALook ? await stored.load(fingerprint, this.#minFetchedAt) : {};
+			if (other && this.#isNewEnough(other)) {
+				this.#cleanUp = unlock?.();
+				return other;
 			}
 			const list = await this.#fetchList();
-			this.#cleanUp = this.#save(stored, list).then(unlock);
+			this.#cleanUp = this.#save(list).then(unlock);
 			return list;
 		} catch (error) {
 			// The next process may start its app-server when this one is gone.
@@ -127,34 +142,31 @@ export class Revalidation {
 		}
 	}
 
-	/** The list that another process brought while this one waited for the lock. */
-	async #findInStore(stored: StoredList): Promise<ModelList | undefined> {
-		const { fingerprint, settings, skipStoreRead } = this.#input;
-		if (skipStoreRead) return undefined;
-		const { list } = await stored.load(this.#minFetchedAt);
-		// A caller who joined during the lookup may require a newer list.
-		if (!list || list.fetchedAt <= this.#minFetchedAt) return undefined;
-		const isGoodEnough = !this.#acceptsAnyFreshList || list.isFresh(fingerprint, Date.now(), settings);
-		return isGoodEnough ? list : undefined;
+	/** Whether the list of another process spares the fetch. A caller who joined may have required a newer one. */
+	#isNewEnough(list: ModelList): boolean {
+		const { fingerprint, settings } = this.#input;
+		if (list.fetchedAt <= this.#minFetchedAt) return false;
+		return list.fetchedAt > this.#startedAt || list.isFresh(fingerprint, Date.now(), settings);
 	}
 
 	async #fetchList(): Promise<ModelList> {
-		const { target, settings, fingerprint, readFingerprint, fetchModels, emit } = this.#input;
+		const { target, settings, fingerprint, lookAgain, fetchModels, emit } = this.#input;
 		const { signal } = this.#controller;
 		signal.throwIfAborted();
 		this.#fetch = fetchModels(target, { fingerprint, signal, emit });
 		const answer = await this.#fetch.answer;
 		const fetchedAt = Date.now();
-		const now = await readFingerprint();
+		const now = await lookAgain();
 		this.#isOfOtherAccount = now.account !== fingerprint.account;
 		// A command that is a function is known since it was called for this fetch.
 		const { command } = typeof settings.command === 'function' ? now : fingerprint;
 		return new ModelList(answer, fetchedAt, { ...fingerprint, command });
 	}
 
-	async #save(stored: StoredList, list: ModelList): Promise<void> {
-		if (list.size === 0 || !this.isRememberable) return;
+	async #save(list: ModelList): Promise<void> {
+		const { stored, dropped } = this.#input;
+		if (!stored || list.size === 0 || !this.isRememberable) return;
 		await stored.save(list);
-		if (this.#input.dropped.aborted) await stored.delete();
+		if (dropped.aborted) await stored.delete();
 	}
 }

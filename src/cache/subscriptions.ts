@@ -1,4 +1,3 @@
-import type { CodexModelsError } from '../core/errors.js';
 import { hash } from '../core/hash.js';
 import type { CatalogSnapshot } from './model-list.js';
 
@@ -20,9 +19,7 @@ export class Subscriptions {
 	add(targetKey: string, includeHidden: boolean, listener: SnapshotListener, current: CatalogSnapshot | undefined): () => void {
 		const subscription = { targetKey, includeHidden, listener, known: current && digest(current) };
 		this.#subscriptions.add(subscription);
-		return () => {
-			this.#subscriptions.delete(subscription);
-		};
+		return () => void this.#subscriptions.delete(subscription);
 	}
 
 	/** Calls the subscribers of a target whose view has changed. */
@@ -31,9 +28,8 @@ export class Subscriptions {
 			// A listener that was called before may have unsubscribed this one.
 			if (subscription.targetKey !== targetKey || !this.#subscriptions.has(subscription)) continue;
 			const snapshot = takeSnapshot(subscription.includeHidden);
-			if (!snapshot) continue;
-			const seen = digest(snapshot);
-			if (seen === subscription.known) continue;
+			const seen = snapshot && digest(snapshot);
+			if (!snapshot || seen === subscription.known) continue;
 			subscription.known = seen;
 			// A listener that throws or rejects harms nothing.
 			try {
@@ -47,15 +43,6 @@ export class Subscriptions {
 	}
 }
 
+/** The own properties of an error leave out its message, which tells a duration. */
 const digest = ({ models, configured, refreshError }: CatalogSnapshot) =>
-	hash(models, configured, refreshError && identify(refreshError));
-
-/** The facts of a failure that are the same when it happens again. */
-const identify = ({ code, phase, exitCode, signal, rpcCode, stderr }: CodexModelsError) => [
-	code,
-	phase,
-	exitCode,
-	signal,
-	rpcCode,
-	stderr,
-];
+	hash(models, configured, refreshError && { ...refreshError });

@@ -132,37 +132,22 @@ test('a store that never answers is asked once for a call, and for a second', as
 	expect(made.eventsOf('store-failed')).toMatchObject([{ operation: 'get', reason: expect.stringMatching(/1000 ms/) }]);
 });
 
-test('a list that a slow store brings after a newer one was fetched changes nothing', async () => {
+test('refresh: true during a store lookup gets a new list, and the other callers get that of the store', async () => {
 	const store = makeStore();
 	await makeFilledCache(['old'], { store });
-	const value = structuredClone([...store.map.values()][0]);
 	setAge(1_000);
 	const gate = makeGate();
-	const made = makeCache({ store: makeStore({ get: () => gate.opened.then(() => value), set: () => {} }) });
+	const made = makeCache({ store: makeStore({ get: (key) => gate.opened.then(() => store.map.get(key)) }) });
 	const list = made.ids();
 	await settle();
 	const refresh = made.ids({ refresh: true });
+	gate.open();
+	expect(await list).toEqual(['old']);
 	await answer(made, 1, 'new');
 	expect(await refresh).toEqual(['new']);
-	gate.open();
-	expect(await list).toEqual(['new']);
 	expect(made.peek()).toMatchObject({ fetchedAt: start + 1_000 });
 	expect(await made.ids()).toEqual(['new']);
 	expect(made.fetches.count).toBe(1);
-});
-
-test('a list that was fetched during a store lookup is served when the deadline ends the lookup', async () => {
-	stopClock();
-	const made = makeCache({ store: makeStore({ get: never }) });
-	const list = made.ids({ deadlineMs: 500 });
-	await settle();
-	const refresh = made.ids({ refresh: true });
-	await answer(made, 1, 'new');
-	await refresh;
-	await pass(500);
-	expect(await list).toEqual(['new']);
-	expect(made.eventsOf('hit')).toHaveLength(1);
-	expect(made.eventsOf('miss')).toHaveLength(1);
 });
 
 test('a list that a slow store brings after its time is a miss', async () => {

@@ -1,18 +1,18 @@
 import { chmodSync, mkdirSync, rmSync, symlinkSync, utimesSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { expect, test, vi } from 'vitest';
-import { FingerprintReader } from '../../src/cache/fingerprint.js';
+import { readFingerprint } from '../../src/cache/fingerprint.js';
 import type { CodexModelCatalogOptions } from '../../src/core/options.js';
 import { CommandSource, resolveSettings } from '../../src/core/settings.js';
 import { makeDirectory } from './cache-harness.js';
 
-/** A reader in a directory of its own, which is the CODEX_HOME, too. */
+/** The functions that read the fingerprint of a directory of its own, which is the CODEX_HOME, too. */
 function makeReader(options: CodexModelCatalogOptions = {}) {
 	const directory = makeDirectory();
 	const settings = resolveSettings(options);
 	const command = new CommandSource(settings.command);
-	const reader = new FingerprintReader(settings, command);
-	const read = () => reader.read({ cwd: '/', isDefaultCwd: true, codexHome: directory, key: '' });
+	const target = { cwd: '/', isDefaultCwd: true, codexHome: directory, key: '' };
+	const read = () => readFingerprint(target, settings, command);
 	return {
 		directory,
 		command,

@@ -2,17 +2,16 @@ import { execFileSync } from 'node:child_process';
 import { mkdirSync, renameSync, rmSync, symlinkSync, truncateSync, utimesSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { expect, test, vi } from 'vitest';
-import { FingerprintReader } from '../../src/cache/fingerprint.js';
+import { readFingerprint } from '../../src/cache/fingerprint.js';
 import type { CodexModelCatalogOptions } from '../../src/core/options.js';
 import { CommandSource, resolveSettings } from '../../src/core/settings.js';
 import { makeDirectory } from './cache-harness.js';
 
-/** A CODEX_HOME with a login and a configuration, and the reader that looks at it. */
+/** A CODEX_HOME with a login and a configuration, and the function that reads its fingerprint. */
 function makeHome(options: CodexModelCatalogOptions = {}) {
 	const codexHome = makeDirectory();
 	const settings = resolveSettings(options);
 	const command = new CommandSource(settings.command);
-	const reader = new FingerprintReader(settings, command);
 	const fileOf = (name: string) => path.join(codexHome, name);
 	const write = (name: string, content: string | object) => {
 		const text = typeof content === 'string' ? content : JSON.stringify(content);
@@ -20,14 +19,16 @@ function makeHome(options: CodexModelCatalogOptions = {}) {
 		writeFileSync(`${fileOf(name)}.new`, text);
 		renameSync(`${fileOf(name)}.new`, fileOf(name));
 	};
-	const read = (home: string | undefined = codexHome) => reader.read({ cwd: '/', isDefaultCwd: true, codexHome: home, key: '' });
+	const readHome = (home: string | undefined) =>
+		readFingerprint({ cwd: '/', isDefaultCwd: true, codexHome: home, key: '' }, settings, command);
+	const read = (home: string = codexHome) => readHome(home);
 	return {
 		codexHome,
 		command,
 		fileOf,
 		write,
 		read,
-		reader,
+		readHome,
 		logIn: (login: object | string) => write('auth.json', login),
 		readAccount: async () => (await read()).account,
 		readConfiguration: async () => (await read()).configuration,
@@ -203,7 +204,7 @@ test('the CODEX_HOME is that of the target, else .codex in the home of the envir
 	const home = makeHome({ env: { HOME: userHome } });
 	mkdirSync(path.join(userHome, '.codex'));
 	writeFileSync(path.join(userHome, '.codex', 'auth.json'), JSON.stringify(apiKey('sk-one')));
-	const ofUser = (await home.reader.read({ cwd: '/', isDefaultCwd: true, codexHome: undefined, key: '' })).account;
+	const ofUser = (await home.readHome(undefined)).account;
 	expect(ofUser).not.toBe('none');
 	expect(await home.readAccount()).toBe('none');
 	home.logIn(apiKey('sk-one'));
@@ -215,6 +216,6 @@ test('a CODEX_HOME that does not exist is a home without files', async () => {
 	vi.stubEnv('HOME', '/nowhere/at/all');
 	const empty = await home.read();
 	for (const missing of ['/nowhere/at/all', undefined]) {
-		expect(await home.reader.read({ cwd: '/', isDefaultCwd: true, codexHome: missing, key: '' })).toEqual(empty);
+		expect(await home.readHome(missing)).toEqual(empty);
 	}
 });

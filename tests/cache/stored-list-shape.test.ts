@@ -12,14 +12,14 @@ type Stored = Record<string, unknown> & { models: Record<string, unknown>[] };
 /** One list of a store, without a cache around it. */
 function makeStoredList(store: ModelListStore, events: CatalogEventPayload[] = []) {
 	const target = { cwd: '/a', isDefaultCwd: false, codexHome: undefined, key: '' };
-	return new StoredList(store, resolveSettings({}), target, firstFingerprint, (event) => events.push(event));
+	return new StoredList(store, resolveSettings({}), target, firstFingerprint.account, (event) => events.push(event));
 }
 
 /** The ids of the list that a value is read as, and the events of the lookup. */
 async function load(value: unknown) {
 	const events: CatalogEventPayload[] = [];
-	const { list, timedOut } = await makeStoredList(makeStore({ get: () => value }), events).load(-1);
-	expect(timedOut).toBe(false);
+	const { list, hasFailed } = await makeStoredList(makeStore({ get: () => value }), events).load(firstFingerprint, -1);
+	expect(hasFailed).toBe(false);
 	return { list, ids: idsOf(list?.copyModels(true)), events: events.map(({ type }) => type) };
 }
 
@@ -107,8 +107,8 @@ test('a list that is as old as minFetchedAt is no newer one', async () => {
 	const value = await makeValue();
 	const fetchedAt = value.fetchedAt as number;
 	const stored = makeStoredList(makeStore({ get: () => value }));
-	expect((await stored.load(fetchedAt)).list).toBeUndefined();
-	expect((await stored.load(fetchedAt - 1)).list).toBeDefined();
+	expect((await stored.load(firstFingerprint, fetchedAt)).list).toBeUndefined();
+	expect((await stored.load(firstFingerprint, fetchedAt - 1)).list).toBeDefined();
 });
 
 test('a value whose properties throw, or a proxy that throws, is a miss', async () => {

@@ -3,7 +3,7 @@ import { homedir } from 'node:os';
 import path from 'node:path';
 import Keyv from 'keyv';
 import { expect, test, vi } from 'vitest';
-import { FingerprintReader } from '../../src/cache/fingerprint.js';
+import { readFingerprint } from '../../src/cache/fingerprint.js';
 import type { ModelListStore } from '../../src/core/model-list-store.js';
 import type { CodexModelCatalogOptions } from '../../src/core/options.js';
 import { CommandSource, resolveSettings } from '../../src/core/settings.js';
@@ -202,12 +202,12 @@ test('neither a key nor a value holds a credential, an account id or a path of t
 	const command = path.join(home, 'marked-codex');
 	const options = { codexHome, command, cwd: path.join(home, 'marked-work'), env: { SECRET: 'marked-variable' } };
 	const settings = resolveSettings(options);
-	const reader = new FingerprintReader(settings, new CommandSource(command));
+	const source = new CommandSource(command);
 	writeFileSync(path.join(codexHome, 'config.toml'), `model_catalog_json = "${home}/marked-catalogue"\n`);
 	for (const login of logins) {
 		writeFileSync(path.join(codexHome, 'auth.json'), JSON.stringify(login));
 		const made = makeCache({ ...options, store });
-		made.files.change(await reader.read({ cwd: home, isDefaultCwd: true, codexHome, key: '' }));
+		made.files.change(await readFingerprint({ cwd: home, isDefaultCwd: true, codexHome, key: '' }, settings, source));
 		for (const n of [1, 2]) {
 			const list = made.list();
 			await answer(made, n, 'a');
