@@ -1,7 +1,7 @@
 import { resolveTarget } from './cache/fetch-target.js';
 import { readFingerprint } from './cache/fingerprint.js';
 import { ModelCache } from './cache/model-cache.js';
-import type { CatalogSnapshot, ModelList } from './cache/model-list.js';
+import type { CatalogSnapshot } from './cache/model-list.js';
 import type { CodexModel, CodexModelSummary } from './core/codex-model.js';
 import { createEmitter } from './core/events.js';
 import type { FetchTarget } from './core/fetch.js';
@@ -36,19 +36,16 @@ export class CodexModelCatalog implements AsyncDisposable {
 	#lastTarget: FetchTarget | undefined;
 	#closing: Promise<void> | undefined;
 
-	/**
-	 * Starts nothing.
-	 *
-	 * @throws TypeError that names the option, its bounds and the value.
-	 */
+	/** Starts nothing. @throws TypeError that names the option, its bounds and the value. */
 	constructor(options?: CodexModelCatalogOptions) {
 		const settings = resolveSettings(options);
 		const command = new CommandSource(settings.command);
+		const fetcher = createFetcher(settings, command);
 		this.#settings = settings;
-		this.#fetcher = createFetcher(settings, command);
+		this.#fetcher = fetcher;
 		this.#cache = new ModelCache({
 			settings,
-			fetchModels: this.#fetcher.fetchModels,
+			fetchModels: fetcher.fetchModels,
 			readFingerprint: (target) => readFingerprint(target, settings, command),
 			emitEvent: createEmitter(settings.onEvent),
 		});
@@ -67,22 +64,14 @@ export class CodexModelCatalog implements AsyncDisposable {
 		return list.copyModels(options?.includeHidden ?? false);
 	}
 
-	/**
-	 * The list of `list`, with its age, the configured model and the failure of its last refresh.
-	 *
-	 * @throws the same as `list`.
-	 */
+	/** The list of `list`, with its age, the configured model and the failure of its last refresh. @throws the same as `list`. */
 	async read(options?: ListOptions): Promise<CatalogSnapshot> {
 		const target = this.#resolveTarget(options);
-		const list: ModelList = this.#cache.lookup(target, options) ?? (await this.#cache.getOrFetch(target, options));
+		const list = this.#cache.lookup(target, options) ?? (await this.#cache.getOrFetch(target, options));
 		return this.#cache.snapshot(target, list, options?.includeHidden ?? false);
 	}
 
-	/**
-	 * The snapshot that `read` would serve from memory, or `undefined`; starts nothing, and looks at no file.
-	 *
-	 * @throws TypeError for an option that is wrong or unknown.
-	 */
+	/** The snapshot that `read` would serve from memory, or `undefined`; starts nothing. @throws TypeError for a wrong option. */
 	peek(options?: TargetOptions): CatalogSnapshot | undefined {
 		return this.#cache.peek(this.#resolveTarget(options), options?.includeHidden ?? false);
 	}
@@ -92,17 +81,14 @@ export class CodexModelCatalog implements AsyncDisposable {
 	 * refresh brought the same. Starts nothing and keeps nothing alive.
 	 *
 	 * @returns a function that unsubscribes.
-	 * @throws TypeError for a listener that is no function, or an option that is wrong or unknown.
+	 * @throws TypeError for a listener that is no function, or a wrong option.
 	 */
 	subscribe(listener: (snapshot: CatalogSnapshot) => void, options?: TargetOptions): () => void {
 		checkListener(listener);
 		return this.#cache.subscribe(this.#resolveTarget(options), options?.includeHidden ?? false, listener);
 	}
 
-	/**
-	 * Forgets every list, in the store too. A fetch under way still answers those who wait for it, but is neither remembered
-	 * nor joined.
-	 */
+	/** Forgets every list, in the store too. A fetch under way answers its callers, but is neither remembered nor joined. */
 	clear(): void {
 		this.#cache.clear();
 		this.#fetcher.evictIdle();
@@ -124,11 +110,7 @@ export class CodexModelCatalog implements AsyncDisposable {
 
 	async #closeAll(): Promise<void> {
 		const release = keepProcessAlive();
-		try {
-			await Promise.all([this.#cache.close(), this.#fetcher.close()]);
-		} finally {
-			release();
-		}
+		await Promise.all([this.#cache.close(), this.#fetcher.close()]).finally(release);
 	}
 
 	#resolveTarget(options: ListOptions | undefined): FetchTarget {

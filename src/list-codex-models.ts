@@ -11,16 +11,12 @@ export type ListCodexModelsResponse = { success: boolean; models?: CodexModelSum
 /** The catalog behind `listCodexModels`, with all defaults. */
 export const codexModels = new CodexModelCatalog();
 
-const withHidden: ListOptions = { includeHidden: true };
-
 /**
  * The models that a user of the Codex CLI can pick: the caller's own copy, from memory where there is one.
  *
  * @param options - what `CodexModelCatalog.list` takes; `true` asks for the hidden models, too.
- * @throws CodexModelsError when there is nothing to serve and no answer comes; told apart by `code`.
- * @throws TypeError for an option that is none, by the promise.
+ * @throws the same as `CodexModelCatalog.list`.
  */
 export function listCodexModels(options?: boolean | ListOptions): Promise<CodexModelSummary[]> {
-	if (typeof options !== 'boolean') return listSummaries(codexModels, options);
-	return listSummaries(codexModels, options ? withHidden : undefined);
+	return listSummaries(codexModels, typeof options === 'boolean' ? { includeHidden: options } : options);
 }

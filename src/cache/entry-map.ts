@@ -1,12 +1,12 @@
 import QuickLRU from 'quick-lru';
 import type { CacheEntry } from './cache-entry.js';
 
-/** The entries of a cache, by cache key: those that have a list, and those that are busy. */
+/** The entries of a cache, by cache key: those that have a list, and those that somebody waits for. */
 export class EntryMap {
 	readonly #maxEntries: number;
 	readonly #remembered: QuickLRU<string, CacheEntry>;
-	/** An entry is also here while it is busy, so that nothing evicts it from under those who wait. */
-	readonly #busy = new Map<string, CacheEntry>();
+	/** An entry is also here during its revalidation, so that nothing evicts the entry from under those who wait. */
+	readonly #revalidating = new Map<string, CacheEntry>();
 
 	constructor(maxEntries: number) {
 		this.#maxEntries = maxEntries;
@@ -22,18 +22,18 @@ export class EntryMap {
 		return this.#remembered.peek(cacheKey);
 	}
 
-	/** The busy entry, the remembered one, or a new one; it counts as busy until `settle`. */
 	getOrCreate(cacheKey: string, create: () => CacheEntry): CacheEntry {
-		const entry = this.#busy.get(cacheKey) ?? this.#remembered.get(cacheKey) ?? create();
-		this.#busy.set(cacheKey, entry);
+		const entry = this.#revalidating.get(cacheKey) ?? this.#remembered.get(cacheKey) ?? create();
+		this.#revalidating.set(cacheKey, entry);
 		return entry;
 	}
 
-	/** Remembers an entry that has a list; lets go of one that nobody waits for any more. */
+	/** Remembers an entry that has a list; lets go of one without a revalidation. */
 	settle(entry: CacheEntry): void {
 		const { cacheKey } = entry;
-		if (!entry.revalidation && this.#busy.get(cacheKey) === entry) this.#busy.delete(cacheKey);
-		if (entry.dropped.signal.aborted || !entry.list) return;
+		if (entry.dropped.signal.aborted) return;
+		if (!entry.revalidation) this.#revalidating.delete(cacheKey);
+		if (!entry.list) return;
 		this.#remembered.set(cacheKey, entry);
 		// quick-lru keeps up to twice its `maxSize`, and its `size` does not say so (7.3.0).
 		const excess = [...this.#remembered.keys()].length - this.#maxEntries;
@@ -42,9 +42,9 @@ export class EntryMap {
 
 	/** Forgets every entry; returns them. */
 	takeAll(): Set<CacheEntry> {
-		const entries = new Set([...this.#remembered.values(), ...this.#busy.values()]);
+		const entries = new Set([...this.#remembered.values(), ...this.#revalidating.values()]);
 		this.#remembered.clear();
-		this.#busy.clear();
+		this.#revalidating.clear();
 		return entries;
 	}
 }

@@ -13,13 +13,8 @@ const lookIntervalMs = 1_000;
 /** How long a caller with a known list waits for a look at the files, in milliseconds: a dead network mount hangs it. */
 const lookLimitMs = 100;
 
-type State = {
-	latest?: TargetFingerprint;
-	lookedAt: number;
-	pending?: Promise<TargetFingerprint> | undefined;
-	/** Whether a caller has waited in vain for the pending look. */
-	isHanging: boolean;
-};
+/** `lookedAt` and `validUntil` are in epoch ms. */
+type State = { latest?: TargetFingerprint; pending?: Promise<TargetFingerprint>; lookedAt: number; validUntil: number };
 
 /** The latest fingerprints, by target. All who ask at once share one look at the files. */
 export class FingerprintCache {
@@ -39,9 +34,7 @@ export class FingerprintCache {
 	/** The same, unless it is time for another look. */
 	current({ key }: FetchTarget, now: number): TargetFingerprint | undefined {
 		const state = this.#states.get(key);
-		if (state === undefined) return undefined;
-		const sinceMs = now - state.lookedAt;
-		return state.isHanging || (sinceMs >= 0 && sinceMs < lookIntervalMs) ? state.latest : undefined;
+		return state && now >= state.lookedAt && now < state.validUntil ? state.latest : undefined;
 	}
 
 	look(target: FetchTarget): Promise<TargetFingerprint> {
@@ -59,7 +52,7 @@ export class FingerprintCache {
 		const state = this.#getState(target);
 		const look = (isNew && state.pending?.then(() => this.look(target))) || this.look(target);
 		const fallback = () => {
-			if (state.pending === look) state.isHanging = state.latest !== undefined;
+			if (state.pending === look) state.validUntil = Number.POSITIVE_INFINITY;
 			return known;
 		};
 		return pTimeout(look, { milliseconds: lookLimitMs, fallback, customTimers: unrefTimers });
@@ -73,13 +66,13 @@ export class FingerprintCache {
 			state.lookedAt = lookedAt;
 			return state.latest;
 		} finally {
-			state.pending = undefined;
-			state.isHanging = false;
+			state.validUntil = state.lookedAt + lookIntervalMs;
+			delete state.pending;
 		}
 	}
 
 	#getState({ key }: FetchTarget): State {
-		const state = this.#states.get(key) ?? { lookedAt: Number.NEGATIVE_INFINITY, isHanging: false };
+		const state = this.#states.get(key) ?? { lookedAt: 0, validUntil: 0 };
 		this.#states.set(key, state);
 		return state;
 	}

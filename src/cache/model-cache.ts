@@ -3,21 +3,14 @@ import type { CatalogEventPayload, EmitEvent } from '../core/events.js';
 import type { FetchModels, FetchTarget } from '../core/fetch.js';
 import type { ListOptions } from '../core/options.js';
 import type { Settings } from '../core/settings.js';
-import { CacheEntry } from './cache-entry.js';
+import { type CacheContext, CacheEntry, type Revalidation } from './cache-entry.js';
 import { waitForCaller } from './caller-wait.js';
 import { EntryMap } from './entry-map.js';
 import { FingerprintCache, type ReadFingerprint, type TargetFingerprint } from './fingerprint-cache.js';
 import type { CatalogSnapshot, ModelList } from './model-list.js';
-import type { Revalidation } from './revalidation.js';
-import { StoredList } from './stored-list.js';
 import { type SnapshotListener, Subscriptions } from './subscriptions.js';
 
-export type CacheInput = {
-	settings: Settings;
-	fetchModels: FetchModels;
-	readFingerprint: ReadFingerprint;
-	emitEvent: EmitEvent;
-};
+type CacheInput = { settings: Settings; fetchModels: FetchModels; readFingerprint: ReadFingerprint; emitEvent: EmitEvent };
 
 /** One caller's wait: whether memory had nothing to serve, and the revalidation that is to bring a list. */
 type Wait = { isMiss: boolean; revalidation?: Revalidation };
@@ -28,7 +21,7 @@ type Wait = { isMiss: boolean; revalidation?: Revalidation };
  */
 export class ModelCache {
 	readonly #settings: Settings;
-	readonly #fetchModels: FetchModels;
+	readonly #context: CacheContext;
 	readonly #emitEvent: EmitEvent;
 	readonly #fingerprints: FingerprintCache;
 	readonly #entries: EntryMap;
@@ -43,9 +36,9 @@ export class ModelCache {
 
 	constructor({ settings, fetchModels, readFingerprint, emitEvent }: CacheInput) {
 		this.#settings = settings;
-		this.#fetchModels = fetchModels;
 		this.#emitEvent = emitEvent;
 		this.#fingerprints = new FingerprintCache(readFingerprint, settings.maxEntries);
+		this.#context = { settings, fetchModels, fingerprints: this.#fingerprints };
 		this.#entries = new EntryMap(settings.maxEntries);
 	}
 
@@ -66,12 +59,9 @@ export class ModelCache {
 		const { deadlineMs = this.#settings.deadlineMs, refresh = false, signal } = options;
 		const startedAt = performance.now();
 		const wait: Wait = { isMiss: false };
-		const list = await waitForCaller(
-			this.#getOrFetch(target, refresh, wait),
-			deadlineMs,
-			[signal, this.#closed.signal],
-			() => this.#serveAtDeadline(target, refresh, wait) ?? this.#throwTimeout(target, deadlineMs, wait),
-		);
+		const work = this.#getOrFetch(target, refresh, wait);
+		const onDeadline = () => this.#onDeadline(target, deadlineMs, refresh, wait);
+		const list = await waitForCaller(work, deadlineMs, [signal, this.#closed.signal], onDeadline);
 		if (wait.isMiss) this.#emit(target, { type: 'miss', waitedMs: performance.now() - startedAt });
 		else this.#emitHit(target, list, Date.now());
 		return list;
@@ -138,39 +128,26 @@ export class ModelCache {
 		return list;
 	}
 
-	/** The deadline may end a look at the files, or a lookup in the store, although memory has a list to serve. */
-	#serveAtDeadline(target: FetchTarget, refresh: boolean, wait: Wait): ModelList | undefined {
+	/** The deadline may end a look at the files although memory has a list to serve. */
+	#onDeadline(target: FetchTarget, timeoutMs: number, refresh: boolean, wait: Wait): ModelList {
 		const fingerprint = refresh ? undefined : this.#fingerprints.latest(target);
 		const list = fingerprint && this.#serve(target, fingerprint, Date.now());
 		wait.isMiss = !list;
-		return list;
-	}
-
-	#throwTimeout(target: FetchTarget, timeoutMs: number, { revalidation }: Wait): never {
-		const progress = revalidation?.progress ?? { phase: 'spawn', stderr: '', stderrSummary: '' };
+		if (list) return list;
+		const progress = wait.revalidation?.progress ?? { phase: 'spawn', stderr: '', stderrSummary: '' };
 		this.#emit(target, { type: 'timed-out', timeoutMs, phase: progress.phase });
 		throw timeoutError({ limit: 'deadlineMs', timeoutMs, ...progress });
 	}
 
 	/** Joins the revalidation under way, or starts one. */
 	#revalidate(target: FetchTarget, fingerprint: TargetFingerprint): Revalidation {
-		const { cacheKey, account } = fingerprint;
-		const { store } = this.#settings;
 		const emit = (payload: CatalogEventPayload) => this.#emit(target, payload);
-		const entry = this.#entries.getOrCreate(cacheKey, () => {
-			return new CacheEntry(target, cacheKey, store && new StoredList(store, this.#settings, target, account, emit));
-		});
+		const create = () => new CacheEntry(target, fingerprint, this.#context, emit);
+		const entry = this.#entries.getOrCreate(fingerprint.cacheKey, create);
 		if (entry.revalidation) return entry.revalidation;
-		const predecessors = [...this.#running].filter((other) => other.target.key === target.key);
-		const revalidation = entry.startRevalidation({
-			settings: this.#settings,
-			fingerprint,
-			lookAgain: () => this.#fingerprints.lookWithinLimit(target, fingerprint, true),
-			fetchModels: this.#fetchModels,
-			minFetchedAt: this.#clearedAt,
-			predecessors: Promise.all(predecessors.map(({ released }) => released)),
-			emit,
-		});
+		const earlier = [...this.#running].filter((other) => other.target.key === target.key);
+		const predecessors = Promise.all(earlier.map(({ released }) => released));
+		const revalidation = entry.startRevalidation({ fingerprint, minFetchedAt: this.#clearedAt, predecessors });
 		this.#running.add(revalidation);
 		revalidation.ended.then(() => this.#running.delete(revalidation));
 		// The list is remembered before a caller gets it.
