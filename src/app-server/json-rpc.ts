@@ -32,11 +32,8 @@ export class JsonRpcClient {
 
 	constructor(listeners: Listeners) {
 		this.#listeners = listeners;
-		this.#splitter = new LineSplitter(
-			maxLineBytes,
-			(line) => this.#onLine(line),
-			() => listeners.onBadLine(`a line is longer than ${maxLineBytes} bytes`),
-		);
+		const onTooLong = () => listeners.onBadLine(`a line is longer than ${maxLineBytes} bytes`);
+		this.#splitter = new LineSplitter(maxLineBytes, (line) => this.#onLine(line), onTooLong);
 	}
 
 	get isClosed(): boolean {
@@ -57,7 +54,7 @@ export class JsonRpcClient {
 		});
 	}
 
-	/** Rejects every request, pending and to come. Each gets an error of its own, which is made only then. */
+	/** Rejects every request, pending and to come, with an error of its own. */
 	close(makeError: () => unknown): void {
 		this.#makeError ??= makeError;
 		for (const { reject } of this.#pending.values()) reject(this.#makeError());
@@ -66,8 +63,7 @@ export class JsonRpcClient {
 
 	/** Skips whatever is neither an awaited answer nor a call: the banner of a launcher, an answer that comes twice. */
 	#onLine(line: string): void {
-		if (this.isClosed) return;
-		const message = parseMessage(line);
+		const message = this.isClosed ? undefined : parseMessage(line);
 		if (!message) return;
 		const { id, method, params, result, error } = message;
 		if (typeof method !== 'string') {

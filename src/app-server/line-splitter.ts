@@ -1,20 +1,19 @@
-/** The largest buffer that is kept for the next line, in bytes. */
-const reusedBytes = 65_536;
+import { StringDecoder } from 'node:string_decoder';
 
 /**
- * Cuts a stream of bytes into lines at the byte 0x0A and nowhere else, so that a character that is split between two
- * chunks stays whole, and U+2028 in a string, too (`readline` of Node 24 and 26 splits there).
+ * Cuts a stream of bytes into lines at the byte 0x0A and nowhere else: `readline` also cuts at U+2028 (Node 24 and 26).
  *
- * `onLine` gets each line without its end; `onTooLong` gets the head of a line that is longer than `limit` bytes, once, as
- * soon as the length is known; the rest of that line is dropped. The splitter holds at most twice `limit` bytes.
+ * `onLine` gets each line without its end. `onTooLong` gets the head of a line that is longer than `limit` bytes, as soon as
+ * the length is known; the rest of that line is dropped.
  */
 export class LineSplitter {
 	readonly #limit: number;
 	readonly #onLine: (line: string) => void;
 	readonly #onTooLong: (head: string) => void;
-	#buffer = Buffer.alloc(0);
+	readonly #decoder = new StringDecoder('utf8');
+	#line = '';
+	/** The bytes of the line so far; more than `limit` while its rest is dropped. */
 	#size = 0;
-	#isDropping = false;
 
 	constructor(limit: number, onLine: (line: string) => void, onTooLong: (head: string) => void) {
 		this.#limit = limit;
@@ -26,8 +25,11 @@ export class LineSplitter {
 		let start = 0;
 		for (let end = chunk.indexOf(0x0a); end !== -1; end = chunk.indexOf(0x0a, start)) {
 			this.#append(chunk.subarray(start, end));
-			if (!this.#isDropping) this.#onLine(this.#take());
-			this.#isDropping = false;
+			const line = this.#line + this.#decoder.end();
+			const isWhole = this.#size <= this.#limit;
+			this.#line = '';
+			this.#size = 0;
+			if (isWhole) this.#onLine(line);
 			start = end + 1;
 		}
 		this.#append(chunk.subarray(start));
@@ -35,29 +37,16 @@ export class LineSplitter {
 
 	/** The part of a line that has not ended yet. */
 	get rest(): string {
-		return this.#buffer.toString('utf8', 0, this.#size);
+		return this.#line;
 	}
 
 	#append(part: Buffer): void {
-		if (this.#isDropping) return;
-		const size = this.#size + Math.min(part.length, this.#limit - this.#size);
-		if (size > this.#buffer.length) {
-			// The buffer doubles, so that a line that comes byte by byte costs no copy of the whole line for each byte.
-			const larger = Buffer.alloc(Math.max(size, Math.min(2 * this.#buffer.length, this.#limit)));
-			this.#buffer.copy(larger, 0, 0, this.#size);
-			this.#buffer = larger;
-		}
-		const fits = part.copy(this.#buffer, this.#size, 0, size - this.#size);
-		this.#size = size;
-		if (fits === part.length) return;
-		this.#isDropping = true;
-		this.#onTooLong(this.#take());
-	}
-
-	#take(): string {
-		const line = this.rest;
-		this.#size = 0;
-		if (this.#buffer.length > reusedBytes) this.#buffer = Buffer.alloc(0);
-		return line;
+		if (this.#size > this.#limit) return;
+		this.#line += this.#decoder.write(part.subarray(0, this.#limit - this.#size));
+		this.#size += part.length;
+		if (this.#size <= this.#limit) return;
+		const head = this.#line;
+		this.#line = '';
+		this.#onTooLong(head);
 	}
 }

@@ -1,6 +1,6 @@
 import { type CodexModel, isObject } from '../core/codex-model.js';
+import { parseModels } from '../core/parse-models.js';
 import { sanitizeLine } from '../core/sanitize.js';
-import { parseModels } from './parse-models.js';
 
 const maxPages = 100;
 /** A model takes 500 bytes of memory and more, and as few as 11 on the wire; Codex 0.169.0 has 12 models. */
@@ -20,17 +20,14 @@ export class ModelListPages {
 
 	/** Takes the result of one `model/list`, and the length of its line; returns the problem of a page that cannot be read. */
 	add(result: unknown, length: number): string | undefined {
-		if (!isObject(result)) return 'its result is no object';
-		const { data, nextCursor } = result;
+		const { data, nextCursor } = isObject(result) ? result : {};
 		if (!Array.isArray(data)) return 'its result has no array "data"';
 		this.#length += length;
 		if (this.#length > maxListLength) return `its pages are longer than ${maxListLength} characters`;
 		if (this.models.length + data.length > maxModels) return `there are more than ${maxModels} models`;
 		for (const model of parseModels(data)) this.models.push(model);
-		if (nextCursor === undefined || nextCursor === null || nextCursor === '') {
-			this.cursor = undefined;
-			return undefined;
-		}
+		this.cursor = undefined;
+		if (nextCursor === undefined || nextCursor === null || nextCursor === '') return undefined;
 		if (typeof nextCursor !== 'string') return 'its "nextCursor" is neither a string nor null';
 		if (nextCursor.length > maxCursorLength) return `its "nextCursor" is longer than ${maxCursorLength} characters`;
 		if (this.#cursors.has(nextCursor)) return `the cursor "${sanitizeLine(nextCursor, 100)}" came twice`;

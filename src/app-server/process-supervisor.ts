@@ -1,21 +1,15 @@
-import { type ChildProcess, spawn } from 'node:child_process';
+import { type ChildProcess, type ChildProcessWithoutNullStreams, spawn } from 'node:child_process';
 import process from 'node:process';
 import pTimeout from 'p-timeout';
 import { isWindows } from '../core/environment.js';
 import { clearTimer, setUnrefTimeout, sleep, unrefTimers } from '../core/timers.js';
 import { onParentExit } from './parent-exit.js';
 import { readWithPauses } from './read-with-pauses.js';
-import { defaultTimings, type ProcessTimings } from './shutdown.js';
+import { defaultTimings, type ProcessTimings, type ShutdownKind } from './shutdown.js';
 import { endTree, endTreeNow, toSpawnArguments } from './windows.js';
 
-export type SpawnSpec = {
-	/** An absolute path. */
-	file: string;
-	args: readonly string[];
-	cwd: string;
-	/** The whole environment. */
-	env: NodeJS.ProcessEnv;
-};
+/** `file` is an absolute path, and `env` the whole environment. */
+export type SpawnSpec = { file: string; args: readonly string[]; cwd: string; env: NodeJS.ProcessEnv };
 
 export type Exit = { exitCode: number | null; signal: NodeJS.Signals | null };
 
@@ -44,10 +38,7 @@ export class ProcessSupervisor {
 	readonly #listeners: Listeners;
 	readonly #timings: ProcessTimings;
 	#resolveExited: (exit: Exit | undefined) => void = () => {};
-	/** Resolves at the exit itself. */
-	readonly #exitSeen: Promise<void>;
-	#resolveExitSeen = () => {};
-	#child: ChildProcess | undefined;
+	#child: ChildProcessWithoutNullStreams | undefined;
 	#hasExited = false;
 	#isDisconnected = false;
 	#killAt = Number.POSITIVE_INFINITY;
@@ -60,9 +51,6 @@ export class ProcessSupervisor {
 		this.#timings = timings;
 		this.exited = new Promise((resolve) => {
 			this.#resolveExited = resolve;
-		});
-		this.#exitSeen = new Promise((resolve) => {
-			this.#resolveExitSeen = resolve;
 		});
 		try {
 			this.#start(spec);
@@ -101,7 +89,7 @@ export class ProcessSupervisor {
 	}
 
 	/** Ends the process: end of input, SIGTERM, then SIGKILL to its group. A later call can only bring the end forward. */
-	shutDown(kind: 'gracefulShutdown' | 'fastShutdown'): void {
+	shutDown(kind: ShutdownKind): void {
 		const { endOfInputMs, terminateMs } = this.#timings[kind];
 		const killAt = performance.now() + endOfInputMs + terminateMs;
 		if (this.#hasExited || killAt >= this.#killAt) return;
@@ -116,16 +104,10 @@ export class ProcessSupervisor {
 		});
 	}
 
-	#start(spec: SpawnSpec): void {
+	#start({ cwd, ...spec }: SpawnSpec): void {
 		const { file, args, ...options } = toSpawnArguments(spec.file, spec.args, spec.env);
-		const child = spawn(file, args, {
-			...options,
-			cwd: spec.cwd,
-			stdio: 'pipe',
-			// A process group of its own makes the npm launcher, the real program and what that starts one to end.
-			detached: !isWindows,
-			windowsHide: true,
-		});
+		// A process group of its own makes the npm launcher, the real program and what that starts one to end.
+		const child = spawn(file, args, { ...options, cwd, stdio: 'pipe', detached: !isWindows, windowsHide: true });
 		this.#child = child;
 		child.on('error', (error: NodeJS.ErrnoException) => {
 			if (child.pid === undefined) this.#onSpawnError(error);
@@ -134,10 +116,7 @@ export class ProcessSupervisor {
 		});
 		if (child.pid === undefined) return;
 
-		this.#forgetParentExit = onParentExit(() => {
-			if (isWindows) endTreeNow(child);
-			else this.#signalGroup('SIGKILL');
-		});
+		this.#forgetParentExit = onParentExit(() => void (isWindows ? endTreeNow(child) : this.#signalGroup('SIGKILL')));
 		child.once('exit', (exitCode, signal) => void this.#onExit({ exitCode, signal }));
 		readWithPauses(child.stdout, this.#listeners.onStdout);
 		child.stdout.once('end', () => void this.#onPipeClosed());
@@ -161,16 +140,15 @@ export class ProcessSupervisor {
 	}
 
 	async #onExit(exit: Exit): Promise<void> {
-		if (this.#hasExited || !this.#child) return;
+		const child = this.#child;
+		if (this.#hasExited || !child) return;
 		this.#hasExited = true;
-		this.#resolveExitSeen();
 		clearTimer(this.#shutdownTimer);
-		const { stdin, stdout, stderr } = this.#child;
-		const closed = new Promise((resolve) => this.#child?.once('close', resolve));
 		const groupEnded = this.#endGroup();
-		await settleWithin(this.#timings.outputToExitMs, closed);
+		await this.#waitForEvent(child, 'close');
 		this.#disconnect(exit);
-		for (const stream of [stdin, stdout, stderr]) stream?.destroy();
+		// Near the limit of file descriptors Node gives a process without pipes (20).
+		for (const stream of [child.stdin, child.stdout, child.stderr]) stream?.destroy();
 		await groupEnded;
 		this.#forgetParentExit();
 		this.#resolveExited(exit);
@@ -179,8 +157,13 @@ export class ProcessSupervisor {
 	/** A closed pipe mostly is the first sign of an exit, whose code is worth a moment. */
 	async #onPipeClosed(): Promise<void> {
 		this.#endInput();
-		await settleWithin(this.#timings.outputToExitMs, this.#exitSeen);
+		if (this.#child && !this.#hasExited) await this.#waitForEvent(this.#child, 'exit');
 		if (!this.#hasExited) this.#disconnect(unknownExit);
+	}
+
+	#waitForEvent(child: ChildProcess, event: 'exit' | 'close'): Promise<unknown> {
+		const seen = new Promise((resolve) => child.once(event, resolve));
+		return pTimeout(seen, { milliseconds: this.#timings.outputToExitMs, message: false, customTimers: unrefTimers });
 	}
 
 	#disconnect(disconnect: Disconnect): void {
@@ -206,10 +189,8 @@ export class ProcessSupervisor {
 	async #endGroup(): Promise<void> {
 		if (isWindows) return;
 		const { groupTerminateMs, groupKillMs, groupPollMs } = this.#timings;
-		for (const [signal, limitMs] of [
-			['SIGTERM', groupTerminateMs],
-			['SIGKILL', groupKillMs],
-		] as const) {
+		const steps = [['SIGTERM', groupTerminateMs] as const, ['SIGKILL', groupKillMs] as const];
+		for (const [signal, limitMs] of steps) {
 			this.#signalGroup(signal);
 			for (let waitedMs = 0; waitedMs < limitMs; waitedMs += groupPollMs) {
 				if (!this.#signalGroup(0)) return;
@@ -231,7 +212,3 @@ export class ProcessSupervisor {
 		}
 	}
 }
-
-/** Settles with the promise, or after `ms` milliseconds. */
-const settleWithin = (ms: number, promise: Promise<unknown>) =>
-	pTimeout(promise, { milliseconds: ms, message: false, customTimers: unrefTimers });

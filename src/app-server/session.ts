@@ -2,13 +2,13 @@ import { type CodexConfiguredModel, isObject, unknownConfiguredModel } from '../
 import { type CodexModelsError, exitedError, type FetchPhase, protocolError, rpcError } from '../core/errors.js';
 import type { FetchProgress, ModelListAnswer } from '../core/fetch.js';
 import type { ClientInfo } from '../core/options.js';
+import { parseConfiguredModel } from '../core/parse-models.js';
 import { sanitizeJson, sanitizeLine } from '../core/sanitize.js';
 import { clearTimer, setUnrefInterval, setUnrefTimeout, sleepInRealTime } from '../core/timers.js';
 import { type Answer, JsonRpcClient } from './json-rpc.js';
 import { ModelListPages } from './model-list-pages.js';
-import { parseConfiguredModel } from './parse-models.js';
 import { type Disconnect, type Exit, ProcessSupervisor, type SpawnSpec } from './process-supervisor.js';
-import type { ProcessTimings } from './shutdown.js';
+import type { ProcessTimings, ShutdownKind } from './shutdown.js';
 import { explainSpawnError } from './spawn-error.js';
 import { StderrTail } from './stderr-tail.js';
 
@@ -20,8 +20,7 @@ const maxWarningLength = 1_000;
 /**
  * The interval of the wake-up bytes that an app-server gets until it answers `initialize`, in milliseconds. Codex 0.66.0 to
  * 0.115.0 with a bad configuration or home often neither exit nor write their `Error: …` before one more byte of input
- * comes. A space in front of a message means nothing (tried on 0.66.0 to 0.169.0). Two attempts that need the byte take less
- * than half a second.
+ * comes. A space in front of a message means nothing (0.66.0 to 0.169.0).
  */
 const wakeUpMs = 150;
 /** The time to end after a fatal `Error: …` and a line feed, in milliseconds; 0.66.0 and 0.115.0 take 2 to 4. */
@@ -40,9 +39,7 @@ export type SessionSpec = SpawnSpec & {
 	onConfigWarning(summary: string, details: string | null): void;
 };
 
-/**
- * A conversation with one `codex app-server` (https://developers.openai.com/codex/app-server). One list at a time.
- */
+/** A conversation with one `codex app-server` (https://developers.openai.com/codex/app-server). One list at a time. */
 export class AppServerSession {
 	readonly #spec: SessionSpec;
 	readonly #process: ProcessSupervisor;
@@ -88,7 +85,7 @@ export class AppServerSession {
 		return this.#process.exited;
 	}
 
-	shutDown(kind: 'gracefulShutdown' | 'fastShutdown'): void {
+	shutDown(kind: ShutdownKind): void {
 		this.#process.shutDown(kind);
 	}
 
@@ -123,13 +120,11 @@ export class AppServerSession {
 
 	/** Never rejects. */
 	#readConfiguredModel(): Promise<CodexConfiguredModel> {
-		return this.#rpc.request('config/read', { includeLayers: false, cwd: this.#spec.cwd }).then(
-			({ result }) => parseConfiguredModel(result),
-			() => unknownConfiguredModel,
-		);
+		const answer = this.#rpc.request('config/read', { includeLayers: false, cwd: this.#spec.cwd });
+		return answer.then(({ result }) => parseConfiguredModel(result)).catch(() => unknownConfiguredModel);
 	}
 
-	async #request(method: Exclude<FetchPhase, 'spawn'>, params: object): Promise<Answer> {
+	async #request(method: 'initialize' | 'model/list', params: object): Promise<Answer> {
 		this.#phase = method;
 		const answer = await this.#rpc.request(method, params);
 		const { result, error } = answer;
@@ -140,10 +135,8 @@ export class AppServerSession {
 
 	#onNotification(method: string, { summary, details }: Record<string, unknown>): void {
 		if (method !== 'configWarning' || typeof summary !== 'string') return;
-		this.#spec.onConfigWarning(
-			sanitizeLine(summary, maxWarningLength),
-			typeof details === 'string' ? sanitizeLine(details, maxWarningLength) : null,
-		);
+		const cleanDetails = typeof details === 'string' ? sanitizeLine(details, maxWarningLength) : null;
+		this.#spec.onConfigWarning(sanitizeLine(summary, maxWarningLength), cleanDetails);
 	}
 
 	/** Codex 0.66.0 to 0.115.0 write why they cannot start, and wait for one more byte. A healthy one skips an empty line. */
@@ -157,8 +150,11 @@ export class AppServerSession {
 	}
 
 	async #onDisconnect({ spawnError: cause, ...exit }: Disconnect): Promise<void> {
+		const { displayCommand, args } = this.#spec;
 		const explained = cause && (await explainSpawnError(this.#spec, cause, this.#elapsedMs));
-		this.#close(() => explained ?? this.#exitedError(exit, cause));
+		const commandLine = [displayCommand, ...args].join(' ');
+		const phase = cause ? 'spawn' : this.#phase;
+		this.#close(() => explained ?? exitedError({ ...exit, ...this.#at, phase, ...this.#stderr.snapshot, commandLine, cause }));
 	}
 
 	#close(makeError: () => CodexModelsError): void {
@@ -170,30 +166,18 @@ export class AppServerSession {
 		return performance.now() - this.#startedAt;
 	}
 
-	#exitedError(exit: Exit, cause: Error | undefined): CodexModelsError {
-		const { displayCommand, args } = this.#spec;
-		return exitedError({
-			...exit,
-			...this.#stderr.snapshot,
-			phase: cause ? 'spawn' : this.#phase,
-			elapsedMs: this.#elapsedMs,
-			commandLine: [displayCommand, ...args].join(' '),
-			cause,
-		});
+	get #at() {
+		return { phase: this.#phase, elapsedMs: this.#elapsedMs };
 	}
 
 	#rpcError(error: unknown): CodexModelsError {
 		if (!isObject(error) || typeof error.code !== 'number') return this.#protocolError('its error has no code');
-		return rpcError({
-			rpcCode: error.code,
-			rpcMessage: typeof error.message === 'string' ? error.message : '',
-			rpcData: sanitizeJson(error.data, maxErrorDataBytes),
-			phase: this.#phase,
-			elapsedMs: this.#elapsedMs,
-		});
+		const rpcMessage = typeof error.message === 'string' ? error.message : '';
+		const rpcData = sanitizeJson(error.data, maxErrorDataBytes);
+		return rpcError({ rpcCode: error.code, rpcMessage, rpcData, ...this.#at });
 	}
 
 	#protocolError(problem: string): CodexModelsError {
-		return protocolError({ problem, phase: this.#phase, elapsedMs: this.#elapsedMs });
+		return protocolError({ problem, ...this.#at });
 	}
 }

@@ -20,32 +20,23 @@ export async function findDirectoryProblem(directory: string): Promise<NodeJS.Er
 
 /** The error for a process that could not be started because of its file or directory; `undefined` for other reasons. */
 export async function explainSpawnError(
-	spec: { file: string; cwd: string; args: readonly string[]; displayCommand: string },
+	{ file, cwd, args, displayCommand: command }: { file: string; cwd: string; args: readonly string[]; displayCommand: string },
 	cause: NodeJS.ErrnoException,
 	elapsedMs: number,
 ): Promise<CodexModelsError | undefined> {
-	const { file, cwd, args, displayCommand: command } = spec;
 	// Node adds the arguments, which are shown to all who print the error.
 	Object.assign(cause, { spawnargs: [sanitizeLine(args.join(' '), 1_000)] });
 	// A missing directory gives the ENOENT or EACCES of a missing program.
 	const directoryProblem = await findDirectoryProblem(cwd);
 	if (directoryProblem) {
-		return notFoundError({
-			elapsedMs,
-			command,
-			problem: 'no directory',
-			directory: cwd,
-			cause: directoryProblem,
-		});
+		return notFoundError({ elapsedMs, command, problem: 'no directory', directory: cwd, cause: directoryProblem });
 	}
-	if (notExecutableCodes.test(cause.code ?? '')) {
-		return notFoundError({ elapsedMs, command, problem: 'not executable', cause });
-	}
+	if (notExecutableCodes.test(cause.code ?? '')) return notFoundError({ elapsedMs, command, problem: 'not executable', cause });
 	if (cause.code !== 'ENOENT') return undefined;
 	// A file that is there and not found is a script without its interpreter, or a program for another libc.
-	const isThere = await access(file).then(
-		() => true,
-		() => false,
+	const problem = await access(file).then(
+		() => 'no interpreter' as const,
+		() => 'missing' as const,
 	);
-	return notFoundError({ elapsedMs, command, problem: isThere ? 'no interpreter' : 'missing', cause });
+	return notFoundError({ elapsedMs, command, problem, cause });
 }

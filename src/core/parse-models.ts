@@ -39,3 +39,10 @@ export function parseModels(
 		};
 	});
 }
+
+/** The three values of a `config/read` result that are kept; the rest of it may hold secrets and is dropped here. */
+export function parseConfiguredModel(result: unknown): CodexConfiguredModel {
+	const config = isObject(result) && isObject(result.config) ? result.config : {};
+	const { model, model_provider: modelProvider, model_reasoning_effort: reasoningEffort } = config;
+	return { model: toText(model), modelProvider: toText(modelProvider), reasoningEffort: toText(reasoningEffort) };
+}

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import { parseMessage } from '../../src/app-server/parse-message.js';
 
-const omitted = '[omitted: too complex]';
+const omitted = '[omitted: nested too deep]';
 const padding = 'x'.repeat(70_000);
 
 test('a message is an object on a line, with white space around it', () => {
@@ -28,12 +28,6 @@ test('parts of a long message that nest too deep are omitted, and the rest of it
 	let depth = 0;
 	for (; Array.isArray(part); part = part[0]) depth++;
 	expect([part, depth < 200]).toEqual([omitted, true]);
-});
-
-test('a long message of too many values keeps its outer parts', () => {
-	const data = `[${Array(700_000).fill('""').join(',')}]`;
-	const message = parseMessage(`{"id":1,"error":{"code":-1,"data":${data},"message":"no"}}`);
-	expect(message).toEqual({ id: 1, error: { code: -1, data: omitted, message: 'no' } });
 });
 
 test('a long message that is no JSON is noise', () => {

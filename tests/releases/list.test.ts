@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { parseModels } from '../../src/app-server/parse-models.js';
+import { parseModels } from '../../src/core/parse-models.js';
 import { makeDirectory, untilGone } from '../harness.js';
 import { converse, expectModel, findUnreadFields } from './bare-conversation.js';
 import { decideCell, makeHome, makeReleaseCatalog, type Release, releases, wrap } from './release-harness.js';

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { parseConfiguredModel, parseModels } from '../../src/app-server/parse-models.js';
 import { toSummary } from '../../src/core/codex-model.js';
+import { parseConfiguredModel, parseModels } from '../../src/core/parse-models.js';
 import { plainModel } from '../harness.js';
 
 /** As 0.169.0 sends them. */
