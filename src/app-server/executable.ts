@@ -8,20 +8,11 @@ import { readRegularFile } from '../core/files.js';
 /** A file to start, and its whole environment. */
 export type Executable = { file: string; env: NodeJS.ProcessEnv };
 
-const triples: Record<string, string> = {
-	'linux-x64': 'x86_64-unknown-linux-musl',
-	'linux-arm64': 'aarch64-unknown-linux-musl',
-	'darwin-x64': 'x86_64-apple-darwin',
-	'darwin-arm64': 'aarch64-apple-darwin',
-	'win32-x64': 'x86_64-pc-windows-msvc',
-	'win32-arm64': 'aarch64-pc-windows-msvc',
-};
+const architectures: Record<string, string> = { x64: 'x86_64', arm64: 'aarch64' };
+const systems: Record<string, string> = { linux: 'unknown-linux-musl', darwin: 'apple-darwin', win32: 'pc-windows-msvc' };
 
 /** The folders below `vendor/TRIPLE`: of the program, and of what the launcher puts on PATH (since 0.136.0; before). */
-const layouts = [
-	{ program: 'bin', extra: 'codex-path' },
-	{ program: 'codex', extra: 'path' },
-];
+const layouts = [['bin', 'codex-path'] as const, ['codex', 'path'] as const];
 
 /** The largest launcher or manifest that is read, in bytes; real ones have 9,000. */
 const maxFileBytes = 256 * 1024;
@@ -32,34 +23,28 @@ const maxFileBytes = 256 * 1024;
  * launchers of 0.66.0 to 0.169.0 have it, the result is the file itself.
  */
 export async function resolveNativeBinary(file: string, env: NodeJS.ProcessEnv): Promise<Executable> {
-	try {
-		return (await findBehindLauncher(file, env)) ?? { file, env };
-	} catch {
-		return { file, env };
-	}
+	const behind = await findBehindLauncher(file, env).catch(() => undefined);
+	return behind ?? { file, env };
 }
 
 async function findBehindLauncher(file: string, env: NodeJS.ProcessEnv): Promise<Executable | undefined> {
 	const launcher = await findLauncher(await realpath(file));
 	const root = path.dirname(path.dirname(launcher));
-	const target = `${process.platform}-${process.arch}`;
-	const triple = triples[target];
-	if (triple === undefined || !isOwnedByNpm(root, env)) return undefined;
-
+	if (!isOwnedByNpm(root, env)) return undefined;
 	const source = (await readRegularFile(launcher, maxFileBytes)) ?? '';
 	const manifest = (await readRegularFile(path.join(root, 'package.json'), maxFileBytes)) ?? '';
 	if (JSON.parse(manifest).name !== '@openai/codex') return undefined;
 
 	// Up to 0.98.0 the binary was in the package itself: a platform package that happens to stand above is another's.
-	const isSplit = source.includes(`@openai/codex-${target}`);
-	const home = (isSplit && (await findPackage(root, `@openai/codex-${target}`))) || root;
-	const vendor = path.join(home, 'vendor', triple);
-	for (const { program, extra } of layouts) {
+	const platformPackage = `@openai/codex-${process.platform}-${process.arch}`;
+	const home = (source.includes(platformPackage) && (await findPackage(root, platformPackage))) || root;
+	const vendor = path.join(home, 'vendor', `${architectures[process.arch]}-${systems[process.platform]}`);
+	for (const [program, extra] of layouts) {
 		const binary = path.join(vendor, program, isWindows ? 'codex.exe' : 'codex');
 		if (!(await isAccessible(binary, constants.X_OK))) continue;
 		const folder = path.join(vendor, extra);
-		const isOnPath = source.includes('getUpdatedPath') && (await isAccessible(folder, constants.F_OK));
-		return { file: binary, env: addVariables(env, source, root, isOnPath ? folder : undefined) };
+		const isOnPath = source.includes('getUpdatedPath') && (await isAccessible(folder));
+		return { file: binary, env: addVariables(env, source, root, isOnPath ? [folder] : []) };
 	}
 	return undefined;
 }
@@ -82,28 +67,27 @@ const isOwnedByNpm = (root: string, env: NodeJS.ProcessEnv) =>
 async function findPackage(from: string, name: string): Promise<string | undefined> {
 	for (let folder = from; ; folder = path.dirname(folder)) {
 		const candidate = path.join(folder, 'node_modules', name);
-		if (await isAccessible(path.join(candidate, 'package.json'), constants.F_OK)) return candidate;
+		if (await isAccessible(path.join(candidate, 'package.json'))) return candidate;
 		if (folder === path.dirname(folder)) return undefined;
 	}
 }
 
 /** The environment that the launcher gives to the binary. */
-function addVariables(env: NodeJS.ProcessEnv, source: string, root: string, folder: string | undefined): NodeJS.ProcessEnv {
+function addVariables(env: NodeJS.ProcessEnv, source: string, root: string, extraFolders: string[]): NodeJS.ProcessEnv {
 	const result: NodeJS.ProcessEnv = { ...env };
 	for (const manager of ['NPM', 'BUN', 'PNPM', 'VITE_PLUS']) {
 		if (source.includes(`delete env.CODEX_MANAGED_BY_${manager}`)) delete result[`CODEX_MANAGED_BY_${manager}`];
 	}
 	result.CODEX_MANAGED_BY_NPM = '1';
 	if (source.includes('CODEX_MANAGED_PACKAGE_ROOT')) result.CODEX_MANAGED_PACKAGE_ROOT = root;
-	if (folder !== undefined) {
-		const folders = (lookUp(env, 'PATH') ?? '').split(path.delimiter).filter(Boolean);
-		result[findSpelling(env, 'PATH') ?? 'PATH'] = [folder, ...folders].join(path.delimiter);
-	}
+	const folders = (lookUp(env, 'PATH') ?? '').split(path.delimiter).filter(Boolean);
+	if (extraFolders.length > 0) result[findSpelling(env, 'PATH') ?? 'PATH'] = [...extraFolders, ...folders].join(path.delimiter);
 	return result;
 }
 
-const isAccessible = (file: string, mode: number) =>
-	access(file, mode).then(
+async function isAccessible(file: string, mode: number = constants.F_OK): Promise<boolean> {
+	return access(file, mode).then(
 		() => true,
 		() => false,
 	);
+}

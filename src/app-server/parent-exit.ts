@@ -7,7 +7,8 @@ let stopWatching: (() => void) | undefined;
 
 /**
  * Calls `step` when this process ends: by return, `process.exit`, an uncaught error, or a signal that nobody handles; in a
- * worker, when its thread ends by any but the last. Returns a function that cancels the call.
+ * worker, when its thread ends by any but the last. Returns a function that cancels the call. The process has listeners
+ * only while there are steps.
  */
 export function onParentExit(step: () => void): () => void {
 	steps.add(step);
@@ -24,7 +25,6 @@ function runSteps(): void {
 	for (const step of steps) step();
 }
 
-/** The process has listeners only while there are steps. */
 function watchExit(): () => void {
 	const before = signals.map((signal) => process.listenerCount(signal));
 	// The listener returns nothing: `true` would keep signal-exit from ending this process.

@@ -11,12 +11,7 @@ const exitBudgetMs = 4_000;
 /** The file of a program of Windows itself, which is never searched on PATH or in the current directory. */
 const systemProgram = (name: string) => path.join(lookUp(process.env, 'SystemRoot') ?? 'C:\\Windows', 'System32', name);
 
-type SpawnArguments = {
-	file: string;
-	args: string[];
-	env: NodeJS.ProcessEnv;
-	windowsVerbatimArguments?: boolean;
-};
+type SpawnArguments = { file: string; args: string[]; env: NodeJS.ProcessEnv; windowsVerbatimArguments?: boolean };
 
 /** Node refuses to start a .cmd or .bat file by itself (CVE-2024-27980): such a file runs in cmd.exe. */
 export function toSpawnArguments(file: string, args: readonly string[], env: NodeJS.ProcessEnv): SpawnArguments {
@@ -34,9 +29,7 @@ export function toSpawnArguments(file: string, args: readonly string[], env: Nod
 /**
  * Quotes a word as Rust's standard library does (CVE-2024-24576): doubled quotes keep their number even, so that cmd.exe
  * takes all between them for text, here and where a script passes on its `%*`; an empty substring of the variable `cd`
- * keeps `%` from naming a variable.
- *
- * @throws an error for a line break, which ends the line of cmd.exe and cannot be escaped.
+ * keeps `%` from naming a variable. Throws for a line break, which ends the line of cmd.exe and cannot be escaped.
  */
 function quoteForCmd(word: string): string {
 	if (/[\r\n\0]/.test(word)) throw Object.assign(new Error('spawn EINVAL'), { code: 'EINVAL' });
@@ -50,11 +43,9 @@ const taskkill = (child: ChildProcess) => [systemProgram('taskkill.exe'), ['/pid
 export function endTree(child: ChildProcess): void {
 	const killChild = () => child.kill('SIGKILL');
 	try {
-		const [file, args] = taskkill(child);
-		spawn(file, args, { stdio: 'ignore', windowsHide: true, timeout: taskkillMs })
-			.once('error', killChild)
-			.once('exit', (code) => code === 0 || killChild())
-			.unref();
+		const killer = spawn(...taskkill(child), { stdio: 'ignore', windowsHide: true, timeout: taskkillMs });
+		killer.once('error', killChild).once('exit', (code) => code === 0 || killChild());
+		killer.unref();
 	} catch {
 		killChild();
 	}
@@ -64,10 +55,9 @@ let spentMs = 0;
 
 /** For the exit of the parent process, which an asynchronous `taskkill` does not outlive. */
 export function endTreeNow(child: ChildProcess): void {
-	const [file, args] = taskkill(child);
 	const timeout = Math.min(taskkillMs, exitBudgetMs - spentMs);
 	const startedAt = performance.now();
-	const isDone = timeout > 0 && spawnSync(file, args, { stdio: 'ignore', windowsHide: true, timeout }).status === 0;
+	const isDone = timeout > 0 && spawnSync(...taskkill(child), { stdio: 'ignore', windowsHide: true, timeout }).status === 0;
 	spentMs += performance.now() - startedAt;
 	if (!isDone) child.kill('SIGKILL');
 }
