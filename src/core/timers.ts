@@ -16,17 +16,17 @@ function start(kind: 'setTimeout' | 'setInterval', step: () => void, ms: number)
 	return own;
 }
 
-const setRefTimeout = (step: () => void, ms: number) => start('setTimeout', step, ms);
-
-/** Runs `step` after `ms` milliseconds; the timer does not keep the process alive. */
-export const setUnrefTimeout = (step: () => void, ms: number) => setRefTimeout(step, ms).unref();
-
-/** Runs `step` every `ms` milliseconds; the timer does not keep the process alive. */
-export const setUnrefInterval = (step: () => void, ms: number) => start('setInterval', step, ms).unref();
-
 export function clearTimer(timer: NodeJS.Timeout | undefined): void {
 	if (timer) (ownTimers.has(timer) ? nodeTimers : globalThis).clearTimeout(timer);
 }
+
+// An unreferenced timer does not keep the process alive.
+export const setUnrefTimeout = (step: () => void, ms: number) => start('setTimeout', step, ms).unref();
+export const setUnrefInterval = (step: () => void, ms: number) => start('setInterval', step, ms).unref();
+export const sleep = (ms: number) => new Promise<void>((resolve) => setUnrefTimeout(resolve, ms));
+
+/** Sleeps in real time, also where a test has replaced the clock. */
+export const sleepInRealTime = (ms: number) => new Promise<void>((resolve) => nodeTimers.setTimeout(resolve, ms).unref());
 
 /** Keeps the process alive until the returned function is called. */
 export function keepProcessAlive(): () => void {
@@ -34,20 +34,10 @@ export function keepProcessAlive(): () => void {
 	return () => clearTimer(timer);
 }
 
-/** Resolves after `ms` milliseconds; does not keep the process alive. */
-export const sleep = (ms: number) => new Promise<void>((resolve) => setUnrefTimeout(resolve, ms));
+/** The `customTimers` of p-timeout: those of a caller's wait keep the process alive, those of background work do not. */
+export const refTimers = toCustomTimers((step, ms) => start('setTimeout', step, ms));
+export const unrefTimers = toCustomTimers(setUnrefTimeout);
 
-/** The same in real time, also where a test has replaced the clock. */
-export const sleepInRealTime = (ms: number) => new Promise<void>((resolve) => nodeTimers.setTimeout(resolve, ms).unref());
-
-/** The `customTimers` of p-timeout for a caller's wait: the timer keeps the process alive. */
-export const refTimers = {
-	setTimeout: setRefTimeout as typeof globalThis.setTimeout,
-	clearTimeout: clearTimer as typeof globalThis.clearTimeout,
-};
-
-/** The `customTimers` of p-timeout for background work. */
-export const unrefTimers = {
-	setTimeout: setUnrefTimeout as typeof globalThis.setTimeout,
-	clearTimeout: clearTimer as typeof globalThis.clearTimeout,
-};
+function toCustomTimers(setTimeout: (step: () => void, ms: number) => NodeJS.Timeout) {
+	return { setTimeout: setTimeout as typeof globalThis.setTimeout, clearTimeout: clearTimer as typeof globalThis.clearTimeout };
+}

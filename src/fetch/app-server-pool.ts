@@ -1,21 +1,11 @@
 import { AppServerSession, type SessionSpec } from '../app-server/session.js';
 import type { ProcessTimings } from '../app-server/shutdown.js';
 import { closedError } from '../core/errors.js';
-import type { Fingerprint } from '../core/fetch.js';
 import { clearTimer, setUnrefTimeout } from '../core/timers.js';
 
-/** The inputs that a kept app-server was started from: it serves only a fetch with the same. */
-export type Inputs = { command: string; fingerprint: Fingerprint };
+type Idle = { session: AppServerSession; inputs: string; timer: NodeJS.Timeout };
 
-type Idle = { session: AppServerSession; inputs: Inputs; timer: NodeJS.Timeout };
-
-const isSame = (one: Inputs, other: Inputs) =>
-	one.command === other.command &&
-	one.fingerprint.account === other.fingerprint.account &&
-	one.fingerprint.configuration === other.fingerprint.configuration &&
-	one.fingerprint.command === other.fingerprint.command;
-
-/** The app-servers of a catalog: at work, kept idle for the next fetch, or about to end. */
+/** The app-servers of a catalog: at work, kept idle for the next fetch of their target, or about to end. */
 export class AppServerPool {
 	readonly #keepAliveMs: number;
 	readonly #timings: ProcessTimings | undefined;
@@ -37,42 +27,27 @@ export class AppServerPool {
 		return session;
 	}
 
-	/** The idle app-server of a target, unless it has ended or its inputs have changed. */
-	acquire(key: string, inputs: Inputs): AppServerSession | undefined {
-		const idle = this.#idle.get(key);
-		if (!idle) return undefined;
-		if (idle.session.isClosed || !isSame(idle.inputs, inputs)) {
-			this.evict(key);
-			return undefined;
-		}
-		clearTimer(idle.timer);
-		this.#idle.delete(key);
-		return idle.session;
+	/** The idle app-server of a target, unless it has ended or was started from other inputs. */
+	acquire(key: string, inputs: string): AppServerSession | undefined {
+		const idle = this.#remove(key);
+		if (idle?.inputs === inputs && !idle.session.isClosed) return idle.session;
+		idle?.session.shutDown('gracefulShutdown');
+		return undefined;
 	}
 
 	/** Takes back an app-server that has answered: keeps it for `keepAliveMs`, or ends it. */
-	release(key: string, session: AppServerSession, inputs: Inputs): void {
+	release(key: string, session: AppServerSession, inputs: string): void {
 		if (this.#keepAliveMs === 0 || this.#isClosed || session.isClosed) {
 			session.shutDown('gracefulShutdown');
 			return;
 		}
-		this.evict(key);
-		const timer = setUnrefTimeout(() => this.evict(key), this.#keepAliveMs);
-		this.#idle.set(key, { session, inputs, timer });
-	}
-
-	/** Ends the idle app-server of a target. */
-	evict(key: string): void {
-		const idle = this.#idle.get(key);
-		if (!idle) return;
-		clearTimer(idle.timer);
-		this.#idle.delete(key);
-		idle.session.shutDown('gracefulShutdown');
+		this.#evict(key);
+		this.#idle.set(key, { session, inputs, timer: setUnrefTimeout(() => this.#evict(key), this.#keepAliveMs) });
 	}
 
 	/** Ends every idle app-server. */
 	evictIdle(): void {
-		for (const key of this.#idle.keys()) this.evict(key);
+		for (const key of this.#idle.keys()) this.#evict(key);
 	}
 
 	/** Ends every app-server fast; resolves when all are gone. */
@@ -81,5 +56,16 @@ export class AppServerPool {
 		this.evictIdle();
 		for (const session of this.#living) session.shutDown('fastShutdown');
 		await Promise.all([...this.#living].map((session) => session.exited));
+	}
+
+	#evict(key: string): void {
+		this.#remove(key)?.session.shutDown('gracefulShutdown');
+	}
+
+	#remove(key: string): Idle | undefined {
+		const idle = this.#idle.get(key);
+		clearTimer(idle?.timer);
+		this.#idle.delete(key);
+		return idle;
 	}
 }

@@ -11,7 +11,7 @@ import { CodexModelsError, notFoundError, overloadedCode, toCodexModelsError } f
 import type { Fetch, FetchModels, FetchProgress, FetchTarget, ModelListAnswer } from '../core/fetch.js';
 import { findExecutable } from '../core/find-executable.js';
 import { type CommandSource, MisuseError, type Settings } from '../core/settings.js';
-import { AppServerPool, type Inputs } from './app-server-pool.js';
+import { AppServerPool } from './app-server-pool.js';
 
 /**
  * The first wait before another attempt, in milliseconds: each is twice the one before, and between once and twice as long
@@ -51,6 +51,7 @@ class ModelsFetch implements Fetch {
 	attempts = 0;
 	readonly #job: Job;
 	readonly #startedAt = performance.now();
+	#command = 'codex';
 	/** The app-server of the latest attempt. */
 	#session: AppServerSession | undefined;
 
@@ -65,10 +66,6 @@ class ModelsFetch implements Fetch {
 
 	progress(): FetchProgress {
 		return this.#session?.progress ?? { phase: 'spawn', stderr: '', stderrSummary: '' };
-	}
-
-	get #elapsedMs(): number {
-		return performance.now() - this.#startedAt;
 	}
 
 	/** An abort ends every wait, also for a file system or a command function that does not come back. */
@@ -86,46 +83,48 @@ class ModelsFetch implements Fetch {
 	}
 
 	async #run(): Promise<ModelListAnswer> {
-		this.#job.signal.throwIfAborted();
-		const command = await this.#resolveCommand();
+		const { settings, signal, emit } = this.#job;
+		signal.throwIfAborted();
+		await this.#resolveCommand();
 		let lastEnd: string | undefined;
-		return await pRetry((attempt) => this.#attempt(attempt, command), {
-			retries: this.#job.settings.retries,
+		return await pRetry((attempt) => this.#attempt(attempt), {
+			retries: settings.retries,
 			minTimeout: backoffMs,
 			factor: 2,
 			randomize: true,
 			unref: true,
-			signal: this.#job.signal,
+			signal,
 			shouldRetry: ({ error, attemptNumber: attempt }) => {
 				// A second end with the same exit code and words is deterministic.
 				const end = isEarlyEnd(error) ? `${error.exitCode} ${this.progress().stderrSummary}` : undefined;
 				const isTransient = end === undefined ? isOverload(error) : end !== lastEnd;
 				lastEnd = end;
-				if (!isTransient || this.#job.signal.aborted) return false;
-				this.#job.emit({ type: 'retried', attempt, error: error as CodexModelsError });
+				if (!isTransient || signal.aborted) return false;
+				emit({ type: 'retried', attempt, error: error as CodexModelsError });
 				return true;
 			},
 		});
 	}
 
-	async #resolveCommand(): Promise<string> {
+	async #resolveCommand(): Promise<void> {
+		const { command } = this.#job;
 		try {
-			return await this.#job.command.resolve();
+			this.#command = await command.resolve();
 		} catch (cause) {
 			if (cause instanceof MisuseError) throw cause;
-			const command = this.#job.command.latest ?? 'codex';
-			throw notFoundError({ elapsedMs: this.#elapsedMs, command, problem: 'look-up failed', cause });
+			this.#command = command.latest ?? 'codex';
+			throw this.#notFoundError('look-up failed', cause);
 		}
 	}
 
-	async #attempt(attempt: number, command: string): Promise<ModelListAnswer> {
-		const { fingerprint, signal, emit } = this.#job;
+	async #attempt(attempt: number): Promise<ModelListAnswer> {
+		const { pool, target, fingerprint, signal, emit } = this.#job;
 		// Two app-servers that refresh one rotating login token can log the user out (openai/codex #10332).
 		await this.#session?.exited;
 		signal.throwIfAborted();
 		this.attempts = attempt;
-		const inputs = { command, fingerprint };
-		const kept = attempt === 1 ? this.#job.pool.acquire(this.#job.target.key, inputs) : undefined;
+		const inputs = JSON.stringify([this.#command, fingerprint]);
+		const kept = pool.acquire(target.key, inputs);
 		if (kept) {
 			try {
 				return await this.#ask(kept, inputs);
@@ -135,9 +134,9 @@ class ModelsFetch implements Fetch {
 				await kept.exited;
 			}
 		}
-		const spec = await this.#makeSpec(command);
+		const spec = await this.#makeSpec();
 		signal.throwIfAborted();
-		const session = this.#job.pool.start(spec);
+		const session = pool.start(spec);
 		const { pid } = session;
 		if (pid !== undefined) {
 			const startedAt = performance.now();
@@ -149,12 +148,13 @@ class ModelsFetch implements Fetch {
 		return await this.#ask(session, inputs);
 	}
 
-	async #ask(session: AppServerSession, inputs: Inputs): Promise<ModelListAnswer> {
+	async #ask(session: AppServerSession, inputs: string): Promise<ModelListAnswer> {
+		const { pool, target, signal } = this.#job;
 		this.#session = session;
 		try {
 			const answer = await session.listModels();
-			this.#job.signal.throwIfAborted();
-			this.#job.pool.release(this.#job.target.key, session, inputs);
+			signal.throwIfAborted();
+			pool.release(target.key, session, inputs);
 			return answer;
 		} catch (error) {
 			session.shutDown('fastShutdown');
@@ -162,37 +162,34 @@ class ModelsFetch implements Fetch {
 		}
 	}
 
-	async #makeSpec(command: string): Promise<SessionSpec> {
-		const { env, args, clientInfo } = this.#job.settings;
-		const { emit } = this.#job;
-		const cwd = await this.#findDirectory(command);
-		const environment = buildEnvironment(env, this.#job.target.codexHome);
-		const executable = await findExecutable(command, environment).catch((cause: NodeJS.ErrnoException) => {
-			const problem = cause.code === 'ENOENT' ? 'missing' : 'not executable';
-			throw notFoundError({ elapsedMs: this.#elapsedMs, command, problem, cause });
+	async #makeSpec(): Promise<SessionSpec> {
+		const { settings, target, emit } = this.#job;
+		const cwd = await this.#findDirectory();
+		const environment = buildEnvironment(settings.env, target.codexHome);
+		const executable = await findExecutable(this.#command, environment).catch((cause: NodeJS.ErrnoException) => {
+			throw this.#notFoundError(cause.code === 'ENOENT' ? 'missing' : 'not executable', cause);
 		});
 		return {
 			...(await resolveNativeBinary(executable, environment)),
-			args,
+			args: settings.args,
 			cwd,
-			displayCommand: command,
-			clientInfo,
+			displayCommand: this.#command,
+			clientInfo: settings.clientInfo,
 			onConfigWarning: (summary, details) => emit({ type: 'config-warning', summary, details }),
 		};
 	}
 
-	async #findDirectory(command: string): Promise<string> {
+	async #findDirectory(): Promise<string> {
 		const { cwd, isDefaultCwd } = this.#job.target;
 		const cause = await findDirectoryProblem(cwd);
 		if (!cause) return cwd;
 		if (isDefaultCwd) return path.parse(process.execPath).root;
-		throw notFoundError({
-			elapsedMs: this.#elapsedMs,
-			command,
-			problem: 'no directory',
-			directory: cwd,
-			cause,
-		});
+		throw this.#notFoundError('no directory', cause, cwd);
+	}
+
+	#notFoundError(problem: Parameters<typeof notFoundError>[0]['problem'], cause: unknown, directory?: string): CodexModelsError {
+		const elapsedMs = performance.now() - this.#startedAt;
+		return notFoundError({ elapsedMs, command: this.#command, problem, cause, directory });
 	}
 }
 
