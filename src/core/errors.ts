@@ -66,11 +66,13 @@ const startProblems = {
 	'look-up failed': ['could not be looked up', install, 'The function that is the option "command" failed with "cause".'],
 } as const;
 
+export type StartProblem = keyof typeof startProblems;
+
 /** The error for a program, or a working directory, that is not there or may not be used. */
 export function notFoundError(facts: {
 	elapsedMs: number;
 	command: string;
-	problem: keyof typeof startProblems;
+	problem: StartProblem;
 	directory?: string;
 	cause: unknown;
 }): CodexModelsError {

@@ -5,24 +5,18 @@ import type { ModelListStore } from './model-list-store.js';
 /** The client that `initialize` names to Codex. */
 export type ClientInfo = { name: string; title?: string | undefined; version: string };
 
-/** The list that a call is about. */
-export type TargetOptions = Pick<ListOptions, 'includeHidden' | 'cwd' | 'codexHome'>;
-
-/** The options of a single call. */
+/** The options of a single call; what it does not say of the last three is as the catalog has it. */
 export type ListOptions = {
 	/** Whether the list holds hidden models, too. @default false */
 	includeHidden?: boolean | undefined;
-	/** How long this caller waits, in ms: 0 to 2 147 483 647, or `Infinity`. The fetch goes on. @default the catalog's */
-	deadlineMs?: number | undefined;
 	/** Ends the wait of this caller, who gets `signal.reason`; the fetch goes on. An aborted signal starts nothing. */
 	signal?: AbortSignal | undefined;
 	/** Whether to wait for a fetch, new or under way, and to reject when it fails, in place of the cache. @default false */
 	refresh?: boolean | undefined;
-	/** The working directory of the app-server. @default the catalog's */
-	cwd?: string | undefined;
-	/** The CODEX_HOME of the app-server: an absolute path of a directory. @default the catalog's */
-	codexHome?: string | undefined;
-};
+} & Pick<CodexModelCatalogOptions, 'deadlineMs' | 'cwd' | 'codexHome'>;
+
+/** The list that a call is about. */
+export type TargetOptions = Pick<ListOptions, 'includeHidden' | 'cwd' | 'codexHome'>;
 
 /** The options of a catalog. Durations are whole milliseconds: 0 to 2 147 483 647, or `Infinity` where a line says so. */
 export type CodexModelCatalogOptions = {
@@ -38,7 +32,7 @@ export type CodexModelCatalogOptions = {
 	env?: EnvironmentOverlay | undefined;
 	/** The client that `initialize` names to Codex. @default the name and version of this package */
 	clientInfo?: ClientInfo | undefined;
-	/** How long a caller waits for an answer, or `Infinity`. @default 15_000 */
+	/** How long a caller waits for an answer, or `Infinity`; the fetch goes on. @default 15_000 */
 	deadlineMs?: number | undefined;
 	/** How long a fetch may take, its retries included, before its app-server is ended. @default 60_000 */
 	fetchTimeoutMs?: number | undefined;
