@@ -42,47 +42,40 @@ export class CodexModelsError extends Error {
 // A name on the prototype, as with the errors of the language, adds no line to a printed error.
 Object.defineProperty(CodexModelsError.prototype, 'name', { value: 'CodexModelsError', configurable: true, writable: true });
 
-type At = { phase: FetchPhase; elapsedMs: number };
-
-const where = ({ phase, elapsedMs }: At) => `(phase ${phase}, after ${Math.round(elapsedMs)} ms)`;
-
-/** The sanitized last words after a colon, or a full stop where there are none. */
-const quote = (words: string) => (words ? `: ${words}${/[.!?]$/.test(words) ? '' : '.'}` : '.');
-
 const checkLogin = 'Check the network and the login ("codex login status"), then try again.';
 const install = 'Install Codex with "npm install -g @openai/codex", then try again.';
+const create = 'Create the folder, then try again.';
 const runnable = 'Set the option "command" to a program that runs, by its path or as a name in an absolute folder of PATH.';
+
+type At = { phase: FetchPhase; elapsedMs?: number };
+
+/** The message is `what` failed, where, Codex's own `words`, which are sanitized, and what a user can do. */
+function makeError(code: CodexModelsErrorCode, at: At, [what, words, advice]: string[], facts: Facts) {
+	const where = `phase ${at.phase}${at.elapsedMs === undefined ? '' : `, after ${Math.round(at.elapsedMs)} ms`}`;
+	const quoted = words ? `: ${words}${/[.!?]$/.test(words) ? '' : '.'}` : '.';
+	return new CodexModelsError(code, `${what} (${where})${quoted} ${advice}`, facts);
+}
 
 /** The words, the advice and the hint for each reason why nothing could be started. */
 const startProblems = {
 	missing: ['was not found', install, runnable],
 	'no interpreter': ['exists, but the interpreter that its first line names does not', install, runnable],
 	'not executable': ['may not be run', `Check its permissions. ${install}`, runnable],
-	'no directory': [
-		'does not exist or cannot be entered',
-		'Create the folder, then try again.',
-		'Set the option "cwd" to another one.',
-	],
+	'no directory': ['does not exist or cannot be entered', create, 'Set the option "cwd" to another folder.'],
 	'look-up failed': ['could not be looked up', install, 'The function that is the option "command" failed with "cause".'],
 } as const;
 
 export type StartProblem = keyof typeof startProblems;
+type StartFailure = { elapsedMs: number; command: string; problem: StartProblem; directory?: string; cause: unknown };
 
 /** The error for a program, or a working directory, that is not there or may not be used. */
-export function notFoundError(facts: {
-	elapsedMs: number;
-	command: string;
-	problem: StartProblem;
-	directory?: string;
-	cause: unknown;
-}): CodexModelsError {
-	const { elapsedMs, command, problem, directory, cause } = facts;
+export function notFoundError({ elapsedMs, command, problem, directory, cause }: StartFailure): CodexModelsError {
 	const [words, advice, hint] = startProblems[problem];
-	const what = directory === undefined ? `program "${sanitizeLine(command, 300)}"` : `folder "${sanitizeLine(directory, 300)}"`;
+	const name = directory === undefined ? `program "${sanitizeLine(command, 300)}"` : `folder "${sanitizeLine(directory, 300)}"`;
 	const { code } = (cause ?? {}) as NodeJS.ErrnoException;
-	const reason = typeof code === 'string' ? ` (${code})` : '';
-	const message = `Codex could not be started ${where({ phase: 'spawn', elapsedMs })}: the ${what} ${words}${reason}. ${advice}`;
-	return new CodexModelsError('ERR_CODEX_NOT_FOUND', message, { command: sanitizeLine(command, 1_000), cause, hint });
+	const parts = ['Codex could not be started', `the ${name} ${words}${typeof code === 'string' ? ` (${code})` : ''}`, advice];
+	const facts = { command: sanitizeLine(command, 1_000), cause, hint };
+	return makeError('ERR_CODEX_NOT_FOUND', { phase: 'spawn', elapsedMs }, parts, facts);
 }
 
 type Exit = { exitCode: number | null; signal: NodeJS.Signals | null; commandLine?: string; cause?: unknown };
@@ -90,12 +83,9 @@ type Exit = { exitCode: number | null; signal: NodeJS.Signals | null; commandLin
 /** The error for an app-server that ended, closed its output or could not be started before it answered. */
 export function exitedError({ elapsedMs, stderrSummary, commandLine, ...facts }: FetchProgress & At & Exit): CodexModelsError {
 	const seeMore = commandLine ? `To see more, run "${sanitizeLine(commandLine, 300)}" in a terminal. ` : '';
-	const at = where({ phase: facts.phase, elapsedMs });
-	return new CodexModelsError(
-		'ERR_CODEX_EXITED',
-		`${describeExit(facts)} before it answered ${at}${quote(stderrSummary)} ${seeMore}${checkLogin}`,
-		{ ...facts, hint: 'See the property "stderr"; the option "onEvent" and NODE_DEBUG=codex-models show each attempt.' },
-	);
+	const parts = [`${describeExit(facts)} before it answered`, stderrSummary, `${seeMore}${checkLogin}`];
+	const hint = 'See the property "stderr"; the option "onEvent" and NODE_DEBUG=codex-models show each attempt.';
+	return makeError('ERR_CODEX_EXITED', { phase: facts.phase, elapsedMs }, parts, { ...facts, hint });
 }
 
 function describeExit({ exitCode, signal, cause }: Exit): string {
@@ -103,8 +93,7 @@ function describeExit({ exitCode, signal, cause }: Exit): string {
 	if (signal) return `Codex was ended by ${signal}`;
 	if (exitCode === null) return 'Codex closed its output, or gave up,';
 	// Windows' own codes are known by their hexadecimal form.
-	const hexadecimal = exitCode > 0x7fff_ffff ? ` (0x${exitCode.toString(16).toUpperCase()})` : '';
-	return `Codex ended with exit code ${exitCode}${hexadecimal}`;
+	return `Codex ended with exit code ${exitCode}${exitCode > 0x7fff_ffff ? ` (0x${exitCode.toString(16).toUpperCase()})` : ''}`;
 }
 
 type Limit = { limit: 'deadlineMs' | 'fetchTimeoutMs'; timeoutMs: number };
@@ -112,29 +101,28 @@ type Limit = { limit: 'deadlineMs' | 'fetchTimeoutMs'; timeoutMs: number };
 /** The error for a caller's deadline, or the limit of a fetch, that ran out. */
 export function timeoutError({ limit, timeoutMs, phase, stderr, stderrSummary }: FetchProgress & Limit): CodexModelsError {
 	const state = limit === 'deadlineMs' ? 'The fetch goes on and fills the cache.' : 'The app-server was ended.';
-	const hint = `${state} Allow a longer "${limit}" if this happens often.`;
-	const message = `Codex did not list its models within ${timeoutMs} ms (phase ${phase})${quote(stderrSummary)} ${checkLogin}`;
-	return new CodexModelsError('ERR_CODEX_TIMEOUT', message, { timeoutMs, phase, stderr, hint });
+	const facts = { timeoutMs, phase, stderr, hint: `${state} Allow a longer "${limit}" if this happens often.` };
+	const parts = [`Codex did not list its models within ${timeoutMs} ms`, stderrSummary, checkLogin];
+	return makeError('ERR_CODEX_TIMEOUT', { phase }, parts, facts);
 }
 
 /** The JSON-RPC code of an app-server that is overloaded. */
 export const overloadedCode = -32001;
 
 /** The error for a request that the app-server answered with a JSON-RPC error. */
-export function rpcError(facts: At & { rpcCode: number; rpcMessage: string; rpcData: unknown }): CodexModelsError {
-	const { rpcCode, rpcMessage, rpcData, phase } = facts;
-	const isOverload = rpcCode === overloadedCode;
+export function rpcError({ rpcMessage, elapsedMs, ...facts }: At & { rpcCode: number; rpcMessage: string; rpcData: unknown }) {
+	const isOverload = facts.rpcCode === overloadedCode;
 	const advice = isOverload ? 'Try again in a while.' : `${checkLogin} An update of Codex may help ("codex --version").`;
-	const message = `Codex answered with error ${rpcCode} ${where(facts)}${quote(sanitizeLine(rpcMessage, 1_000))} ${advice}`;
-	return new CodexModelsError('ERR_CODEX_RPC', message, { rpcCode, rpcData, phase });
+	const parts = [`Codex answered with error ${facts.rpcCode}`, sanitizeLine(rpcMessage, 1_000), advice];
+	return makeError('ERR_CODEX_RPC', { phase: facts.phase, elapsedMs }, parts, facts);
 }
 
 /** The error for an answer that cannot be read as one. */
-export function protocolError(facts: At & { problem: string }): CodexModelsError {
+export function protocolError({ problem, ...at }: At & { problem: string }): CodexModelsError {
 	const advice = 'Check that the program is the Codex CLI ("codex --version"), update it, then try again.';
-	const message = `The answer of Codex cannot be read ${where(facts)}: ${sanitize(facts.problem)}. ${advice}`;
 	const hint = 'Check that the options "command" and "args" start `codex app-server`.';
-	return new CodexModelsError('ERR_CODEX_PROTOCOL', message, { phase: facts.phase, hint });
+	const parts = ['The answer of Codex cannot be read', sanitize(problem), advice];
+	return makeError('ERR_CODEX_PROTOCOL', at, parts, { phase: at.phase, hint });
 }
 
 /** The error for a call on a closed catalog. */
