@@ -13,7 +13,7 @@ export type FetchTarget = {
 	readonly key: string;
 };
 
-/** The inputs of a list, as far as files tell. Hashes: none can be read back. */
+/** Hashes of the inputs of a list, as far as files tell. */
 export type Fingerprint = {
 	/** The login that the list belongs to. */
 	readonly account: string;

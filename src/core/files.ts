@@ -1,9 +1,7 @@
 import { constants } from 'node:fs';
 import { open, stat } from 'node:fs/promises';
 
-type Look = { readonly current: Promise<unknown>; next?: Promise<unknown> };
-
-const looks = new Map<string, Look>();
+const looks = new Map<string, { current: Promise<unknown>; next?: Promise<unknown> }>();
 
 /**
  * At most one look at a time for each path and purpose, because each look at a dead network mount occupies one of the four
@@ -33,25 +31,22 @@ export function describeFile(file: string): Promise<string> {
  * regular file, or is larger than `maxBytes`.
  */
 export function readRegularFile(file: string, maxBytes: number): Promise<string | undefined> {
-	return lookOnce(`read ${maxBytes} ${file}`, () =>
-		readAtMost(file, maxBytes).catch((error: unknown) => {
-			if (!hasCode(error, 'ENOENT', 'ENOTDIR')) throw error;
-			return undefined;
-		}),
-	);
-}
-
-async function readAtMost(file: string, maxBytes: number): Promise<string> {
 	// Without O_NONBLOCK, opening a FIFO waits for a writer. Windows has neither flag.
-	const handle = await open(file, constants.O_RDONLY | (constants.O_NONBLOCK ?? 0) | (constants.O_NOCTTY ?? 0));
-	try {
-		const stats = await handle.stat();
-		if (!stats.isFile()) throw new Error(`Not a regular file: ${file}`);
-		if (stats.size > maxBytes) throw new Error(`Larger than ${maxBytes} bytes: ${file}`);
-		return await handle.readFile('utf8');
-	} finally {
-		await handle.close();
-	}
+	const flags = constants.O_RDONLY | (constants.O_NONBLOCK ?? 0) | (constants.O_NOCTTY ?? 0);
+	return lookOnce(`read ${maxBytes} ${file}`, async () => {
+		const handle = await open(file, flags).catch((error: unknown) => {
+			if (!hasCode(error, 'ENOENT', 'ENOTDIR')) throw error;
+		});
+		if (!handle) return undefined;
+		try {
+			const stats = await handle.stat();
+			if (!stats.isFile()) throw new Error(`Not a regular file: ${file}`);
+			if (stats.size > maxBytes) throw new Error(`Larger than ${maxBytes} bytes: ${file}`);
+			return await handle.readFile('utf8');
+		} finally {
+			await handle.close();
+		}
+	});
 }
 
 /** Whether an error of the file system has one of these codes. */

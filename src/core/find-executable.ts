@@ -5,7 +5,7 @@ import { isWindows, lookUp } from './environment.js';
 import { lookOnce } from './files.js';
 
 /** What Windows starts by itself or through cmd.exe; PATHEXT also lists scripts that need a host of their own. */
-const startable = ['.com', '.exe', '.bat', '.cmd'];
+const startable = isWindows ? ['.com', '.exe', '.bat', '.cmd'] : [];
 
 /**
  * Finds the file that a command stands for, on PATH unless the command is a path. Links are not followed. A relative or empty
@@ -41,7 +41,10 @@ const makeError = (code: string, file: string) =>
 function listCandidates(command: string, environment: NodeJS.ProcessEnv): string[] {
 	const isPath = isWindows ? /[\\/:]/.test(command) : command.includes('/');
 	const folders = isPath ? [''] : listFolders(environment);
-	return folders.flatMap((folder) => listSuffixes(command).map((suffix) => path.resolve(folder, command + suffix)));
+	// On Windows `codex` alone is npm's script for a POSIX shell, and `codex.cmd` the program.
+	const isWhole = !isWindows || startable.includes(path.extname(command).toLowerCase());
+	const suffixes = isWhole ? ['', ...startable] : startable;
+	return folders.flatMap((folder) => suffixes.map((suffix) => path.resolve(folder, command + suffix)));
 }
 
 function listFolders(environment: NodeJS.ProcessEnv): string[] {
@@ -50,10 +53,4 @@ function listFolders(environment: NodeJS.ProcessEnv): string[] {
 	if (!isWindows) return folders.filter((folder) => path.isAbsolute(folder));
 	// Windows allows quotes there; `\tools` and `C:tools` depend on the current drive and directory.
 	return folders.map((folder) => folder.replace(/^"(.*)"$/, '$1')).filter((folder) => /^(?:[a-z]:[\\/]|[\\/]{2})/i.test(folder));
-}
-
-/** The endings of a program's file: on Windows `codex` alone is npm's script for a POSIX shell, and `codex.cmd` the program. */
-function listSuffixes(command: string): string[] {
-	if (!isWindows) return [''];
-	return startable.includes(path.extname(command).toLowerCase()) ? ['', ...startable] : startable;
 }

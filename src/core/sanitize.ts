@@ -6,28 +6,23 @@ const secretName =
 
 // Every repetition is bounded, or stops where its text is consumed, because the texts are long and come from elsewhere.
 
+const quote = String.raw`\\?["'\x60]?`;
+/** name=value, "name": "value" (also in JSON that is a string in JSON), name: Some("value"); --name value; ?code=value. */
+const assignment = String.raw`${secretName}${quote}\s{0,8}(?:=>|[=:])\s{0,8}(?:\w{1,30}\(\s{0,8}){0,3}`;
+const lead = String.raw`(?:${assignment}|--[\w-]{0,60}${secretName}\s{1,8}|[?&](?:key|code|sig|signature)=)${quote}`;
+const scheme = '(?:(?:bearer|basic|digest|negotiate|token) {1,8})?';
+const value = String.raw`(?:(?<=["'\x60])[^"'\x60\n]+|${scheme}[^\s"'\x60\\,;&(){}[\]]+)`;
+
 const secrets: [RegExp, string][] = [
 	[/-----BEGIN [A-Z ]{0,40}PRIVATE KEY-----[^-]{0,20000}(?:-----END [A-Z ]{0,40}-----)?/g, redacted],
 	// https://user:password@host and https://token@host.
 	[/(:\/\/)[^\s/"'`]{1,400}@/g, `$1${redacted}@`],
-	// Keys and tokens of OpenAI, GitHub, Stripe, Hugging Face, npm, GitLab, Slack, xAI, Google, Amazon; JWTs, also cut off.
-	[
-		/(?<![A-Za-z\d])(?:sk-|sess-|(?:rt|gh[opsur]|github_pat|[sr]k_(?:live|test)|hf|npm)_|glpat-|xox[a-z]-|xai-|AIza|AKIA|eyJ)[\w*-]{6,}(?:\.[\w-]*){0,4}/g,
-		redacted,
-	],
-	// name=value, "name": "value", name: Some("value"), Authorization: Bearer value, ?code=value, --name value; also in JSON
-	// that is a string in JSON.
-	[
-		new RegExp(
-			String.raw`((?:${secretName}\\?["'\x60]?\s{0,8}(?:=>|[=:])\s{0,8}(?:\w{1,30}\(\s{0,8}){0,3}|--[\w-]{0,60}${secretName}\s{1,8}|` +
-				String.raw`[?&](?:key|code|sig|signature)=)\\?["'\x60]?)` +
-				String.raw`(?:(?<=["'\x60])[^"'\x60\n]+|(?:(?:bearer|basic|digest|negotiate|token) {1,8})?[^\s"'\x60\\,;&(){}[\]]+)`,
-			'gi',
-		),
-		`$1${redacted}`,
-	],
+	// OpenAI (sk-, sess-, rt_), GitLab, Slack, xAI, Google, Amazon, JWTs, which may be cut off; GitHub, Stripe, Hugging Face, npm.
+	[/(?<![A-Za-z\d])(?:sk-|sess-|rt_|glpat-|xox[a-z]-|xai-|AIza|AKIA|eyJ)[\w*-]{6,}(?:\.[\w-]*){0,4}/g, redacted],
+	[/(?<![A-Za-z\d])(?:gh[opsur]|github_pat|[sr]k_(?:live|test)|hf|npm)_\w{8,}/g, redacted],
+	[new RegExp(`(${lead})${value}`, 'gi'), `$1${redacted}`],
 	// Bearer abc1, Basic abc1; not "bearer authentication".
-	[/\b((?:bearer|basic)\s{1,8})(?![a-z]{1,20}(?!\S))[^\s"'`\\,;[]+/gi, `$1${redacted}`],
+	[/\b((?:bearer|basic)\s{1,8})(?!\[|[a-z]{1,20}[.:)]?(?!\S))[^\s"'`\\,;]+/gi, `$1${redacted}`],
 ];
 
 /**

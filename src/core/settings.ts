@@ -18,45 +18,41 @@ export type Settings = Readonly<
 /** Misuse of the library; a class of its own tells it from a `TypeError` that is a defect. */
 export class MisuseError extends TypeError {}
 
-/** A test, the words for what passes it, and the default. A secret option shows the type of its value only. */
-type Rule = { expected: string; test(value: unknown): boolean; isSecret?: boolean; default?: unknown };
+/** A test, the words for what passes it, and the default. */
+type Rule = { expected: string; test(value: unknown): boolean; default?: unknown };
 
-function misuse(name: string, { expected, isSecret }: Omit<Rule, 'test'>, value: unknown): MisuseError {
+function misuse(name: string, expected: string, value: unknown): MisuseError {
 	const limits = { depth: 0, customInspect: false, maxStringLength: 100, maxArrayLength: 3 };
+	const isSecret = name === 'env' || name === 'args';
 	const shown = isSecret ? `a value of type ${typeof value}` : `${inspect(value, limits)} (${typeof value})`;
 	return new MisuseError(`Expected option "${name}" to be ${expected}, got ${shown}`);
 }
 
-function integer(min: number, max: number, unit: string, isInfinityAllowed = false): Rule {
-	return {
-		expected: `a whole number of ${unit} from ${min} to ${max}${isInfinityAllowed ? ', or Infinity' : ''}`,
-		test: (value) =>
-			(Number.isInteger(value) && (value as number) >= min && (value as number) <= max) ||
-			(isInfinityAllowed && value === Number.POSITIVE_INFINITY),
-	};
-}
+const integer = (min: number, max: number, unit: string): Rule => ({
+	expected: `a whole number of ${unit} from ${min} to ${max}`,
+	test: (value) => Number.isInteger(value) && (value as number) >= min && (value as number) <= max,
+});
 
 // `setTimeout` takes anything longer for 1 ms.
 const duration = integer(0, 2_147_483_647, 'milliseconds');
-const durationOrInfinity = integer(0, 2_147_483_647, 'milliseconds', true);
+const durationOrInfinity: Rule = {
+	expected: `${duration.expected}, or Infinity`,
+	test: (value) => value === Number.POSITIVE_INFINITY || duration.test(value),
+};
 
 // The operating system ends a string at a NUL byte, and `spawn` refuses it.
 const isString = (value: unknown): value is string => typeof value === 'string' && !value.includes('\0');
-const isFilled = (value: unknown): value is string => isString(value) && value.trim() !== '';
 const isStringOrUndefined = (value: unknown) => value === undefined || isString(value);
+const isFilled = (value: unknown): value is string => isString(value) && value.trim() !== '';
 const isFunction = (value: unknown) => typeof value === 'function';
 
 const boolean: Rule = { expected: 'a boolean', test: (value) => typeof value === 'boolean' };
 const filledString: Rule = { expected: 'a string that is not blank and has no NUL', test: isFilled };
-const aFunction: Rule = { expected: 'a function', test: isFunction };
 
 const listRules: Record<keyof ListOptions, Rule> = {
 	includeHidden: boolean,
 	deadlineMs: durationOrInfinity,
-	signal: {
-		expected: 'an AbortSignal',
-		test: (value) => isObject(value) && typeof value.aborted === 'boolean' && 'addEventListener' in value,
-	},
+	signal: { expected: 'an AbortSignal', test: (value) => isObject(value) && 'aborted' in value && 'addEventListener' in value },
 	refresh: boolean,
 	cwd: filledString,
 	codexHome: filledString,
@@ -66,13 +62,12 @@ const listRules: Record<keyof ListOptions, Rule> = {
 const catalogRules: Record<keyof CodexModelCatalogOptions, Rule> = {
 	command: {
 		default: 'codex',
-		expected: 'a string that is not blank and has no NUL, or a function',
+		expected: `${filledString.expected}, or a function`,
 		test: (value) => isFunction(value) || isFilled(value),
 	},
 	args: {
 		default: ['app-server', '-c', 'features.plugins=false'],
 		expected: 'an array of strings without NUL',
-		isSecret: true,
 		test: (value) => Array.isArray(value) && value.every(isString),
 	},
 	cwd: filledString,
@@ -80,12 +75,11 @@ const catalogRules: Record<keyof CodexModelCatalogOptions, Rule> = {
 	env: {
 		default: {},
 		expected: 'an object whose values are strings without NUL, or undefined',
-		isSecret: true,
 		// The entries of a Map or the like are not properties.
 		test: (value) =>
 			isObject(value) &&
 			!(Symbol.iterator in value) &&
-			Object.entries(value).every(([name, item]) => isString(name) && name !== '' && isStringOrUndefined(item)),
+			Object.entries(value).every(([name, item]) => isFilled(name) && isStringOrUndefined(item)),
 	},
 	clientInfo: {
 		default: { name: 'codex-models', title: 'codex-models', version },
@@ -105,12 +99,12 @@ const catalogRules: Record<keyof CodexModelCatalogOptions, Rule> = {
 		// The methods of a Keyv instance are inherited, and other stores may be functions.
 		test: (value) => ['get', 'set', 'delete'].every((name) => isFunction((value as Record<string, unknown> | null)?.[name])),
 	},
-	onEvent: aFunction,
+	onEvent: { expected: 'a function', test: isFunction },
 };
 
 /** The value of each option, or its default; also an inherited one, such as a getter of a class. */
 function check(options: unknown, rules: Record<string, Rule>): Record<string, unknown> {
-	if (!isObject(options)) throw misuse('options', { expected: 'an object' }, options);
+	if (!isObject(options)) throw misuse('options', 'an object', options);
 	for (const name in options) {
 		// A mistyped `deadlineMs` must not mean 15 seconds.
 		if (Object.hasOwn(rules, name) || options[name] === undefined) continue;
@@ -120,7 +114,7 @@ function check(options: unknown, rules: Record<string, Rule>): Record<string, un
 	for (const name in rules) {
 		const rule = rules[name] as Rule;
 		const value = options[name];
-		if (value !== undefined && !rule.test(value)) throw misuse(name, rule, value);
+		if (value !== undefined && !rule.test(value)) throw misuse(name, rule.expected, value);
 		checked[name] = value === undefined ? rule.default : value;
 	}
 	return checked;
@@ -148,13 +142,11 @@ export function resolveSettings(options: CodexModelCatalogOptions = {}): Setting
 const toCommandPath = (command: string) => (/[\\/]/.test(command) ? path.resolve(command) : command);
 
 /** @throws TypeError that names the option, its bounds and the value. */
-export function checkListOptions(options: ListOptions): void {
-	check(options, listRules);
-}
+export const checkListOptions = (options: ListOptions) => void check(options, listRules);
 
 /** @throws TypeError when the listener is no function. */
 export function checkListener(listener: unknown): void {
-	if (!isFunction(listener)) throw misuse('listener', aFunction, listener);
+	if (!isFunction(listener)) throw misuse('listener', 'a function', listener);
 }
 
 /** The command of an app-server, found out before each fetch. */
@@ -172,7 +164,7 @@ export class CommandSource {
 	async resolve(): Promise<string> {
 		if (typeof this.#command === 'string') return this.#command;
 		const command = await this.#command();
-		if (!isFilled(command)) throw misuse('command', filledString, command);
+		if (!isFilled(command)) throw misuse('command', filledString.expected, command);
 		this.latest = toCommandPath(command);
 		return this.latest;
 	}

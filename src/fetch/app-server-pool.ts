@@ -42,8 +42,11 @@ export function createAppServerPool(keepAliveMs: number, timings?: ProcessTiming
 		/** Takes back an app-server that has answered: keeps it for `keepAliveMs`, or ends it. */
 		release(key: string, session: AppServerSession, inputs: string): void {
 			evict(key);
-			idle.set(key, { session, inputs, timer: setUnrefTimeout(() => evict(key), keepAliveMs) });
-			if (keepAliveMs === 0 || isClosed || session.isClosed) evict(key);
+			if (keepAliveMs === 0 || isClosed || session.isClosed) {
+				session.shutDown('gracefulShutdown');
+			} else {
+				idle.set(key, { session, inputs, timer: setUnrefTimeout(() => evict(key), keepAliveMs) });
+			}
 		},
 
 		/** Ends every idle app-server. */
