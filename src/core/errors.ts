@@ -1,8 +1,10 @@
-import type { FetchProgress } from './fetch.js';
 import { cut, sanitize, sanitizeLine, toReason } from './sanitize.js';
 
 /** The step that a fetch waited for: the start of the process, or the answer to that request. */
 export type FetchPhase = 'spawn' | 'initialize' | 'model/list';
+
+/** How far a fetch is, the end of stderr, and the lines of it that are worth quoting; both sanitized. */
+export type FetchProgress = { phase: FetchPhase; stderr: string; stderrSummary: string };
 
 /** The `code` tells the kinds of `CodexModelsError` apart. */
 export type CodexModelsErrorCode = `ERR_CODEX_${'NOT_FOUND' | 'EXITED' | 'TIMEOUT' | 'RPC' | 'PROTOCOL' | 'CLOSED'}`;

@@ -1,5 +1,5 @@
 import type { CodexConfiguredModel, CodexModel } from './codex-model.js';
-import type { FetchPhase } from './errors.js';
+import type { FetchProgress } from './errors.js';
 import type { Emit } from './events.js';
 
 /** The list that a fetch is about; `key` tells the targets of one catalog apart. */
@@ -25,8 +25,7 @@ export type Fingerprint = {
 
 export type ModelListAnswer = { models: CodexModel[]; configured: CodexConfiguredModel };
 
-/** The end of stderr, and the lines of it that are worth quoting; both sanitized. */
-export type FetchProgress = { phase: FetchPhase; stderr: string; stderrSummary: string };
+export type { FetchProgress };
 
 /** One fetch under way: attempts with an app-server each, one after the other. */
 export type Fetch = {

@@ -82,7 +82,7 @@ class ModelsFetch implements Fetch {
 			emit({ type: 'retried', attempt, error: error as CodexModelsError });
 			return true;
 		};
-		const options = { retries: settings.retries, minTimeout: backoffMs, randomize: true, unref: true, shouldRetry };
+		const options = { retries: settings.retries, minTimeout: backoffMs, randomize: true, unref: true, signal, shouldRetry };
 		return await pRetry((attempt) => this.#attempt(attempt), options);
 	}
 
