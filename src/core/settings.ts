@@ -5,15 +5,13 @@ import { findSpelling } from './environment.js';
 import type { CodexModelCatalogOptions, ListOptions } from './options.js';
 import { version } from './version.js';
 
-type Undefaulted = 'cwd' | 'codexHome' | 'store' | 'onEvent';
+type Defaulted = Required<Omit<CodexModelCatalogOptions, 'cwd' | 'codexHome' | 'store' | 'onEvent'>>;
 
-/** The options of a catalog, checked, and with their defaults. */
-export type Settings = Readonly<
-	Required<Omit<CodexModelCatalogOptions, Undefaulted>> & Pick<CodexModelCatalogOptions, Undefaulted>
-> & {
-	/** Whether neither `codexHome` nor `env` says which CODEX_HOME: that of `process.env` counts, as it is at each call. */
-	readonly inheritsCodexHome: boolean;
-};
+/**
+ * The options of a catalog, checked, and with their defaults. It inherits CODEX_HOME from `process.env`, as that is at each
+ * call, where neither `codexHome` nor `env` says which.
+ */
+export type Settings = Readonly<CodexModelCatalogOptions & Defaulted & { inheritsCodexHome: boolean }>;
 
 /** Misuse of the library; a class of its own tells it from a `TypeError` that is a defect. */
 export class MisuseError extends TypeError {}

@@ -5,20 +5,10 @@ import nodeTimers from 'node:timers';
 
 export const clearTimer = (timer: NodeJS.Timeout | undefined) => globalThis.clearTimeout(timer);
 const setRefTimeout = (step: () => void, ms: number) => globalThis.setTimeout(step, ms);
+const unref = (timer: NodeJS.Timeout): NodeJS.Timeout => timer.unref?.() ?? timer;
 
-/** Does not keep the process alive. */
-export function setUnrefTimeout(step: () => void, ms: number): NodeJS.Timeout {
-	const timer = setRefTimeout(step, ms);
-	timer.unref?.();
-	return timer;
-}
-
-/** Does not keep the process alive. */
-export function setUnrefInterval(step: () => void, ms: number): NodeJS.Timeout {
-	const timer = globalThis.setInterval(step, ms);
-	timer.unref?.();
-	return timer;
-}
+export const setUnrefTimeout = (step: () => void, ms: number) => unref(globalThis.setTimeout(step, ms));
+export const setUnrefInterval = (step: () => void, ms: number) => unref(globalThis.setInterval(step, ms));
 
 /** Keeps the process alive until the returned function is called. */
 export function keepProcessAlive(): () => void {
