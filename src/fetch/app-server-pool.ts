@@ -19,6 +19,7 @@ export function createAppServerPool(keepAliveMs: number, timings?: ProcessTiming
 	}
 
 	const evict = (key: string) => remove(key)?.session.shutDown('gracefulShutdown');
+	/** Ends every idle app-server. */
 	const evictIdle = () => [...idle.keys()].forEach(evict);
 
 	return {
@@ -49,7 +50,6 @@ export function createAppServerPool(keepAliveMs: number, timings?: ProcessTiming
 			}
 		},
 
-		/** Ends every idle app-server. */
 		evictIdle,
 
 		/** Ends every app-server fast; resolves when all are gone. */
