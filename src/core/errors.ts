@@ -47,6 +47,7 @@ Object.defineProperty(CodexModelsError.prototype, 'name', { value: 'CodexModelsE
 const checkLogin = 'Check the network and the login ("codex login status"), then try again.';
 const install = 'Install Codex with "npm install -g @openai/codex", then try again.';
 const create = 'Create the folder, then try again.';
+const closed = 'The list of models is closed. Start the program again, then try again.';
 const runnable = 'Set the option "command" to a program that runs, by its path or as a name in an absolute folder of PATH.';
 
 type At = { phase: FetchPhase; elapsedMs?: number };
@@ -129,9 +130,7 @@ export function protocolError({ problem, ...at }: At & { problem: string }): Cod
 
 /** The error for a call on a closed catalog. */
 export const closedError = () =>
-	new CodexModelsError('ERR_CODEX_CLOSED', 'The list of models is closed. Start the program again, then try again.', {
-		hint: 'Make a new CodexModelCatalog to ask again.',
-	});
+	new CodexModelsError('ERR_CODEX_CLOSED', closed, { hint: 'Make a new CodexModelCatalog to ask again.' });
 
 /** Turns any failure of a fetch into a `CodexModelsError`; for example a file descriptor that could not be had. */
 export function toCodexModelsError(cause: unknown): CodexModelsError {

@@ -1,6 +1,7 @@
 import { AppServerSession, type SessionSpec } from '../app-server/session.js';
 import type { ProcessTimings } from '../app-server/shutdown.js';
 import { closedError } from '../core/errors.js';
+import type { Emit } from '../core/events.js';
 import { clearTimer, setUnrefTimeout } from '../core/timers.js';
 
 export type AppServerPool = ReturnType<typeof createAppServerPool>;
@@ -24,11 +25,17 @@ export function createAppServerPool(keepAliveMs: number, timings?: ProcessTiming
 
 	return {
 		/** @throws CodexModelsError after `close()`. */
-		start(spec: SessionSpec): AppServerSession {
+		start(spec: SessionSpec, attempt: number, emit: Emit): AppServerSession {
 			if (isClosed) throw closedError();
 			const session = new AppServerSession(spec, timings);
+			const { pid } = session;
+			const startedAt = performance.now();
 			living.add(session);
-			session.exited.then(() => living.delete(session));
+			if (pid !== undefined) emit({ type: 'spawned', pid, attempt });
+			session.exited.then((exit) => {
+				living.delete(session);
+				if (pid !== undefined && exit) emit({ type: 'exited', pid, ...exit, lifetimeMs: performance.now() - startedAt });
+			});
 			return session;
 		},
 

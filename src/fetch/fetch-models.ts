@@ -87,7 +87,7 @@ class ModelsFetch implements Fetch {
 	}
 
 	async #attempt(attempt: number): Promise<ModelListAnswer> {
-		const { pool, target, fingerprint, signal } = this.#job;
+		const { pool, target, fingerprint, signal, emit } = this.#job;
 		// Two app-servers that refresh one rotating login token can log the user out (openai/codex #10332).
 		await this.#session?.exited;
 		signal.throwIfAborted();
@@ -96,9 +96,8 @@ class ModelsFetch implements Fetch {
 		signal.throwIfAborted();
 		const inputs = JSON.stringify([this.#command, fingerprint]);
 		const kept = pool.acquire(target.key, inputs);
-		const session = kept ?? pool.start(spec);
+		const session = kept ?? pool.start(spec, attempt, emit);
 		this.#session = session;
-		if (!kept) this.#reportLife(session, attempt);
 		try {
 			const answer = await session.listModels();
 			signal.throwIfAborted();
@@ -128,16 +127,6 @@ class ModelsFetch implements Fetch {
 			clientInfo: settings.clientInfo,
 			onConfigWarning: (summary, details) => emit({ type: 'config-warning', summary, details }),
 		};
-	}
-
-	#reportLife({ pid, exited }: AppServerSession, attempt: number): void {
-		if (pid === undefined) return;
-		const { emit } = this.#job;
-		const startedAt = performance.now();
-		emit({ type: 'spawned', pid, attempt });
-		exited.then((exit) => {
-			if (exit) emit({ type: 'exited', pid, ...exit, lifetimeMs: performance.now() - startedAt });
-		});
 	}
 
 	#notFoundError(problem: StartProblem, cause: unknown, directory?: string): CodexModelsError {
