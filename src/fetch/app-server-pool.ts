@@ -20,7 +20,6 @@ export function createAppServerPool(keepAliveMs: number, timings?: ProcessTiming
 	}
 
 	const evict = (key: string) => remove(key)?.session.shutDown('gracefulShutdown');
-	/** Ends every idle app-server. */
 	const evictIdle = () => [...idle.keys()].forEach(evict);
 
 	return {
