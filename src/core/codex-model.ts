@@ -45,9 +45,7 @@ export type CodexConfiguredModel = {
 export const unknownConfiguredModel: Readonly<CodexConfiguredModel> = { model: null, modelProvider: null, reasoningEffort: null };
 
 /** The trimmed string; `null` for a blank one and for a value that is no string. */
-export function toText(value: unknown): string | null {
-	return typeof value === 'string' ? value.trim() || null : null;
-}
+export const toText = (value: unknown): string | null => (typeof value === 'string' ? value.trim() || null : null);
 
 export const isObject = (value: unknown): value is Record<string, unknown> =>
 	typeof value === 'object' && value !== null && !Array.isArray(value);
@@ -56,15 +54,11 @@ export const isObject = (value: unknown): value is Record<string, unknown> =>
 export function toSummary(model: CodexModel): CodexModelSummary {
 	const efforts = model.supportedReasoningEfforts.flatMap(({ effort }) => toText(effort) ?? []);
 	const tokens = model.serviceTiers.flatMap(({ id, name }) => [id, name].flatMap((part) => toText(part)?.toLowerCase() ?? []));
-	return {
-		id: model.id,
-		displayName: model.displayName,
-		isDefault: model.isDefault,
-		defaultReasoningEffort: model.defaultReasoningEffort,
-		defaultServiceTier: model.defaultServiceTier,
+	return copySummary({
+		...model,
 		supportedReasoningEfforts: efforts.length > 0 ? efforts : undefined,
 		serviceTiers: tokens.length > 0 ? [...new Set(tokens)] : undefined,
-	} as CodexModelSummary;
+	});
 }
 
 // The copies name every property: a literal with `slice` is 20 to 50 times as fast as `structuredClone` or a spread
@@ -79,7 +73,7 @@ export function copySummary(summary: CodexModelSummary): CodexModelSummary {
 		defaultServiceTier: summary.defaultServiceTier,
 		supportedReasoningEfforts: summary.supportedReasoningEfforts?.slice(),
 		serviceTiers: summary.serviceTiers?.slice(),
-	} as CodexModelSummary;
+	};
 }
 
 export function copyModel(model: CodexModel): CodexModel {
@@ -91,10 +85,7 @@ export function copyModel(model: CodexModel): CodexModel {
 		hidden: model.hidden,
 		isDefault: model.isDefault,
 		upgrade: model.upgrade,
-		supportedReasoningEfforts: model.supportedReasoningEfforts.map(({ effort, description }) => ({
-			effort,
-			description,
-		})),
+		supportedReasoningEfforts: model.supportedReasoningEfforts.map(({ effort, description }) => ({ effort, description })),
 		defaultReasoningEffort: model.defaultReasoningEffort,
 		serviceTiers: model.serviceTiers.map(({ id, name, description }) => ({ id, name, description })),
 		defaultServiceTier: model.defaultServiceTier,

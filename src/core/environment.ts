@@ -7,43 +7,29 @@ export type EnvironmentOverlay = Readonly<Record<string, string | undefined>>;
 
 export const isWindows = process.platform === 'win32';
 
-let lastRead: string | undefined;
-let lastHome: string | undefined;
-
 /** The user's home directory; the root where there is none, as for a user id of a container that has no name. */
 export function findHome(): string {
-	const read = attempt(homedir);
-	// The same string as last time keeps the comparison of a hit cheap.
-	if (lastHome !== undefined && read === lastRead) return lastHome;
-	lastRead = read;
 	// An empty HOME counts as none (Node 20 returns it).
-	lastHome =
-		[read, attempt(() => userInfo().homedir)].find((home) => home !== undefined && path.isAbsolute(home)) ??
-		path.parse(process.execPath).root;
-	return lastHome;
+	return findDirectory(homedir) ?? findProfile() ?? path.parse(process.execPath).root;
 }
 
 /** The directory in which Codex looks for `.codex` when its environment has no CODEX_HOME. */
 export function findCodexUserHome(overlay: EnvironmentOverlay): string {
 	// Codex asks Windows for the profile's folder and ignores HOME and USERPROFILE there (0.169.0).
-	if (isWindows) return attempt(() => userInfo().homedir) ?? findHome();
-	const home = readVariable(overlay, 'HOME');
-	return home !== undefined && path.isAbsolute(home) ? home : findHome();
+	const own = isWindows ? findProfile() : findDirectory(() => buildEnvironment(overlay, undefined).HOME);
+	return own ?? findHome();
 }
 
+const findProfile = () => findDirectory(() => userInfo().homedir);
+
 /** Node throws where neither HOME nor an entry of the user in the password file exists (20). */
-function attempt(find: () => string): string | undefined {
+function findDirectory(find: () => string | undefined): string | undefined {
 	try {
-		return find();
+		const directory = find();
+		return directory !== undefined && path.isAbsolute(directory) ? directory : undefined;
 	} catch {
 		return undefined;
 	}
-}
-
-/** A variable of the app-server's environment; `undefined` where it is empty, too. */
-export function readVariable(overlay: EnvironmentOverlay, name: string): string | undefined {
-	const spelling = findSpelling(overlay, name);
-	return (spelling === undefined ? lookUp(process.env, name) : overlay[spelling]) || undefined;
 }
 
 /** The value of a variable in an environment; on Windows in any spelling, also in a worker's copy of `process.env`. */
@@ -62,8 +48,7 @@ export function buildEnvironment(overlay: EnvironmentOverlay, codexHome: string 
 	const environment = { ...process.env };
 	const all = codexHome === undefined ? overlay : { ...overlay, CODEX_HOME: codexHome };
 	for (const [name, value] of Object.entries(all)) {
-		const spelling = findSpelling(environment, name);
-		if (spelling !== undefined) delete environment[spelling];
+		delete environment[findSpelling(environment, name) ?? name];
 		if (value !== undefined) environment[name] = value;
 	}
 	return environment;

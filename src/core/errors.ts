@@ -1,7 +1,10 @@
-import { sanitize, sanitizeLine, toReason } from './sanitize.js';
+import { cut, sanitize, sanitizeLine, toReason } from './sanitize.js';
 
 /** The step that a fetch waited for: the start of the process, or the answer to that request. */
 export type FetchPhase = 'spawn' | 'initialize' | 'model/list';
+
+/** How far a fetch is, the end of stderr, and the lines of it that are worth quoting; both sanitized. */
+export type FetchProgress = { phase: FetchPhase; stderr: string; stderrSummary: string };
 
 /** The `code` tells the kinds of `CodexModelsError` apart. */
 export type CodexModelsErrorCode = `ERR_CODEX_${'NOT_FOUND' | 'EXITED' | 'TIMEOUT' | 'RPC' | 'PROTOCOL' | 'CLOSED'}`;
@@ -13,29 +16,26 @@ type Facts = Partial<Omit<CodexModelsError, keyof Error | 'code'>> & { cause?: u
  * shown to an end user: it says what failed, in which phase, after how long and what to try, in 2,000 characters at most.
  */
 export class CodexModelsError extends Error {
-	/** The kind of failure. */
 	readonly code: CodexModelsErrorCode;
 	/** What a developer can do about it, in terms of this library's options. */
 	declare readonly hint: string | undefined;
+	/** The step that the fetch waited for. */
+	declare readonly phase?: FetchPhase;
 	/** `ERR_CODEX_NOT_FOUND`: the command that could not be started. */
 	declare readonly command?: string;
-	/** `ERR_CODEX_EXITED`: the exit code; `null` after a signal, or when the app-server only closed its output. */
+	/** `ERR_CODEX_EXITED`: `exitCode` is `null` after a signal; both are `null` when the app-server only closed its output. */
 	declare readonly exitCode?: number | null;
-	/** `ERR_CODEX_EXITED`: the signal that ended the app-server, or `null`. */
 	declare readonly signal?: NodeJS.Signals | null;
 	/** `ERR_CODEX_EXITED`, `ERR_CODEX_TIMEOUT`: the last 4 KiB at most of stderr, sanitized. */
 	declare readonly stderr?: string;
-	/** The step that the fetch waited for. */
-	declare readonly phase?: FetchPhase;
 	/** `ERR_CODEX_TIMEOUT`: the limit that ran out, in milliseconds. */
 	declare readonly timeoutMs?: number;
-	/** `ERR_CODEX_RPC`: the JSON-RPC error code. */
+	/** `ERR_CODEX_RPC`: the code and the sanitized `data` of the JSON-RPC error; a placeholder string where it is over 16 KiB. */
 	declare readonly rpcCode?: number;
-	/** `ERR_CODEX_RPC`: the sanitized `data` of the JSON-RPC error; a placeholder string where it is over 16 KiB. */
 	declare readonly rpcData?: unknown;
 
 	constructor(code: CodexModelsErrorCode, message: string, { cause, hint, ...facts }: Facts = {}) {
-		super(message.length > 2_000 ? `${message.slice(0, 1_998)} …` : message, cause === undefined ? undefined : { cause });
+		super(cut(message, 2_000), cause === undefined ? undefined : { cause });
 		this.code = code;
 		Object.assign(this, { hint }, facts);
 	}
@@ -44,136 +44,96 @@ export class CodexModelsError extends Error {
 // A name on the prototype, as with the errors of the language, adds no line to a printed error.
 Object.defineProperty(CodexModelsError.prototype, 'name', { value: 'CodexModelsError', configurable: true, writable: true });
 
-type At = { phase: FetchPhase; elapsedMs: number };
-
-const where = ({ phase, elapsedMs }: At) => `(phase ${phase}, after ${Math.round(elapsedMs)} ms)`;
-
-/** `": its last words."`, or a full stop where there are none; the words are sanitized already. */
-function quote(words: string): string {
-	return words ? `: ${words}${/[.!?]$/.test(words) ? '' : '.'}` : '.';
-}
-
 const checkLogin = 'Check the network and the login ("codex login status"), then try again.';
 const install = 'Install Codex with "npm install -g @openai/codex", then try again.';
-const runnable = 'Set the option "command" to a program that runs.';
+const create = 'Create the folder, then try again.';
+const closed = 'The list of models is closed. Start the program again, then try again.';
+const runnable = 'Set the option "command" to a program that runs, by its path or as a name in an absolute folder of PATH.';
+
+type At = { phase: FetchPhase; elapsedMs?: number };
+
+/** The message is `what` failed, where, Codex's own `words`, which are sanitized, and what a user can do. */
+function makeError(code: CodexModelsErrorCode, at: At, [what, words, advice]: string[], facts: Facts) {
+	const where = `phase ${at.phase}${at.elapsedMs === undefined ? '' : `, after ${Math.round(at.elapsedMs)} ms`}`;
+	const quoted = words ? `: ${words}${/[.!?]$/.test(words) ? '' : '.'}` : '.';
+	return new CodexModelsError(code, `${what} (${where})${quoted} ${advice}`, facts);
+}
 
 /** The words, the advice and the hint for each reason why nothing could be started. */
 const startProblems = {
-	missing: [
-		'was not found',
-		install,
-		'Set the option "command" to the path of the Codex CLI, or add its folder to PATH as an absolute entry.',
-	],
+	missing: ['was not found', install, runnable],
 	'no interpreter': ['exists, but the interpreter that its first line names does not', install, runnable],
 	'not executable': ['may not be run', `Check its permissions. ${install}`, runnable],
-	'no directory': [
-		'does not exist or cannot be entered',
-		'Create the folder, then try again.',
-		'Set the option "cwd" to a directory that can be entered.',
-	],
-	'look-up failed': [
-		'could not be looked up',
-		install,
-		'The function that is the option "command" threw or rejected; "cause" holds the reason.',
-	],
+	'no directory': ['does not exist or cannot be entered', create, 'Set the option "cwd" to another folder.'],
+	'look-up failed': ['could not be looked up', install, 'The function that is the option "command" failed with "cause".'],
 } as const;
 
+export type StartProblem = keyof typeof startProblems;
+type StartFailure = { elapsedMs: number; command: string; problem: StartProblem; directory?: string; cause: unknown };
+
 /** The error for a program, or a working directory, that is not there or may not be used. */
-export function notFoundError(facts: {
-	elapsedMs: number;
-	command: string;
-	problem: keyof typeof startProblems;
-	directory?: string;
-	cause: unknown;
-}): CodexModelsError {
-	const { elapsedMs, problem, directory, cause } = facts;
-	const command = sanitizeLine(facts.command, 1_000);
+export function notFoundError({ elapsedMs, command, problem, directory, cause }: StartFailure): CodexModelsError {
 	const [words, advice, hint] = startProblems[problem];
-	const what = directory === undefined ? `program "${command.slice(0, 300)}"` : `folder "${sanitizeLine(directory, 300)}"`;
+	const name = directory === undefined ? `program "${sanitizeLine(command, 300)}"` : `folder "${sanitizeLine(directory, 300)}"`;
 	const { code } = (cause ?? {}) as NodeJS.ErrnoException;
-	return new CodexModelsError(
-		'ERR_CODEX_NOT_FOUND',
-		`Codex could not be started ${where({ phase: 'spawn', elapsedMs })}: the ${what} ${words}${typeof code === 'string' ? ` (${code})` : ''}. ${advice}`,
-		{ command, cause, hint },
-	);
+	const parts = ['Codex could not be started', `the ${name} ${words}${typeof code === 'string' ? ` (${code})` : ''}`, advice];
+	const facts = { command: sanitizeLine(command, 1_000), cause, hint };
+	return makeError('ERR_CODEX_NOT_FOUND', { phase: 'spawn', elapsedMs }, parts, facts);
 }
+
+type Exit = { exitCode: number | null; signal: NodeJS.Signals | null; commandLine?: string; cause?: unknown };
 
 /** The error for an app-server that ended, closed its output or could not be started before it answered. */
-export function exitedError(
-	facts: At & {
-		exitCode: number | null;
-		signal: NodeJS.Signals | null;
-		stderr: string;
-		stderrSummary: string;
-		commandLine?: string;
-		cause?: unknown;
-	},
-): CodexModelsError {
-	const { exitCode, signal, stderr, stderrSummary, phase, commandLine, cause } = facts;
-	// Windows' own codes are known by their hexadecimal form.
-	const hexadecimal = exitCode !== null && exitCode > 0x7fff_ffff ? ` (0x${exitCode.toString(16).toUpperCase()})` : '';
-	let what = `Codex ended with exit code ${exitCode}${hexadecimal}`;
-	if (cause !== undefined) what = `Codex could not be started (${toReason(cause)})`;
-	else if (signal) what = `Codex was ended by ${signal}`;
-	else if (exitCode === null) what = 'Codex closed its output, or gave up,';
+export function exitedError({ elapsedMs, stderrSummary, commandLine, ...facts }: FetchProgress & At & Exit): CodexModelsError {
 	const seeMore = commandLine ? `To see more, run "${sanitizeLine(commandLine, 300)}" in a terminal. ` : '';
-	const hint = 'The property "stderr" holds the last output; the option "onEvent" and NODE_DEBUG=codex-models show each attempt.';
-	return new CodexModelsError(
-		'ERR_CODEX_EXITED',
-		`${what} before it answered ${where(facts)}${quote(stderrSummary)} ${seeMore}${checkLogin}`,
-		{ exitCode, signal, stderr, phase, cause, hint },
-	);
+	const parts = [`${describeExit(facts)} before it answered`, stderrSummary, `${seeMore}${checkLogin}`];
+	const hint = 'See the property "stderr"; the option "onEvent" and NODE_DEBUG=codex-models show each attempt.';
+	return makeError('ERR_CODEX_EXITED', { phase: facts.phase, elapsedMs }, parts, { ...facts, hint });
 }
 
+function describeExit({ exitCode, signal, cause }: Exit): string {
+	if (cause !== undefined) return `Codex could not be started (${toReason(cause)})`;
+	if (signal) return `Codex was ended by ${signal}`;
+	if (exitCode === null) return 'Codex closed its output, or gave up,';
+	// Windows' own codes are known by their hexadecimal form.
+	return `Codex ended with exit code ${exitCode}${exitCode > 0x7fff_ffff ? ` (0x${exitCode.toString(16).toUpperCase()})` : ''}`;
+}
+
+type Limit = { limit: 'deadlineMs' | 'fetchTimeoutMs'; timeoutMs: number };
+
 /** The error for a caller's deadline, or the limit of a fetch, that ran out. */
-export function timeoutError(facts: {
-	limit: 'deadlineMs' | 'fetchTimeoutMs';
-	timeoutMs: number;
-	phase: FetchPhase;
-	stderr: string;
-	stderrSummary: string;
-}): CodexModelsError {
-	const { limit, timeoutMs, phase, stderr, stderrSummary } = facts;
+export function timeoutError({ limit, timeoutMs, phase, stderr, stderrSummary }: FetchProgress & Limit): CodexModelsError {
 	const state = limit === 'deadlineMs' ? 'The fetch goes on and fills the cache.' : 'The app-server was ended.';
-	return new CodexModelsError(
-		'ERR_CODEX_TIMEOUT',
-		`Codex did not list its models within ${timeoutMs} ms (phase ${phase})${quote(stderrSummary)} ${checkLogin}`,
-		{ timeoutMs, phase, stderr, hint: `${state} Allow a longer "${limit}" if this happens often.` },
-	);
+	const facts = { timeoutMs, phase, stderr, hint: `${state} Allow a longer "${limit}" if this happens often.` };
+	const parts = [`Codex did not list its models within ${timeoutMs} ms`, stderrSummary, checkLogin];
+	return makeError('ERR_CODEX_TIMEOUT', { phase }, parts, facts);
 }
 
 /** The JSON-RPC code of an app-server that is overloaded. */
 export const overloadedCode = -32001;
 
 /** The error for a request that the app-server answered with a JSON-RPC error. */
-export function rpcError(facts: At & { rpcCode: number; rpcMessage: string; rpcData: unknown }): CodexModelsError {
-	const { rpcCode, rpcMessage, rpcData, phase } = facts;
-	const advice =
-		rpcCode === overloadedCode
-			? 'Codex is overloaded: try again in a while.'
-			: `${checkLogin} An update of Codex may help ("codex --version").`;
-	const message = `Codex answered with error ${rpcCode} ${where(facts)}${quote(sanitizeLine(rpcMessage, 1_000))} ${advice}`;
-	return new CodexModelsError('ERR_CODEX_RPC', message, { rpcCode, rpcData, phase });
+export function rpcError({ rpcMessage, elapsedMs, ...facts }: At & { rpcCode: number; rpcMessage: string; rpcData: unknown }) {
+	const isOverload = facts.rpcCode === overloadedCode;
+	const advice = isOverload ? 'Try again in a while.' : `${checkLogin} An update of Codex may help ("codex --version").`;
+	const parts = [`Codex answered with error ${facts.rpcCode}`, sanitizeLine(rpcMessage, 1_000), advice];
+	return makeError('ERR_CODEX_RPC', { phase: facts.phase, elapsedMs }, parts, facts);
 }
 
 /** The error for an answer that cannot be read as one. */
-export function protocolError(facts: At & { problem: string }): CodexModelsError {
-	return new CodexModelsError(
-		'ERR_CODEX_PROTOCOL',
-		`The answer of Codex cannot be read ${where(facts)}: ${sanitize(facts.problem)}. Check that the program is the Codex CLI ("codex --version"), update it, then try again.`,
-		{ phase: facts.phase, hint: 'Check that the options "command" and "args" start `codex app-server`.' },
-	);
+export function protocolError({ problem, ...at }: At & { problem: string }): CodexModelsError {
+	const advice = 'Check that the program is the Codex CLI ("codex --version"), update it, then try again.';
+	const hint = 'Check that the options "command" and "args" start `codex app-server`.';
+	const parts = ['The answer of Codex cannot be read', sanitize(problem), advice];
+	return makeError('ERR_CODEX_PROTOCOL', at, parts, { phase: at.phase, hint });
 }
 
 /** The error for a call on a closed catalog. */
 export const closedError = () =>
-	new CodexModelsError('ERR_CODEX_CLOSED', 'The list of models is closed. Start the program again, then try again.', {
-		hint: 'Make a new CodexModelCatalog to ask again.',
-	});
+	new CodexModelsError('ERR_CODEX_CLOSED', closed, { hint: 'Make a new CodexModelCatalog to ask again.' });
 
 /** Turns any failure of a fetch into a `CodexModelsError`; for example a file descriptor that could not be had. */
-export function toCodexModelsError(error: unknown): CodexModelsError {
-	if (error instanceof CodexModelsError) return error;
-	const unknown = { exitCode: null, signal: null, stderr: '', stderrSummary: '', elapsedMs: 0 };
-	return exitedError({ ...unknown, phase: 'spawn', cause: error });
+export function toCodexModelsError(cause: unknown): CodexModelsError {
+	if (cause instanceof CodexModelsError) return cause;
+	return exitedError({ exitCode: null, signal: null, stderr: '', stderrSummary: '', phase: 'spawn', elapsedMs: 0, cause });
 }

@@ -7,29 +7,25 @@ type EventTarget = { cwd: string; codexHome: string | undefined };
 /** An event of a catalog, for logs and metrics; `at` is in epoch ms. No event holds a credential. */
 export type CatalogEvent = { at: number } & EventTarget & CatalogEventPayload;
 
-/** The part of a `CatalogEvent` that its `type` decides. All durations are milliseconds. */
+/** The part of a `CatalogEvent` that its `type` decides. All durations are milliseconds, and attempts count from 1. */
 export type CatalogEventPayload =
-	/** A caller got a fresh list from memory. */
+	/** What a caller got: a fresh list from memory, a stale one from memory, or one that it waited for. */
 	| { type: 'hit'; ageMs: number }
-	/** A caller got a stale list from memory; a refresh runs in the background, or waits for the end of a cooldown. */
 	| { type: 'stale'; ageMs: number }
-	/** A caller waited for a list. */
 	| { type: 'miss'; waitedMs: number }
 	/** The `deadlineMs` of a caller ran out; the fetch goes on. */
 	| { type: 'timed-out'; timeoutMs: number; phase: FetchPhase }
-	/** An app-server was started, for the `attempt`th attempt of a fetch (from 1). */
+	/** An app-server was started; an app-server and its process group are gone. */
 	| { type: 'spawned'; pid: number; attempt: number }
-	/** An app-server and its process group are gone. */
 	| { type: 'exited'; pid: number; exitCode: number | null; signal: NodeJS.Signals | null; lifetimeMs: number }
-	/** The `attempt`th attempt of a fetch failed, and another one follows. */
+	/** An attempt failed, and another one follows. */
 	| { type: 'retried'; attempt: number; error: CodexModelsError }
 	/** A fetch brought a list of that many models, hidden ones included; `attempts` is 0 for the list of another process. */
 	| { type: 'refreshed'; durationMs: number; models: number; attempts: number }
 	/** A fetch failed. A list that was there before is still served. */
 	| { type: 'failed'; durationMs: number; error: CodexModelsError }
-	/** A list of that age came from the store. */
+	/** A list of that age came from the store; the store threw, rejected or was too slow, and the call goes on without it. */
 	| { type: 'loaded'; ageMs: number }
-	/** The store threw, rejected or was too slow; the call goes on without it. */
 	| { type: 'store-failed'; operation: 'get' | 'set' | 'delete' | 'lock'; reason: string }
 	/** Codex warned of its configuration: the list may be made from defaults that are not the user's. */
 	| { type: 'config-warning'; summary: string; details: string | null };
@@ -41,7 +37,6 @@ export type Emit = (payload: CatalogEventPayload) => void;
 export type EmitEvent = ((target: EventTarget, payload: CatalogEventPayload) => void) | undefined;
 
 const debug = debuglog('codex-models');
-
 const showErrors = (_name: string, value: unknown) => (value instanceof Error ? value.message : value);
 
 /** Hands events to the listener, and to stderr with `NODE_DEBUG=codex-models`. */

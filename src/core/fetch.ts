@@ -1,8 +1,8 @@
 import type { CodexConfiguredModel, CodexModel } from './codex-model.js';
-import type { FetchPhase } from './errors.js';
+import type { FetchProgress } from './errors.js';
 import type { Emit } from './events.js';
 
-/** The list that a fetch is about. */
+/** The list that a fetch is about; `key` tells the targets of one catalog apart. */
 export type FetchTarget = {
 	/** An absolute path. */
 	readonly cwd: string;
@@ -10,11 +10,10 @@ export type FetchTarget = {
 	readonly isDefaultCwd: boolean;
 	/** The CODEX_HOME to set; `undefined`: Codex's own default. */
 	readonly codexHome: string | undefined;
-	/** Tells the targets of one catalog apart. */
 	readonly key: string;
 };
 
-/** The inputs of a list, as far as files tell. Hashes: none can be read back. */
+/** Hashes of the inputs of a list, as far as files tell. */
 export type Fingerprint = {
 	/** The login that the list belongs to. */
 	readonly account: string;
@@ -26,13 +25,7 @@ export type Fingerprint = {
 
 export type ModelListAnswer = { models: CodexModel[]; configured: CodexConfiguredModel };
 
-export type FetchProgress = {
-	phase: FetchPhase;
-	/** The end of stderr, sanitized. */
-	stderr: string;
-	/** The lines of it that are worth quoting, sanitized. */
-	stderrSummary: string;
-};
+export type { FetchProgress };
 
 /** One fetch under way: attempts with an app-server each, one after the other. */
 export type Fetch = {

@@ -2,23 +2,21 @@ import { constants } from 'node:fs';
 import { access, stat } from 'node:fs/promises';
 import path from 'node:path';
 import { isWindows, lookUp } from './environment.js';
+import { lookOnce } from './files.js';
 
-/** The programs that Windows starts by itself or through cmd.exe. PATHEXT also lists scripts that need a host of their own. */
-const startable = ['.com', '.exe', '.bat', '.cmd'];
+/** What Windows starts by itself or through cmd.exe; PATHEXT also lists scripts that need a host of their own. */
+const startable = isWindows ? ['.com', '.exe', '.bat', '.cmd'] : [];
 
 /**
- * Finds the file that a command stands for, on PATH unless the command is a path. Links are not followed.
- *
- * A relative or empty entry of PATH stands for the current directory, where anyone may have put a program: the search skips
- * such entries, and never looks into the current directory.
+ * Finds the file that a command stands for, on PATH unless the command is a path. Links are not followed. A relative or empty
+ * entry of PATH is skipped: it stands for the current directory, where anyone may have put a program.
  *
  * @throws an error whose `code` is EACCES where a file may not be run, else ENOENT, or the code of the path's own failure.
  */
 export async function findExecutable(command: string, environment: NodeJS.ProcessEnv): Promise<string> {
 	let failure: NodeJS.ErrnoException | undefined;
 	for (const file of listCandidates(command, environment)) {
-		// One at a time, because each look at a dead network mount occupies a thread of libuv.
-		const problem = await findProblem(file);
+		const problem = await lookOnce(`run ${file}`, () => findProblem(file));
 		if (!problem) return file;
 		if (!failure || problem.code === 'EACCES') failure = problem;
 	}
@@ -37,10 +35,15 @@ async function findProblem(file: string): Promise<NodeJS.ErrnoException | undefi
 	}
 }
 
+const makeError = (code: string, file: string) =>
+	Object.assign(new Error(`spawn ${file} ${code}`), { code, syscall: 'spawn', path: file });
+
 function listCandidates(command: string, environment: NodeJS.ProcessEnv): string[] {
-	const suffixes = isWindows ? listSuffixes(command, environment) : [''];
 	const isPath = isWindows ? /[\\/:]/.test(command) : command.includes('/');
 	const folders = isPath ? [''] : listFolders(environment);
+	// On Windows `codex` alone is npm's script for a POSIX shell, and `codex.cmd` the program.
+	const isWhole = !isWindows || startable.includes(path.extname(command).toLowerCase());
+	const suffixes = isWhole ? ['', ...startable] : startable;
 	return folders.flatMap((folder) => suffixes.map((suffix) => path.resolve(folder, command + suffix)));
 }
 
@@ -51,13 +54,3 @@ function listFolders(environment: NodeJS.ProcessEnv): string[] {
 	// Windows allows quotes there; `\tools` and `C:tools` depend on the current drive and directory.
 	return folders.map((folder) => folder.replace(/^"(.*)"$/, '$1')).filter((folder) => /^(?:[a-z]:[\\/]|[\\/]{2})/i.test(folder));
 }
-
-/** The endings of a program's file: `codex` alone is npm's script for a POSIX shell, and `codex.cmd` the program. */
-function listSuffixes(command: string, environment: NodeJS.ProcessEnv): string[] {
-	const listed = (lookUp(environment, 'PATHEXT') || startable.join(';')).toLowerCase().split(';');
-	const suffixes = listed.filter((suffix) => startable.includes(suffix));
-	return startable.includes(path.extname(command).toLowerCase()) ? ['', ...suffixes] : suffixes;
-}
-
-const makeError = (code: string, file: string) =>
-	Object.assign(new Error(`spawn ${file} ${code}`), { code, syscall: 'spawn', path: file });

@@ -5,42 +5,24 @@ import type { ModelListStore } from './model-list-store.js';
 /** The client that `initialize` names to Codex. */
 export type ClientInfo = { name: string; title?: string | undefined; version: string };
 
-/** The list that a call is about. */
-export type TargetOptions = Pick<ListOptions, 'includeHidden' | 'cwd' | 'codexHome'>;
-
-/** The options of a single call. Durations are whole milliseconds. */
+/** The options of a single call; what it does not say of the last three is as the catalog has it. */
 export type ListOptions = {
 	/** Whether the list holds hidden models, too. @default false */
 	includeHidden?: boolean | undefined;
-	/**
-	 * How long this caller waits: 0 to 2 147 483 647, or `Infinity`. The fetch goes on after it.
-	 * @default the catalog's `deadlineMs`
-	 */
-	deadlineMs?: number | undefined;
 	/** Ends the wait of this caller, who gets `signal.reason`; the fetch goes on. An aborted signal starts nothing. */
 	signal?: AbortSignal | undefined;
-	/**
-	 * Whether the list must not come from the cache: waits for a fetch, one under way or a new one, and rejects when the fetch
-	 * fails. @default false
-	 */
+	/** Whether to wait for a fetch, new or under way, and to reject when it fails, in place of the cache. @default false */
 	refresh?: boolean | undefined;
-	/** The working directory of the app-server. @default the catalog's `cwd` */
-	cwd?: string | undefined;
-	/** The CODEX_HOME of the app-server: an absolute path of a directory. @default the catalog's `codexHome` */
-	codexHome?: string | undefined;
-};
+} & Pick<CodexModelCatalogOptions, 'deadlineMs' | 'cwd' | 'codexHome'>;
+
+/** The list that a call is about. */
+export type TargetOptions = Pick<ListOptions, 'includeHidden' | 'cwd' | 'codexHome'>;
 
 /** The options of a catalog. Durations are whole milliseconds: 0 to 2 147 483 647, or `Infinity` where a line says so. */
 export type CodexModelCatalogOptions = {
-	/**
-	 * The Codex CLI: a name that is looked up on PATH, or a path; or a function that returns one, called before each fetch.
-	 * @default 'codex'
-	 */
+	/** The Codex CLI: a name on PATH, a path, or a function that returns one before each fetch. @default 'codex' */
 	command?: string | (() => string | Promise<string>) | undefined;
-	/**
-	 * The arguments of the command. The default avoids a plugin sync, and so `git` and the network, at each start.
-	 * @default ['app-server', '-c', 'features.plugins=false']
-	 */
+	/** The default avoids a plugin sync at each start. @default ['app-server', '-c', 'features.plugins=false'] */
 	args?: readonly string[] | undefined;
 	/** The working directory of the app-server. @default the user's home directory; `/` if it cannot be entered */
 	cwd?: string | undefined;
@@ -50,16 +32,13 @@ export type CodexModelCatalogOptions = {
 	env?: EnvironmentOverlay | undefined;
 	/** The client that `initialize` names to Codex. @default the name and version of this package */
 	clientInfo?: ClientInfo | undefined;
-	/** How long a caller waits for an answer, or `Infinity`. @default 15_000 */
+	/** How long a caller waits for an answer, or `Infinity`; the fetch goes on. @default 15_000 */
 	deadlineMs?: number | undefined;
 	/** How long a fetch may take, its retries included, before its app-server is ended. @default 60_000 */
 	fetchTimeoutMs?: number | undefined;
 	/** How long a list is served without asking Codex, or `Infinity`. @default 300_000 */
 	maxAgeMs?: number | undefined;
-	/**
-	 * How long after the end of `maxAgeMs` (RFC 5861) a list is served at once while one refresh runs in the background, and when
-	 * that refresh fails; or `Infinity`. @default 86_400_000
-	 */
+	/** How long after `maxAgeMs` a list is served while it is refreshed in the background, or `Infinity`. @default 86_400_000 */
 	staleWhileRevalidateMs?: number | undefined;
 	/** The minimum delay after a failed background refresh before the next one. @default 30_000 */
 	cooldownMs?: number | undefined;
@@ -67,10 +46,7 @@ export type CodexModelCatalogOptions = {
 	retries?: number | undefined;
 	/** The number of lists that are remembered, by cwd, CODEX_HOME and account; 1 to 1 000 000. @default 100 */
 	maxEntries?: number | undefined;
-	/**
-	 * How long an app-server is kept for the next fetch after an answer; with 0 each fetch has its own. A kept app-server goes on
-	 * with the login that it started with, which a keyring hides from this library. @default 0
-	 */
+	/** How long an app-server, and the login that it started with, is kept for the next fetch; 0: one per fetch. @default 0 */
 	keepAliveMs?: number | undefined;
 	/** A second cache: a Keyv instance, or `fileStore()` of `codex-models/file-store`. @default none */
 	store?: ModelListStore | undefined;

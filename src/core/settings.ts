@@ -5,146 +5,122 @@ import { findSpelling } from './environment.js';
 import type { CodexModelCatalogOptions, ListOptions } from './options.js';
 import { version } from './version.js';
 
-type Undefaulted = 'cwd' | 'codexHome' | 'store' | 'onEvent';
+type Defaulted = Required<Omit<CodexModelCatalogOptions, 'cwd' | 'codexHome' | 'store' | 'onEvent'>>;
 
-/** The options of a catalog, checked, and with their defaults. */
-export type Settings = Readonly<
-	Required<Omit<CodexModelCatalogOptions, Undefaulted>> & Pick<CodexModelCatalogOptions, Undefaulted>
-> & {
-	/** Whether neither `codexHome` nor `env` says which CODEX_HOME: that of `process.env` counts, as it is at each call. */
-	readonly inheritsCodexHome: boolean;
-};
-
-/** The defaults, each only here; those of `cwd` and `codexHome` are found out at each call. */
-const defaults = {
-	command: 'codex',
-	args: ['app-server', '-c', 'features.plugins=false'],
-	env: {},
-	clientInfo: { name: 'codex-models', title: 'codex-models', version },
-	deadlineMs: 15_000,
-	fetchTimeoutMs: 60_000,
-	maxAgeMs: 300_000,
-	staleWhileRevalidateMs: 86_400_000,
-	cooldownMs: 30_000,
-	retries: 2,
-	maxEntries: 100,
-	keepAliveMs: 0,
-} satisfies CodexModelCatalogOptions;
-
-/** The longest delay of `setTimeout`, which takes anything longer for 1 ms. */
-const maxTimeoutMs = 2_147_483_647;
+/**
+ * The options of a catalog, checked, and with their defaults. It inherits CODEX_HOME from `process.env`, as that is at each
+ * call, where neither `codexHome` nor `env` says which.
+ */
+export type Settings = Readonly<CodexModelCatalogOptions & Defaulted & { inheritsCodexHome: boolean }>;
 
 /** Misuse of the library; a class of its own tells it from a `TypeError` that is a defect. */
 export class MisuseError extends TypeError {}
 
-/** A test, and the words for what passes it. A secret option shows the type of its value only. */
-type Check = { test(value: unknown): boolean; expected: string; isSecret?: boolean };
+/** A test, the words for what passes it, and the default. */
+type Rule = { expected: string; test(value: unknown): boolean; default?: unknown };
 
-function misuse(name: string, { expected, isSecret }: Omit<Check, 'test'>, value: unknown): MisuseError {
+function misuse(name: string, expected: string, value: unknown): MisuseError {
 	const limits = { depth: 0, customInspect: false, maxStringLength: 100, maxArrayLength: 3 };
+	const isSecret = name === 'env' || name === 'args';
 	const shown = isSecret ? `a value of type ${typeof value}` : `${inspect(value, limits)} (${typeof value})`;
 	return new MisuseError(`Expected option "${name}" to be ${expected}, got ${shown}`);
 }
 
-function integer(min: number, max: number, unit: string, allowsInfinity = false): Check {
-	return {
-		expected: `a whole number of ${unit} from ${min} to ${max}${allowsInfinity ? ', or Infinity' : ''}`,
-		test: (value) =>
-			(Number.isInteger(value) && (value as number) >= min && (value as number) <= max) ||
-			(allowsInfinity && value === Number.POSITIVE_INFINITY),
-	};
-}
+const integer = (min: number, max: number, unit: string): Rule => ({
+	expected: `a whole number of ${unit} from ${min} to ${max}`,
+	test: (value) => Number.isInteger(value) && (value as number) >= min && (value as number) <= max,
+});
+
+// `setTimeout` takes anything longer for 1 ms.
+const duration = integer(0, 2_147_483_647, 'milliseconds');
+const durationOrInfinity: Rule = {
+	expected: `${duration.expected}, or Infinity`,
+	test: (value) => value === Number.POSITIVE_INFINITY || duration.test(value),
+};
 
 // The operating system ends a string at a NUL byte, and `spawn` refuses it.
 const isString = (value: unknown): value is string => typeof value === 'string' && !value.includes('\0');
-const isFilled = (value: unknown) => isString(value) && value.trim() !== '';
+const isStringOrUndefined = (value: unknown) => value === undefined || isString(value);
+const isFilled = (value: unknown): value is string => isString(value) && value.trim() !== '';
+const isFunction = (value: unknown) => typeof value === 'function';
 
-const duration = integer(0, maxTimeoutMs, 'milliseconds');
-const durationOrInfinity = integer(0, maxTimeoutMs, 'milliseconds', true);
-const boolean: Check = { expected: 'a boolean', test: (value) => typeof value === 'boolean' };
-const filledString: Check = { expected: 'a string that is not blank and has no NUL', test: isFilled };
-const aFunction: Check = { expected: 'a function', test: (value) => typeof value === 'function' };
-const command: Check = {
-	expected: 'a string that is not blank and has no NUL, or a function',
-	test: (value) => typeof value === 'function' || isFilled(value),
-};
+const boolean: Rule = { expected: 'a boolean', test: (value) => typeof value === 'boolean' };
+const filledString: Rule = { expected: 'a string that is not blank and has no NUL', test: isFilled };
 
-const listChecks: Record<keyof ListOptions, Check> = {
+const listRules: Record<keyof ListOptions, Rule> = {
 	includeHidden: boolean,
 	deadlineMs: durationOrInfinity,
-	signal: {
-		expected: 'an AbortSignal',
-		test: (value) => isObject(value) && typeof value.aborted === 'boolean' && 'addEventListener' in value,
-	},
+	signal: { expected: 'an AbortSignal', test: (value) => isObject(value) && 'aborted' in value && 'addEventListener' in value },
 	refresh: boolean,
 	cwd: filledString,
 	codexHome: filledString,
 };
 
-const catalogChecks: Record<keyof CodexModelCatalogOptions, Check> = {
-	command,
+/** The defaults of `cwd` and `codexHome` are found out at each call. */
+const catalogRules: Record<keyof CodexModelCatalogOptions, Rule> = {
+	command: {
+		default: 'codex',
+		expected: `${filledString.expected}, or a function`,
+		test: (value) => isFunction(value) || isFilled(value),
+	},
 	args: {
+		default: ['app-server', '-c', 'features.plugins=false'],
 		expected: 'an array of strings without NUL',
-		isSecret: true,
 		test: (value) => Array.isArray(value) && value.every(isString),
 	},
 	cwd: filledString,
 	codexHome: filledString,
 	env: {
+		default: {},
 		expected: 'an object whose values are strings without NUL, or undefined',
-		isSecret: true,
+		// The entries of a Map or the like are not properties.
 		test: (value) =>
 			isObject(value) &&
-			// The entries of a Map or the like are not properties.
 			!(Symbol.iterator in value) &&
-			Object.entries(value).every(([name, item]) => isString(name) && name !== '' && (item === undefined || isString(item))),
+			Object.entries(value).every(([name, item]) => isFilled(name) && isStringOrUndefined(item)),
 	},
 	clientInfo: {
+		default: { name: 'codex-models', title: 'codex-models', version },
 		expected: 'an object with the strings name and version, and perhaps title',
-		test: (value) =>
-			isObject(value) && isFilled(value.name) && isFilled(value.version) && (value.title === undefined || isString(value.title)),
+		test: (value) => isObject(value) && isFilled(value.name) && isFilled(value.version) && isStringOrUndefined(value.title),
 	},
-	deadlineMs: durationOrInfinity,
-	fetchTimeoutMs: duration,
-	maxAgeMs: durationOrInfinity,
-	staleWhileRevalidateMs: durationOrInfinity,
-	cooldownMs: duration,
-	retries: integer(0, 100, 'attempts'),
-	maxEntries: integer(1, 1_000_000, 'lists'),
-	keepAliveMs: duration,
+	deadlineMs: { default: 15_000, ...durationOrInfinity },
+	fetchTimeoutMs: { default: 60_000, ...duration },
+	maxAgeMs: { default: 300_000, ...durationOrInfinity },
+	staleWhileRevalidateMs: { default: 86_400_000, ...durationOrInfinity },
+	cooldownMs: { default: 30_000, ...duration },
+	retries: { default: 2, ...integer(0, 100, 'attempts') },
+	maxEntries: { default: 100, ...integer(1, 1_000_000, 'lists') },
+	keepAliveMs: { default: 0, ...duration },
 	store: {
 		expected: 'an object with the methods get, set and delete',
 		// The methods of a Keyv instance are inherited, and other stores may be functions.
-		test: (value) =>
-			value !== null &&
-			['get', 'set', 'delete'].every((method) => typeof (value as Record<string, unknown>)[method] === 'function'),
+		test: (value) => ['get', 'set', 'delete'].every((name) => isFunction((value as Record<string, unknown> | null)?.[name])),
 	},
-	onEvent: aFunction,
+	onEvent: { expected: 'a function', test: isFunction },
 };
 
-/** Each option of `checks` that has a value; also an inherited one, such as a getter of a class. */
-function check(options: unknown, checks: Record<string, Check>): Record<string, unknown> {
-	if (!isObject(options)) throw misuse('options', { expected: 'an object' }, options);
+/** The value of each option, or its default; also an inherited one, such as a getter of a class. */
+function check(options: unknown, rules: Record<string, Rule>): Record<string, unknown> {
+	if (!isObject(options)) throw misuse('options', 'an object', options);
 	for (const name in options) {
 		// A mistyped `deadlineMs` must not mean 15 seconds.
-		if (!Object.hasOwn(checks, name) && options[name] !== undefined) {
-			throw new MisuseError(`Unknown option "${name}"; the options are ${Object.keys(checks).join(', ')}`);
-		}
+		if (Object.hasOwn(rules, name) || options[name] === undefined) continue;
+		throw new MisuseError(`Unknown option "${name}"; the options are ${Object.keys(rules).join(', ')}`);
 	}
-	const given: Record<string, unknown> = {};
-	for (const name in checks) {
+	const checked: Record<string, unknown> = {};
+	for (const name in rules) {
+		const rule = rules[name] as Rule;
 		const value = options[name];
-		if (value === undefined) continue;
-		const rule = checks[name] as Check;
-		if (!rule.test(value)) throw misuse(name, rule, value);
-		given[name] = value;
+		if (value !== undefined && !rule.test(value)) throw misuse(name, rule.expected, value);
+		checked[name] = value === undefined ? rule.default : value;
 	}
-	return given;
+	return checked;
 }
 
 /** @throws TypeError that names the option, its bounds and the value. */
 export function resolveSettings(options: CodexModelCatalogOptions = {}): Settings {
-	const settings = { ...defaults, ...check(options, catalogChecks) } as Omit<Settings, 'inheritsCodexHome'>;
+	const settings = check(options, catalogRules) as Omit<Settings, 'inheritsCodexHome'>;
 	const { command, cwd, codexHome } = settings;
 	const env = { ...settings.env };
 	const spelling = findSpelling(env, 'CODEX_HOME');
@@ -164,36 +140,30 @@ export function resolveSettings(options: CodexModelCatalogOptions = {}): Setting
 const toCommandPath = (command: string) => (/[\\/]/.test(command) ? path.resolve(command) : command);
 
 /** @throws TypeError that names the option, its bounds and the value. */
-export function checkListOptions(options: ListOptions): void {
-	check(options, listChecks);
-}
+export const checkListOptions = (options: ListOptions) => void check(options, listRules);
 
 /** @throws TypeError when the listener is no function. */
 export function checkListener(listener: unknown): void {
-	if (typeof listener !== 'function') throw misuse('listener', aFunction, listener);
+	if (!isFunction(listener)) throw misuse('listener', 'a function', listener);
 }
 
 /** The command of an app-server, found out before each fetch. */
 export class CommandSource {
+	/** The latest command; `undefined` before a function was first called. */
+	latest: string | undefined;
 	readonly #command: Settings['command'];
-	#latest: string | undefined;
 
 	constructor(command: Settings['command']) {
 		this.#command = command;
-		if (typeof command === 'string') this.#latest = command;
-	}
-
-	/** The latest command; `undefined` before a function was first called. */
-	get latest(): string | undefined {
-		return this.#latest;
+		if (typeof command === 'string') this.latest = command;
 	}
 
 	/** @throws TypeError when a function returns no command; and whatever the function throws. */
 	async resolve(): Promise<string> {
 		if (typeof this.#command === 'string') return this.#command;
 		const command = await this.#command();
-		if (!isFilled(command)) throw misuse('command', filledString, command);
-		this.#latest = toCommandPath(command);
-		return this.#latest;
+		if (!isFilled(command)) throw misuse('command', filledString.expected, command);
+		this.latest = toCommandPath(command);
+		return this.latest;
 	}
 }

@@ -1,53 +1,28 @@
 import nodeTimers from 'node:timers';
 
-/** The timers that came from `node:timers`. */
-const ownTimers = new WeakSet<NodeJS.Timeout>();
+// The global functions are read at each call, because fake timers replace them, and not those of `node:timers` (vitest 4.1.12).
+// They return numbers, which have no `unref` and keep nothing alive, in Electron's renderers and in jsdom.
 
-/**
- * A timer with `unref`, also where the global ones are numbers (Electron's renderers, jsdom). The global function is read at
- * each call, because fake timers replace it, and not that of `node:timers` (vitest 4.1.12).
- */
-function start(kind: 'setTimeout' | 'setInterval', step: () => void, ms: number): NodeJS.Timeout {
-	const timer: unknown = globalThis[kind](step, ms);
-	if (typeof timer === 'object') return timer as NodeJS.Timeout;
-	globalThis.clearTimeout(timer as number);
-	const own = nodeTimers[kind](step, ms);
-	ownTimers.add(own);
-	return own;
-}
+export const clearTimer = (timer: NodeJS.Timeout | undefined) => globalThis.clearTimeout(timer);
+const setRefTimeout = (step: () => void, ms: number) => globalThis.setTimeout(step, ms);
+const unref = (timer: NodeJS.Timeout): NodeJS.Timeout => timer.unref?.() ?? timer;
 
-const setRefTimeout = (step: () => void, ms: number) => start('setTimeout', step, ms);
-
-/** Runs `step` after `ms` milliseconds; the timer does not keep the process alive. */
-export const setUnrefTimeout = (step: () => void, ms: number) => setRefTimeout(step, ms).unref();
-
-/** Runs `step` every `ms` milliseconds; the timer does not keep the process alive. */
-export const setUnrefInterval = (step: () => void, ms: number) => start('setInterval', step, ms).unref();
-
-export function clearTimer(timer: NodeJS.Timeout | undefined): void {
-	if (timer) (ownTimers.has(timer) ? nodeTimers : globalThis).clearTimeout(timer);
-}
+export const setUnrefTimeout = (step: () => void, ms: number) => unref(globalThis.setTimeout(step, ms));
+export const setUnrefInterval = (step: () => void, ms: number) => unref(globalThis.setInterval(step, ms));
 
 /** Keeps the process alive until the returned function is called. */
 export function keepProcessAlive(): () => void {
-	const timer = start('setInterval', () => {}, 60_000);
+	const timer = globalThis.setInterval(() => {}, 60_000);
 	return () => clearTimer(timer);
 }
 
-/** Resolves after `ms` milliseconds; does not keep the process alive. */
 export const sleep = (ms: number) => new Promise<void>((resolve) => setUnrefTimeout(resolve, ms));
 
-/** The same in real time, also where a test has replaced the clock. */
+/** Sleeps in real time, also where a test has replaced the clock. */
 export const sleepInRealTime = (ms: number) => new Promise<void>((resolve) => nodeTimers.setTimeout(resolve, ms).unref());
 
-/** The `customTimers` of p-timeout for a caller's wait: the timer keeps the process alive. */
-export const refTimers = {
-	setTimeout: setRefTimeout as typeof globalThis.setTimeout,
-	clearTimeout: clearTimer as typeof globalThis.clearTimeout,
-};
+type CustomTimers = Pick<typeof globalThis, 'setTimeout' | 'clearTimeout'>;
 
-/** The `customTimers` of p-timeout for background work. */
-export const unrefTimers = {
-	setTimeout: setUnrefTimeout as typeof globalThis.setTimeout,
-	clearTimeout: clearTimer as typeof globalThis.clearTimeout,
-};
+/** The `customTimers` of p-timeout: those of a caller's wait keep the process alive, those of background work do not. */
+export const refTimers = { setTimeout: setRefTimeout, clearTimeout: clearTimer } as CustomTimers;
+export const unrefTimers = { setTimeout: setUnrefTimeout, clearTimeout: clearTimer } as CustomTimers;

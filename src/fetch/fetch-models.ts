@@ -1,49 +1,34 @@
 import path from 'node:path';
 import process from 'node:process';
-import pRetry from 'p-retry';
+import pRetry, { type RetryContext } from 'p-retry';
 import pTimeout from 'p-timeout';
 import { resolveNativeBinary } from '../app-server/executable.js';
 import type { AppServerSession, SessionSpec } from '../app-server/session.js';
 import type { ProcessTimings } from '../app-server/shutdown.js';
 import { findDirectoryProblem } from '../app-server/spawn-error.js';
 import { buildEnvironment } from '../core/environment.js';
-import { CodexModelsError, notFoundError, overloadedCode, toCodexModelsError } from '../core/errors.js';
+import { CodexModelsError, notFoundError, overloadedCode, type StartProblem, toCodexModelsError } from '../core/errors.js';
 import type { Fetch, FetchModels, FetchProgress, FetchTarget, ModelListAnswer } from '../core/fetch.js';
 import { findExecutable } from '../core/find-executable.js';
 import { type CommandSource, MisuseError, type Settings } from '../core/settings.js';
-import { AppServerPool, type Inputs } from './app-server-pool.js';
+import { type AppServerPool, createAppServerPool } from './app-server-pool.js';
 
 /**
- * The first wait before another attempt, in milliseconds: each is twice the one before, and between once and twice as long
- * by chance. Of hosts that start together, four at a time in a new CODEX_HOME, a fifth needs a second attempt, and none of
- * 180 a third (0.136.0, 0.145.0, 0.155.0).
+ * The first wait before another attempt, in milliseconds: p-retry doubles each, and lengthens it by up to as much by chance.
+ * Of hosts that start four at a time in a new CODEX_HOME, a fifth needs two attempts, and none of 180 three (0.136.0, 0.155.0).
  */
 const backoffMs = 50;
 
-/** Fetches lists of models, and owns the app-servers for it. */
-export type Fetcher = {
-	fetchModels: FetchModels;
-	/** Ends the app-servers that are kept for the next fetch. */
-	evictIdle(): void;
-	/** Ends every app-server fast; resolves when all are gone. */
-	close(): Promise<void>;
-};
+export type Fetcher = ReturnType<typeof createFetcher>;
 
-export function createFetcher(settings: Settings, command: CommandSource, timings?: ProcessTimings): Fetcher {
-	const pool = new AppServerPool(settings.keepAliveMs, timings);
-	return {
-		fetchModels: (target, context) => new ModelsFetch({ settings, command, pool, target, ...context }),
-		evictIdle: () => pool.evictIdle(),
-		close: () => pool.close(),
-	};
+/** Fetches lists of models, and owns the app-servers for it. */
+export function createFetcher(settings: Settings, command: CommandSource, timings?: ProcessTimings) {
+	const pool = createAppServerPool(settings.keepAliveMs, timings);
+	const fetchModels: FetchModels = (target, context) => new ModelsFetch({ settings, command, pool, target, ...context });
+	return { fetchModels, evictIdle: pool.evictIdle, close: pool.close };
 }
 
-type Job = Parameters<FetchModels>[1] & {
-	settings: Settings;
-	command: CommandSource;
-	pool: AppServerPool;
-	target: FetchTarget;
-};
+type Job = Parameters<FetchModels>[1] & { settings: Settings; command: CommandSource; pool: AppServerPool; target: FetchTarget };
 
 class ModelsFetch implements Fetch {
 	readonly answer: Promise<ModelListAnswer>;
@@ -51,24 +36,19 @@ class ModelsFetch implements Fetch {
 	attempts = 0;
 	readonly #job: Job;
 	readonly #startedAt = performance.now();
+	#command: string;
 	/** The app-server of the latest attempt. */
 	#session: AppServerSession | undefined;
 
 	constructor(job: Job) {
 		this.#job = job;
+		this.#command = job.command.latest ?? 'codex';
 		this.answer = this.#runUntilAborted();
-		this.released = this.answer.then(
-			() => {},
-			async () => void (await this.#session?.exited),
-		);
+		this.released = this.answer.catch(() => this.#session?.exited).then(() => {});
 	}
 
 	progress(): FetchProgress {
 		return this.#session?.progress ?? { phase: 'spawn', stderr: '', stderrSummary: '' };
-	}
-
-	get #elapsedMs(): number {
-		return performance.now() - this.#startedAt;
 	}
 
 	/** An abort ends every wait, also for a file system or a command function that does not come back. */
@@ -86,117 +66,73 @@ class ModelsFetch implements Fetch {
 	}
 
 	async #run(): Promise<ModelListAnswer> {
-		this.#job.signal.throwIfAborted();
-		const command = await this.#resolveCommand();
-		let lastEnd: string | undefined;
-		return await pRetry((attempt) => this.#attempt(attempt, command), {
-			retries: this.#job.settings.retries,
-			minTimeout: backoffMs,
-			factor: 2,
-			randomize: true,
-			unref: true,
-			signal: this.#job.signal,
-			shouldRetry: ({ error, attemptNumber: attempt }) => {
-				// A second end with the same exit code and words is deterministic.
-				const end = isEarlyEnd(error) ? `${error.exitCode} ${this.progress().stderrSummary}` : undefined;
-				const isTransient = end === undefined ? isOverload(error) : end !== lastEnd;
-				lastEnd = end;
-				if (!isTransient || this.#job.signal.aborted) return false;
-				this.#job.emit({ type: 'retried', attempt, error: error as CodexModelsError });
-				return true;
-			},
+		const { settings, command, signal, emit } = this.#job;
+		signal.throwIfAborted();
+		this.#command = await command.resolve().catch((cause: unknown) => {
+			throw cause instanceof MisuseError ? cause : this.#notFoundError('look-up failed', cause);
 		});
+		let lastEnd: string | undefined;
+		const shouldRetry = ({ error, attemptNumber: attempt }: RetryContext) => {
+			const { exitCode, rpcCode } = error as CodexModelsError;
+			// A second end with the same exit code and words is deterministic.
+			const end = isEarlyEnd(error) ? `${exitCode} ${this.progress().stderrSummary}` : undefined;
+			const isTransient = end === undefined ? rpcCode === overloadedCode : end !== lastEnd;
+			lastEnd = end;
+			if (!isTransient || signal.aborted) return false;
+			emit({ type: 'retried', attempt, error: error as CodexModelsError });
+			return true;
+		};
+		const options = { retries: settings.retries, minTimeout: backoffMs, randomize: true, unref: true, signal, shouldRetry };
+		return await pRetry((attempt) => this.#attempt(attempt), options);
 	}
 
-	async #resolveCommand(): Promise<string> {
-		try {
-			return await this.#job.command.resolve();
-		} catch (cause) {
-			if (cause instanceof MisuseError) throw cause;
-			const command = this.#job.command.latest ?? 'codex';
-			throw notFoundError({ elapsedMs: this.#elapsedMs, command, problem: 'look-up failed', cause });
-		}
-	}
-
-	async #attempt(attempt: number, command: string): Promise<ModelListAnswer> {
-		const { fingerprint, signal, emit } = this.#job;
+	async #attempt(attempt: number): Promise<ModelListAnswer> {
+		const { pool, target, fingerprint, signal, emit } = this.#job;
 		// Two app-servers that refresh one rotating login token can log the user out (openai/codex #10332).
 		await this.#session?.exited;
 		signal.throwIfAborted();
 		this.attempts = attempt;
-		const inputs = { command, fingerprint };
-		const kept = attempt === 1 ? this.#job.pool.acquire(this.#job.target.key, inputs) : undefined;
-		if (kept) {
-			try {
-				return await this.#ask(kept, inputs);
-			} catch (error) {
-				// The kept app-server ended while it was idle, or because of the request: a new one is asked instead.
-				if (!isEarlyEnd(error)) throw error;
-				await kept.exited;
-			}
-		}
-		const spec = await this.#makeSpec(command);
+		const spec = await this.#makeSpec();
 		signal.throwIfAborted();
-		const session = this.#job.pool.start(spec);
-		const { pid } = session;
-		if (pid !== undefined) {
-			const startedAt = performance.now();
-			emit({ type: 'spawned', pid, attempt });
-			session.exited.then((exit) => {
-				if (exit) emit({ type: 'exited', pid, ...exit, lifetimeMs: performance.now() - startedAt });
-			});
-		}
-		return await this.#ask(session, inputs);
-	}
-
-	async #ask(session: AppServerSession, inputs: Inputs): Promise<ModelListAnswer> {
+		const inputs = JSON.stringify([this.#command, fingerprint]);
+		const kept = pool.acquire(target.key, inputs);
+		const session = kept ?? pool.start(spec, attempt, emit);
 		this.#session = session;
 		try {
 			const answer = await session.listModels();
-			this.#job.signal.throwIfAborted();
-			this.#job.pool.release(this.#job.target.key, session, inputs);
+			signal.throwIfAborted();
+			pool.release(target.key, session, inputs);
 			return answer;
 		} catch (error) {
 			session.shutDown('fastShutdown');
+			// A kept app-server may have ended while it was idle, or end because of the request: a new one is asked instead.
+			if (kept && isEarlyEnd(error)) return this.#attempt(attempt);
 			throw error;
 		}
 	}
 
-	async #makeSpec(command: string): Promise<SessionSpec> {
-		const { env, args, clientInfo } = this.#job.settings;
-		const { emit } = this.#job;
-		const cwd = await this.#findDirectory(command);
-		const environment = buildEnvironment(env, this.#job.target.codexHome);
-		const executable = await findExecutable(command, environment).catch((cause: NodeJS.ErrnoException) => {
-			const problem = cause.code === 'ENOENT' ? 'missing' : 'not executable';
-			throw notFoundError({ elapsedMs: this.#elapsedMs, command, problem, cause });
+	async #makeSpec(): Promise<SessionSpec> {
+		const { settings, target, emit } = this.#job;
+		const directoryProblem = await findDirectoryProblem(target.cwd);
+		if (directoryProblem && !target.isDefaultCwd) throw this.#notFoundError('no directory', directoryProblem, target.cwd);
+		const environment = buildEnvironment(settings.env, target.codexHome);
+		const executable = await findExecutable(this.#command, environment).catch((cause: NodeJS.ErrnoException) => {
+			throw this.#notFoundError(cause.code === 'ENOENT' ? 'missing' : 'not executable', cause);
 		});
 		return {
 			...(await resolveNativeBinary(executable, environment)),
-			args,
-			cwd,
-			displayCommand: command,
-			clientInfo,
+			args: settings.args,
+			cwd: directoryProblem ? path.parse(process.execPath).root : target.cwd,
+			displayCommand: this.#command,
+			clientInfo: settings.clientInfo,
 			onConfigWarning: (summary, details) => emit({ type: 'config-warning', summary, details }),
 		};
 	}
 
-	async #findDirectory(command: string): Promise<string> {
-		const { cwd, isDefaultCwd } = this.#job.target;
-		const cause = await findDirectoryProblem(cwd);
-		if (!cause) return cwd;
-		if (isDefaultCwd) return path.parse(process.execPath).root;
-		throw notFoundError({
-			elapsedMs: this.#elapsedMs,
-			command,
-			problem: 'no directory',
-			directory: cwd,
-			cause,
-		});
+	#notFoundError(problem: StartProblem, cause: unknown, directory?: string): CodexModelsError {
+		const elapsedMs = performance.now() - this.#startedAt;
+		return notFoundError({ elapsedMs, command: this.#command, problem, cause, directory });
 	}
 }
 
-const isEarlyEnd = (error: unknown): error is CodexModelsError =>
-	error instanceof CodexModelsError && error.code === 'ERR_CODEX_EXITED';
-
-const isOverload = (error: unknown) => error instanceof CodexModelsError && error.rpcCode === overloadedCode;
+const isEarlyEnd = (error: unknown) => error instanceof CodexModelsError && error.code === 'ERR_CODEX_EXITED';

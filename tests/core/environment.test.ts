@@ -10,7 +10,7 @@ vi.mock('node:os', async (importOriginal) => {
 // The setup of the tests has loaded these modules before.
 vi.resetModules();
 const { homedir, userInfo } = vi.mocked(await import('node:os'));
-const { buildEnvironment, findCodexUserHome, findHome, findSpelling, isWindows, lookUp, readVariable } = await import(
+const { buildEnvironment, findCodexUserHome, findHome, findSpelling, isWindows, lookUp } = await import(
 	'../../src/core/environment.js'
 );
 
@@ -55,13 +55,6 @@ test.skipIf(isWindows)("Codex's home is HOME of the app-server's environment, if
 	expect(findCodexUserHome({})).toBe('/of-process');
 	expect(findCodexUserHome({ HOME: '/of-env' })).toBe('/of-env');
 	for (const HOME of ['', 'relative', undefined]) expect(findCodexUserHome({ HOME })).toBe('/of-process');
-});
-
-test('a variable is that of the overlay, else that of the process; an empty one counts as none', () => {
-	vi.stubEnv('TEST_VARIABLE', 'of-process');
-	expect(readVariable({}, 'TEST_VARIABLE')).toBe('of-process');
-	expect(readVariable({ TEST_VARIABLE: 'of-env' }, 'TEST_VARIABLE')).toBe('of-env');
-	for (const value of ['', undefined]) expect(readVariable({ TEST_VARIABLE: value }, 'TEST_VARIABLE')).toBeUndefined();
 });
 
 test("the environment is the process's at the time of the call, with the overlay and CODEX_HOME laid over it", () => {

@@ -45,6 +45,8 @@ test.each([
 	['a password in an address', 'proxy http://user:opaque@host:8080/', 'http://[redacted]@host:8080/'],
 	['a password with an @', 'https://user:a@opaque@h/', 'https://[redacted]@h/'],
 	['a token in an address', 'https://abcdefgh0123456789@github.com/a', 'https://[redacted]@github.com/a'],
+	['a short token in an address', 'https://opaque@h/', 'https://[redacted]@h/'],
+	['a header of another scheme', 'proxy-authorization: Negotiate opaque', 'authorization: [redacted]'],
 	['an environment variable', 'OPENAI_API_KEY=opaque-value', 'OPENAI_API_KEY=[redacted]'],
 	['a variable in quotes', 'export CODEX_API_KEY="opaque value"', 'CODEX_API_KEY="[redacted]"'],
 	['a header with a key', 'x-api-key: opaque', 'x-api-key: [redacted]'],
@@ -70,15 +72,13 @@ test.each([
 	'Error: CODEX_HOME points to "/home/u/.codex", but that path does not exist',
 	'Bearer authentication is required',
 	'missing bearer token',
+	'Missing bearer authentication.',
 	'the token has expired, please log in again',
 	'refresh token was already used',
 	'desk-lamp, risk-averse and task-force',
 	'error sending request for url (https://chatgpt.com/backend-api/codex/models?client_version=0.169.0)',
 	'unexpected status 401 Unauthorized: Missing bearer or basic authentication in header',
 	'basic auth failed',
-	'/home/sk-developer/.codex/config.toml',
-	'ssh://git@github.com/openai/codex',
-	'https://user@h/',
 	'gpt-5.1-codex-mini, o3, o4-mini-high and codex-mini-latest of codex-cli 0.169.0',
 	'model_provider "nope" not found at codex-rs/core/src/config/mod.rs:1034:17',
 	'550e8400-e29b-41d4-a716-446655440000 at 2026-01-01T00:00:00.123456Z',
@@ -115,6 +115,8 @@ const repeated = [
 		'a:',
 		'https://',
 		'https://a:',
+		'://a',
+		'basic a.',
 		'"',
 		'\\"',
 		'api_key',
@@ -191,7 +193,7 @@ test('the strings in a JSON value are redacted, with their names in mind, and th
 		none: null,
 		refresh_token: '[redacted]',
 		id_token: null,
-		access_token: { raw: '[redacted]', parts: ['[redacted]', { part: '[redacted]' }] },
+		access_token: '[redacted]',
 		nested: [{ detail: '[redacted]', apiKey: '[redacted]' }, '[redacted]'],
 		'[redacted]': 'red',
 	});
@@ -209,7 +211,9 @@ test('a JSON value that is long or nests deep becomes a placeholder', () => {
 		'€'.repeat(50),
 		'"'.repeat(60),
 		deep,
+		Array(6).fill({ token: 'a' }),
 	];
 	for (const value of values) expect(sanitizeJson(value, 100)).toBe('[omitted: more than 100 bytes of JSON, or nested too deep]');
+	expect(sanitizeJson(deep, 16_384)).toMatch(/nested too deep/);
 	expect(sanitizeJson('x'.repeat(98), 100)).toBe('x'.repeat(98));
 });
