@@ -142,6 +142,9 @@ const toCommandPath = (command: string) => (/[\\/]/.test(command) ? path.resolve
 /** @throws TypeError that names the option, its bounds and the value. */
 export const checkListOptions = (options: ListOptions) => void check(options, listRules);
 
+/** @throws TypeError that names the option and the value. */
+export const checkStoreOptions = (options: object) => void check(options, { directory: filledString });
+
 /** @throws TypeError when the listener is no function. */
 export function checkListener(listener: unknown): void {
 	if (!isFunction(listener)) throw misuse('listener', 'a function', listener);

@@ -1,18 +1,31 @@
 import nodeTimers from 'node:timers';
 
-// The global functions are read at each call, because fake timers replace them, and not those of `node:timers` (vitest 4.1.12).
-// They return numbers, which have no `unref` and keep nothing alive, in Electron's renderers and in jsdom.
+/**
+ * A timer that has `unref`. The global function is read at each call, because fake timers replace it, and not that of
+ * `node:timers` (vitest 4.1.12); it returns a number in Electron's renderers and in jsdom.
+ */
+function start(kind: 'setTimeout' | 'setInterval', step: () => void, ms: number): NodeJS.Timeout {
+	const timer: unknown = globalThis[kind](step, ms);
+	if (typeof timer === 'object') return timer as NodeJS.Timeout;
+	globalThis.clearTimeout(timer as number);
+	return nodeTimers[kind](step, ms);
+}
 
-export const clearTimer = (timer: NodeJS.Timeout | undefined) => globalThis.clearTimeout(timer);
-const setRefTimeout = (step: () => void, ms: number) => globalThis.setTimeout(step, ms);
-const unref = (timer: NodeJS.Timeout): NodeJS.Timeout => timer.unref?.() ?? timer;
+/** The timer may come from either source; each skips a timer of the other one. */
+export function clearTimer(timer: NodeJS.Timeout | undefined): void {
+	globalThis.clearTimeout(timer);
+	nodeTimers.clearTimeout(timer);
+}
 
-export const setUnrefTimeout = (step: () => void, ms: number) => unref(globalThis.setTimeout(step, ms));
-export const setUnrefInterval = (step: () => void, ms: number) => unref(globalThis.setInterval(step, ms));
+const setRefTimeout = (step: () => void, ms: number) => start('setTimeout', step, ms);
+
+/** Neither timer keeps the process alive. */
+export const setUnrefTimeout = (step: () => void, ms: number) => setRefTimeout(step, ms).unref();
+export const setUnrefInterval = (step: () => void, ms: number) => start('setInterval', step, ms).unref();
 
 /** Keeps the process alive until the returned function is called. */
 export function keepProcessAlive(): () => void {
-	const timer = globalThis.setInterval(() => {}, 60_000);
+	const timer = start('setInterval', () => {}, 60_000);
 	return () => clearTimer(timer);
 }
 

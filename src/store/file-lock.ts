@@ -1,10 +1,11 @@
 import { lstat, mkdir, open, readdir, rm, utimes } from 'node:fs/promises';
 import path from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { hasCode } from '../core/files.js';
-import { clearTimer, setUnrefInterval, setUnrefTimeout } from '../core/timers.js';
+import { clearTimer, setUnrefInterval } from '../core/timers.js';
 import { retryOnSharingViolation } from './sharing-violation.js';
 
-// A lock between processes, in a directory of its own that holds empty files, one for each claim, numbered upwards.
+// A lock between processes: a directory of empty files, one for each claim, numbered upwards.
 //
 // The modification time of a file is its state, because setting a time needs neither space on the disk nor a second file:
 // `releasedTime` means released, any other time means held until it has not changed for `leaseMs`. The holder changes the
@@ -14,13 +15,12 @@ import { retryOnSharingViolation } from './sharing-violation.js';
 //
 // A process takes the lock in three steps: (1) it lists the files, and goes on if each is released or expired; (2) it
 // creates the file with the next number, which only one process can do (O_EXCL); (3) it lists the files again, and
-// withdraws if it finds a file that step 1 did not show. At the end the holder removes the files that step 1 showed.
+// withdraws if it finds a file that step 1 did not show. The holder then removes the files that step 1 showed.
 //
 // Why two processes never hold the lock at once, unless the lease of the first has expired: let A create its file before B.
 // A holder's file stays until a later holder, which has seen it expired, removes it. So step 3 of B, which follows the
 // creation of both files, shows A's file. B withdraws, unless step 1 showed B that A's file was released or expired. Numbers
-// grow, so that no name stands for two claims. Removing an unused lock restarts the numbers; it needs the directory to be
-// unchanged for a day, and step 3 covers a process that listed the files before (see sweep.ts).
+// grow, so that no name stands for two claims, until the file store removes a lock that was unused for days.
 
 export type LeaseTimes = Readonly<typeof leaseTimes>;
 
@@ -29,6 +29,13 @@ export const leaseTimes = { beatMs: 500, maxBeats: 10, leaseMs: 3_000, pollMs: 2
 
 /** In seconds. An even number, because FAT keeps times in steps of two seconds. */
 const releasedTime = 1_000_000_000;
+
+const toFile = (directory: string, number: number) => path.join(directory, String(number));
+
+/** A handler that takes an error of this code for an absent result. */
+const ignore = (code: string) => (error: unknown) => {
+	if (!hasCode(error, code)) throw error;
+};
 
 /**
  * Waits until no other process holds the lock, and resolves to its release. Rejects with the signal's reason, or when the
@@ -49,13 +56,13 @@ export async function acquireLock(
 			if (!signal.aborted) return release;
 			await release();
 		}
-		if (!signal.aborted) await pause(times.pollMs * (1 + Math.random()), signal);
+		await sleep(times.pollMs * (1 + Math.random()), undefined, { signal, ref: false }).catch(() => {});
 	}
 }
 
 /** Returns a function that resolves to all claims where each is released or expired, else to `undefined`. */
 function observeClaims(directory: string, { leaseMs, beatMs }: LeaseTimes) {
-	const claims = new Map<number, { mtimeMs: number; since: number }>();
+	const claims = new Map<number, { mtimeMs: number | undefined; since: number }>();
 	let watchedMs = 0;
 	let tickedAt = performance.now();
 	/** How long this process has watched. A pause counts as one beat at most: the holder may have been stopped as well. */
@@ -70,42 +77,29 @@ function observeClaims(directory: string, { leaseMs, beatMs }: LeaseTimes) {
 		const numbers = await listClaims(directory);
 		let isFree = true;
 		for (const number of numbers) {
-			const mtimeMs = await readMtime(path.join(directory, String(number)));
+			// A claim that has been removed since it was listed is not known to be over.
+			const mtimeMs = (await lstat(toFile(directory, number)).catch(ignore('ENOENT')))?.mtimeMs;
 			const known = claims.get(number);
-			const isExpired = known?.mtimeMs === mtimeMs && startedAt - known.since >= leaseMs;
-			if (known?.mtimeMs !== mtimeMs) claims.set(number, { mtimeMs, since: tick() });
+			const isKnown = known !== undefined && known.mtimeMs === mtimeMs && mtimeMs !== undefined;
+			if (!isKnown) claims.set(number, { mtimeMs, since: tick() });
+			const isExpired = isKnown && startedAt - known.since >= leaseMs;
 			isFree &&= isExpired || mtimeMs === releasedTime * 1_000;
 		}
 		return isFree ? numbers : undefined;
 	};
 }
 
-/** NaN where the file has been removed since it was listed: such a claim is not known to be over. */
-async function readMtime(file: string): Promise<number> {
-	try {
-		return (await lstat(file)).mtimeMs;
-	} catch (error) {
-		if (hasCode(error, 'ENOENT')) return Number.NaN;
-		throw error;
-	}
-}
-
 async function listClaims(directory: string): Promise<number[]> {
-	try {
-		return (await readdir(directory)).filter((name) => /^\d{1,15}$/.test(name)).map(Number);
-	} catch (error) {
-		if (hasCode(error, 'ENOENT')) return [];
-		throw error;
-	}
+	const names = (await readdir(directory).catch(ignore('ENOENT'))) ?? [];
+	return names.filter((name) => /^\d{1,15}$/.test(name)).map(Number);
 }
 
-/** Resolves to the file of this process's claim, or to `undefined` where another process was faster. */
-async function claim(directory: string, expired: readonly number[]): Promise<string | undefined> {
+/** Claims the lock after the claims that are over; resolves to the file, or to `undefined` where another process was faster. */
+async function claim(directory: string, expired: number[]): Promise<string | undefined> {
 	const number = Math.max(0, ...expired) + 1;
-	const toFile = (other: number) => path.join(directory, String(other));
 	// Not "recursive", which answers ENOENT where the file system is read-only (Node 20).
-	await mkdir(directory, { mode: 0o700 }).catch(ignoreExisting);
-	const handle = await open(toFile(number), 'wx', 0o600).catch(ignoreExisting);
+	await mkdir(directory, { mode: 0o700 }).catch(ignore('EEXIST'));
+	const handle = await open(toFile(directory, number), 'wx', 0o600).catch(ignore('EEXIST'));
 	if (!handle) return undefined;
 	await handle.close();
 	const allowed = new Set([...expired, number]);
@@ -116,13 +110,9 @@ async function claim(directory: string, expired: readonly number[]): Promise<str
 	} finally {
 		const needless = isHolder ? expired : [number];
 		// A file that cannot be removed is an expired one for the next holder, too.
-		await Promise.allSettled(needless.map((other) => rm(toFile(other), { force: true })));
+		await Promise.allSettled(needless.map((other) => rm(toFile(directory, other), { force: true })));
 	}
-	return isHolder ? toFile(number) : undefined;
-}
-
-function ignoreExisting(error: unknown): undefined {
-	if (!hasCode(error, 'EEXIST')) throw error;
+	return isHolder ? toFile(directory, number) : undefined;
 }
 
 function hold(file: string, { beatMs, maxBeats }: LeaseTimes): () => Promise<void> {
@@ -140,22 +130,6 @@ function hold(file: string, { beatMs, maxBeats }: LeaseTimes): () => Promise<voi
 		clearTimer(timer);
 		// A beat that ends after the release would undo it.
 		await beat;
-		try {
-			await retryOnSharingViolation(() => utimes(file, releasedTime, releasedTime));
-		} catch (error) {
-			if (!hasCode(error, 'ENOENT')) throw error;
-		}
+		await retryOnSharingViolation(() => utimes(file, releasedTime, releasedTime)).catch(ignore('ENOENT'));
 	};
-}
-
-function pause(ms: number, signal: AbortSignal): Promise<void> {
-	return new Promise((resolve) => {
-		const end = () => {
-			clearTimer(timer);
-			signal.removeEventListener('abort', end);
-			resolve();
-		};
-		const timer = setUnrefTimeout(end, ms);
-		signal.addEventListener('abort', end);
-	});
 }

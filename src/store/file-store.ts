@@ -1,29 +1,34 @@
 import { randomUUID } from 'node:crypto';
-import { mkdir, rename, rm, writeFile } from 'node:fs/promises';
+import { lstat, mkdir, readdir, rename, rm, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import process from 'node:process';
-import { inspect } from 'node:util';
 import { findHome, isWindows, lookUp } from '../core/environment.js';
 import { readRegularFile } from '../core/files.js';
 import { hash } from '../core/hash.js';
 import type { ModelListStore } from '../core/model-list-store.js';
-import { MisuseError } from '../core/settings.js';
+import { checkStoreOptions } from '../core/settings.js';
 import { acquireLock } from './file-lock.js';
 import { isSharingViolation, retryOnSharingViolation } from './sharing-violation.js';
-import { maxListBytes, readEntry, sweep } from './sweep.js';
 
 export type { ModelListStore } from '../core/model-list-store.js';
 
 export type FileStoreOptions = {
-	/**
-	 * Where the files are; created when it is missing, readable for its owner only.
-	 * @default the platform's cache directory, such as `~/.cache/codex-models`
-	 */
+	/** Made when it is missing, for its owner only. @default the platform's cache directory, such as `~/.cache/codex-models` */
 	directory?: string | undefined;
 };
 
-/** The share of writes that also remove what is out of date: no file needs to remember when that was done last. */
+/** The largest list that is written or read, in bytes: parsing more would hold up the event loop for too long. */
+const maxListBytes = 8 * 1024 * 1024;
+
+/** The share of writes that also remove what is out of use: no file needs to remember when that was done last. */
 const sweepShare = 1 / 50;
+/** The most files that one sweep looks at. */
+const maxSwept = 100;
+/** How long a file has not been touched when it counts as out of use, in milliseconds. */
+const unusedAfterMs = 7 * 24 * 60 * 60 * 1_000;
+
+/** The names of this version's lists, drafts and locks: versions of this package do not touch each other's files. */
+const ownName = /^v1-[0-9a-f]{32}\.(?:json|json\.[0-9a-f-]{36}|lock)$/;
 
 /**
  * A store in files, one for each list, for the processes of one user on one machine: they share lists and fetches.
@@ -34,20 +39,17 @@ const sweepShare = 1 / 50;
  * @throws TypeError when `directory` is not a path, or an option is unknown.
  */
 export function fileStore(options: FileStoreOptions = {}): Required<ModelListStore> {
-	const { directory } = checkOptions(options);
+	checkStoreOptions(options);
 	// Paths start from the working directory of the call; the environment is read at each use.
-	const given = directory === undefined ? undefined : path.resolve(directory);
+	const given = options.directory === undefined ? undefined : path.resolve(options.directory);
 	const findDirectory = () => given ?? findCacheDirectory();
 	const makeDirectory = () => mkdir(findDirectory(), { recursive: true, mode: 0o700 });
-	// The version of the format is in the name, so that versions of this package do not touch each other's files.
 	const toPath = (key: string, suffix: string) => path.join(findDirectory(), `v1-${hash(key)}.${suffix}`);
 
 	return {
 		async get(key) {
 			try {
-				const text = await readRegularFile(toPath(key, 'json'), maxListBytes);
-				const entry = text === undefined ? undefined : readEntry(text);
-				return entry && entry.expiresAt > Date.now() ? entry.value : undefined;
+				return parseEntry(await readRegularFile(toPath(key, 'json'), maxListBytes));
 			} catch (error) {
 				if (isSharingViolation(error)) return undefined;
 				throw error;
@@ -75,22 +77,6 @@ export function fileStore(options: FileStoreOptions = {}): Required<ModelListSto
 	};
 }
 
-function checkOptions(options: FileStoreOptions): FileStoreOptions {
-	if (typeof options !== 'object' || options === null) {
-		throw new MisuseError(`Expected the options of the file store to be an object, got ${inspect(options)}`);
-	}
-	for (const name in options) {
-		if (name !== 'directory') throw new MisuseError(`Unknown option "${name}"; the only option is directory`);
-	}
-	const directory: unknown = options.directory;
-	const isPath = typeof directory === 'string' && directory.trim() !== '' && !directory.includes('\0');
-	if (directory !== undefined && !isPath) {
-		const shown = `${inspect(directory, { depth: 0, customInspect: false })} (${typeof directory})`;
-		throw new MisuseError(`Expected option "directory" to be a path, got ${shown}`);
-	}
-	return options;
-}
-
 /** The platform's directory for caches, as other command-line programs use it. */
 function findCacheDirectory(): string {
 	const home = findHome();
@@ -104,6 +90,16 @@ function findCacheDirectory(): string {
 	return path.join(path.isAbsolute(caches) ? caches : path.join(home, '.cache'), 'codex-models');
 }
 
+/** The value of a file, unless it has expired or is damaged. */
+function parseEntry(text: string | undefined): unknown {
+	try {
+		const { expiresAt, value } = JSON.parse(text ?? '');
+		return expiresAt === null || expiresAt > Date.now() ? value : undefined;
+	} catch {
+		return undefined;
+	}
+}
+
 /** Not with `write-file-atomic`, which brings a second copy of `signal-exit` along (6.0.0). */
 async function writeAtomically(file: string, text: string): Promise<void> {
 	const draft = `${file}.${randomUUID()}`;
@@ -113,5 +109,19 @@ async function writeAtomically(file: string, text: string): Promise<void> {
 	} catch (error) {
 		await rm(draft, { force: true }).catch(() => {});
 		throw error;
+	}
+}
+
+/** Removes old lists, drafts of processes that were killed, and unused locks, whose time changes with each claim. Never rejects. */
+async function sweep(directory: string): Promise<void> {
+	const names = (await readdir(directory).catch(() => [])).filter((name) => ownName.test(name));
+	// Another part of a large directory each time.
+	const start = Math.floor(Math.random() * Math.max(1, names.length - maxSwept));
+	for (const name of names.slice(start, start + maxSwept)) {
+		const file = path.join(directory, name);
+		try {
+			const { mtimeMs } = await lstat(file);
+			if (Date.now() - mtimeMs > unusedAfterMs) await rm(file, { recursive: true, force: true });
+		} catch {}
 	}
 }

@@ -1,3 +1,4 @@
+import nodeTimers from 'node:timers';
 import { afterEach, expect, test, vi } from 'vitest';
 import {
 	clearTimer,
@@ -43,11 +44,18 @@ test('timers follow the fake ones of a test', async () => {
 	expect(step).toHaveBeenCalledTimes(1);
 });
 
-test('where the global timers are numbers, as in a renderer of Electron, they can be started and cleared', () => {
+test('where the global timers are numbers, as in a renderer of Electron, those of Node are used', async () => {
+	const started: number[] = [];
 	const cleared: unknown[] = [];
-	for (const kind of ['setTimeout', 'setInterval']) vi.stubGlobal(kind, (_step: () => void, ms: number) => ms);
-	vi.stubGlobal('clearTimeout', (timer: unknown) => cleared.push(timer));
-	for (const start of [setUnrefTimeout, setUnrefInterval]) clearTimer(start(() => {}, 7));
-	keepProcessAlive()();
-	expect(cleared).toEqual([7, 7, 60_000]);
+	for (const kind of ['setTimeout', 'setInterval']) vi.stubGlobal(kind, () => started.push(1));
+	for (const kind of ['clearTimeout', 'clearInterval']) vi.stubGlobal(kind, (timer: unknown) => cleared.push(timer));
+	const step = vi.fn();
+	const kept = setUnrefTimeout(step, 1);
+	expect(kept.hasRef()).toBe(false);
+	clearTimer(setUnrefTimeout(step, 1));
+	clearTimer(setUnrefInterval(step, 1));
+	await new Promise((resolve) => nodeTimers.setTimeout(resolve, 20));
+	expect(step).toHaveBeenCalledTimes(1);
+	// Each number is cleared at once.
+	expect(cleared.filter((timer) => typeof timer === 'number')).toEqual(started.map((_, index) => index + 1));
 });

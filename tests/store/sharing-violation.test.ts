@@ -21,7 +21,7 @@ test.each(['EPERM', 'EACCES', 'EBUSY'])('%s is a sharing violation on Windows, a
 
 test('a step is repeated until no other process has the file open', async () => {
 	const { state, step } = makeStep('EPERM', 'EACCES', 'EBUSY');
-	await retryOnSharingViolation(step, { onWindows: true });
+	await retryOnSharingViolation(step, true);
 	expect(state.calls).toBe(4);
 });
 
@@ -31,15 +31,15 @@ test('a step that fails for another reason, or on another system, is not repeate
 		['EPERM', false],
 	] as const) {
 		const { state, step } = makeStep(code);
-		await expect(retryOnSharingViolation(step, { onWindows })).rejects.toMatchObject({ code });
+		await expect(retryOnSharingViolation(step, onWindows)).rejects.toMatchObject({ code });
 		expect(state.calls).toBe(1);
 	}
 });
 
 test('a step that fails for the whole time rejects with its error', async () => {
 	const { state, step } = makeStep(...Array.from({ length: 1_000 }, () => 'EPERM'));
-	await expect(retryOnSharingViolation(step, { onWindows: true, limitMs: 60 })).rejects.toMatchObject({
+	await expect(retryOnSharingViolation(step, true)).rejects.toMatchObject({
 		code: 'EPERM',
 	});
-	expect(state.calls).toBeGreaterThan(1);
+	expect(state.calls).toBe(26);
 });

@@ -1,14 +1,14 @@
 import { randomUUID } from 'node:crypto';
-import { existsSync, mkdirSync, readdirSync, symlinkSync, utimesSync, writeFileSync } from 'node:fs';
+import { existsSync, lutimesSync, mkdirSync, readdirSync, symlinkSync, utimesSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { expect, test, vi } from 'vitest';
 import { hash } from '../../src/core/hash.js';
 import { acquireLock } from '../../src/store/file-lock.js';
 import { fileStore } from '../../src/store/file-store.js';
-import { sweep } from '../../src/store/sweep.js';
 import { makeDirectory } from '../harness.js';
 
 const dayMs = 24 * 60 * 60 * 1_000;
+const weekMs = 7 * dayMs;
 const nameOf = (key: string, suffix: string) => `v1-${hash(key)}.${suffix}`;
 
 /** Sets the time of a file or directory back by `ms` milliseconds from now. */
@@ -24,35 +24,30 @@ function write(directory: string, name: string, ageMs: number, content: unknown 
 	return file;
 }
 
-test('lists that have expired or are damaged go when they were untouched for a day', async () => {
-	const directory = makeDirectory();
-	const expired = { expiresAt: Date.now() - 1, value: 1 };
-	write(directory, nameOf('expired', 'json'), dayMs + 1_000, expired);
-	write(directory, nameOf('damaged', 'json'), dayMs + 1_000, '{');
-	write(directory, nameOf('expired today', 'json'), dayMs - 60_000, expired);
-	write(directory, nameOf('damaged today', 'json'), dayMs - 60_000, '{');
-	write(directory, nameOf('fresh', 'json'), 10 * dayMs, { expiresAt: Date.now() + dayMs, value: 1 });
-	write(directory, nameOf('endless', 'json'), 1_000 * dayMs, { expiresAt: null, value: 1 });
-	await sweep(directory);
-	const kept = ['expired today', 'damaged today', 'fresh', 'endless'].map((key) => nameOf(key, 'json'));
-	expect(readdirSync(directory).toSorted()).toEqual(kept.toSorted());
-});
+/** Writes a list in such a way that the store sweeps, and removes that list again. */
+async function sweep(directory: string): Promise<void> {
+	const random = vi.spyOn(Math, 'random').mockReturnValue(0);
+	const store = fileStore({ directory });
+	await store.set('the one that sweeps', 1);
+	random.mockRestore();
+	await store.delete('the one that sweeps');
+}
 
-test('drafts go when they were untouched for a day', async () => {
+test.each(['json', `json.${randomUUID()}`])('a file .%s goes when it was untouched for a week', async (suffix) => {
 	const directory = makeDirectory();
-	const old = write(directory, nameOf('a', `json.${randomUUID()}`), dayMs + 1_000);
-	const recent = write(directory, nameOf('a', `json.${randomUUID()}`), dayMs - 60_000);
+	const old = write(directory, nameOf('old', suffix), weekMs + 1_000);
+	const recent = write(directory, nameOf('recent', suffix), weekMs - 60_000);
 	await sweep(directory);
 	expect([existsSync(old), existsSync(recent)]).toEqual([false, true]);
 });
 
-test('locks go when they were unused for a day, and work afterwards', async () => {
+test('a lock goes when it was unused for a week, and works afterwards', async () => {
 	const directory = makeDirectory();
 	const { signal } = new AbortController();
 	const [old, recent] = ['old', 'recent'].map((key) => path.join(directory, nameOf(key, 'lock'))) as [string, string];
 	for (const lock of [old, recent]) await (await acquireLock(lock, signal))();
-	age(old, dayMs + 1_000);
-	age(recent, dayMs - 60_000);
+	age(old, weekMs + 1_000);
+	age(recent, weekMs - 60_000);
 	await sweep(directory);
 	expect(readdirSync(directory)).toEqual([path.basename(recent)]);
 	await (await acquireLock(old, signal))();
@@ -81,35 +76,31 @@ test('files of anybody else, and of other versions, stay', async () => {
 	expect(readdirSync(directory).toSorted()).toEqual([...names, path.basename(foreign)].toSorted());
 });
 
-test('a directory or a link in the place of a file harms nothing', async () => {
+test('the target of a link in the place of a file stays', async () => {
 	const [directory, elsewhere] = [makeDirectory(), makeDirectory()];
 	const target = write(elsewhere, 'target', 10 * dayMs);
-	const folder = path.join(directory, nameOf('folder', 'json'));
-	mkdirSync(folder);
-	age(folder, 10 * dayMs);
-	symlinkSync(target, path.join(directory, nameOf('link', 'json')));
-	write(directory, nameOf('file', 'lock'), 10 * dayMs);
-	const old = write(directory, nameOf('old', 'json'), 10 * dayMs);
+	const link = path.join(directory, nameOf('link', 'json'));
+	symlinkSync(target, link);
+	lutimesSync(link, 1, 1);
 	await sweep(directory);
-	expect([existsSync(target), existsSync(folder), existsSync(old)]).toEqual([true, true, false]);
-	await sweep(path.join(directory, 'missing'));
+	expect([existsSync(target), existsSync(link)]).toEqual([true, false]);
 });
 
-test('one sweep looks at a hundred files at most, and the next ones at others', async () => {
+test('one sweep looks at a hundred files at most', async () => {
 	const directory = makeDirectory();
-	const expired = { expiresAt: 1, value: 1 };
-	for (let key = 0; key < 250; key++) write(directory, nameOf(String(key), 'json'), 2 * dayMs, expired);
+	for (let key = 0; key < 250; key++) write(directory, nameOf(String(key), 'json'), 10 * dayMs);
 	await sweep(directory);
-	expect(readdirSync(directory)).toHaveLength(150);
+	const { length } = readdirSync(directory);
+	expect([150, 151]).toContain(length);
 	await sweep(directory);
 	await sweep(directory);
-	expect(readdirSync(directory)).toEqual([]);
+	expect(readdirSync(directory).length).toBeLessThanOrEqual(2);
 });
 
 test('some writes sweep, most do not', async () => {
 	const directory = makeDirectory();
 	const store = fileStore({ directory });
-	const old = write(directory, nameOf('old', 'json'), 2 * dayMs, { expiresAt: 1, value: 1 });
+	const old = write(directory, nameOf('old', 'json'), 10 * dayMs);
 	const random = vi.spyOn(Math, 'random').mockReturnValue(0.02);
 	await store.set('key', 1);
 	expect(existsSync(old)).toBe(true);
