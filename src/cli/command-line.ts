@@ -8,8 +8,7 @@ import { fileStore } from '../store/file-store.js';
 import { describeUnlisted, formatTable } from './format-table.js';
 import { describeWarning, explain, formatAge } from './messages.js';
 import { type Arguments, help, parseArguments, UsageError } from './parse-arguments.js';
-import { toPrintable, toPrintableJson } from './printable.js';
-import { hasColors, lineWidth, showWaiting } from './terminal.js';
+import { hasColors, lineWidth, showWaiting, toPrintable, toPrintableJson } from './terminal.js';
 
 function printNote(message: string): void {
 	process.stderr.write(`codex-models: ${toPrintable(message).replaceAll(/\s+/g, ' ')}\n`);
@@ -34,24 +33,19 @@ async function obtain(catalog: CodexModelCatalog, args: Arguments): Promise<Cata
 	}
 }
 
-function toJson(snapshot: CatalogSnapshot, isWhole: boolean): string {
-	const { code, message } = snapshot.refreshError ?? {};
-	const refreshError = snapshot.refreshError && { code, message };
-	return toPrintableJson(isWhole ? { ...snapshot, refreshError } : snapshot.models);
-}
-
 function printList(snapshot: CatalogSnapshot, args: Arguments): void {
-	const { models, configured } = snapshot;
+	const { models, configured, refreshError } = snapshot;
 	if (args.json) {
-		process.stdout.write(`${toJson(snapshot, args.snapshot)}\n`);
+		const { code, message } = refreshError ?? {};
+		const whole = { ...snapshot, refreshError: refreshError && { code, message } };
+		process.stdout.write(`${toPrintableJson(args.snapshot ? whole : models)}\n`);
 		return;
 	}
 	const options = { configured, width: lineWidth(process.stdout), isColored: hasColors(process.stdout) };
-	const table = models.length > 0 ? formatTable(models, options) : undefined;
-	for (const text of [table, describeUnlisted(models, configured)]) {
-		if (text !== undefined) process.stdout.write(`${text}\n`);
-	}
-	if (!table) printNote('Codex lists no models');
+	if (models.length > 0) process.stdout.write(`${formatTable(models, options)}\n`);
+	else printNote('Codex lists no models');
+	const unlisted = describeUnlisted(models, configured);
+	if (unlisted) process.stdout.write(`${unlisted}\n`);
 }
 
 function printAge({ refreshError }: CatalogSnapshot, ageMs: number): void {

@@ -1,30 +1,21 @@
 import { styleText } from 'node:util';
 import measureText from 'fast-string-truncated-width';
 import type { CodexConfiguredModel, CodexModel } from '../core/codex-model.js';
-import { toPrintable } from './printable.js';
+import { toPrintable } from './terminal.js';
 
 /** The spaces after each column; those after the last one keep a full line off the edge of the terminal. */
 const gap = 2;
-
-/**
- * No column is padded to more than this, so that one long name does not widen 50,000 lines. A longer text stands out of
- * its column in a pipe, and is cut on a terminal.
- */
+/** No column is padded to more than this, so that one long name does not widen 50,000 lines. */
 const maxWidth = 80;
-
-/** On a narrow terminal these columns shrink first, to `minWidth`, and then go. Ids stay whole: users copy them. */
-const shrinkOrder = ['EFFORTS', 'NAME', 'TIERS'];
-const dropOrder = ['TIERS', 'NAME', 'EFFORTS'];
+/** On a narrow terminal these columns are cut, in this order, to `minWidth` at least. Ids stay whole: users copy them. */
+const cutOrder = ['EFFORTS', 'NAME', 'TIERS'];
 const minWidth = 10;
 
 /** Whether the configuration picks this model. */
 const isConfigured = ({ id, model }: CodexModel, configured: CodexConfiguredModel) =>
 	configured.model !== null && (id === configured.model || model === configured.model);
 
-type Cell = { text: string; width: number };
-type Column = { title: string; width: number; cells: Cell[] };
-
-const toCell = (text: string): Cell => ({ text, width: measureText(text).width });
+type Column = { title: string; width: number; isCut: boolean; cells: string[] };
 
 function toColumns(models: CodexModel[], configured: CodexConfiguredModel): Column[] {
 	const readers: Record<string, (model: CodexModel) => string> = {
@@ -35,42 +26,27 @@ function toColumns(models: CodexModel[], configured: CodexConfiguredModel): Colu
 		TIERS: ({ serviceTiers }) => serviceTiers.map(({ id, name }) => name ?? id).join(' '),
 	};
 	return Object.entries(readers).map(([title, read]) => {
-		const cells = models.map((model) => toCell(toPrintable(read(model))));
-		const width = cells.reduce((widest, cell) => Math.max(widest, cell.width), title.length);
-		return { title, cells, width: Math.min(width, maxWidth) };
+		const cells = models.map((model) => toPrintable(read(model)));
+		const width = cells.reduce((widest, cell) => Math.max(widest, measureText(cell).width), title.length);
+		return { title, cells, width: Math.min(width, maxWidth), isCut: false };
 	});
 }
 
-function fitColumns(columns: Column[], available: number): Column[] {
-	const least = ({ title, width }: Column) => (shrinkOrder.includes(title) ? Math.min(width, minWidth) : width);
-	const sum = (widths: number[]) => widths.reduce((total, width) => total + width + gap, 0);
-	let kept = columns;
-	for (const title of dropOrder) {
-		if (sum(kept.map(least)) <= available) break;
-		kept = kept.filter((column) => column.title !== title);
+function fitColumns(columns: Column[], available: number): void {
+	for (const title of cutOrder) {
+		const excess = columns.reduce((sum, { width }) => sum + width + gap, 0) - available;
+		const column = columns.find((candidate) => candidate.title === title);
+		if (!column || available === Number.POSITIVE_INFINITY) return;
+		column.isCut = true;
+		column.width = Math.max(Math.min(column.width, minWidth), column.width - Math.max(0, excess));
 	}
-	for (const title of shrinkOrder) {
-		const column = kept.find((candidate) => candidate.title === title);
-		const excess = sum(kept.map(({ width }) => width)) - available;
-		if (column && excess > 0) column.width = Math.max(least(column), column.width - excess);
-	}
-	return kept;
 }
 
-/** One row; on a terminal a text that is wider than its column is cut. */
-function formatRow(columns: Column[], cells: Cell[], isCut: boolean): string {
-	const parts = columns.map((column, index) => {
-		const cell = cells[index] as Cell;
-		const { text, width } =
-			isCut && shrinkOrder.includes(column.title) && cell.width > column.width ? cutCell(cell, column.width) : cell;
-		return text + ' '.repeat(Math.max(0, column.width - width) + gap);
-	});
-	return parts.join('').trimEnd();
-}
-
-function cutCell({ text }: Cell, limit: number): Cell {
-	const { index, width } = measureText(text, { limit, ellipsis: '…', ellipsisWidth: 1 });
-	return { text: `${text.slice(0, index)}…`, width: width + 1 };
+function padCell(text: string, { width, isCut }: Column): string {
+	const full = measureText(text).width;
+	if (full <= width || !isCut) return text + ' '.repeat(Math.max(0, width - full) + gap);
+	const shown = measureText(text, { limit: width, ellipsis: '…', ellipsisWidth: 1 });
+	return `${text.slice(0, shown.index)}…${' '.repeat(width - shown.width - 1 + gap)}`;
 }
 
 type TableOptions = {
@@ -82,17 +58,21 @@ type TableOptions = {
 
 /** The models as a table; `*` marks Codex's default, and `>` the configured model. Takes linear time. */
 export function formatTable(models: CodexModel[], { configured, width, isColored }: TableOptions): string {
-	const columns = fitColumns(toColumns(models, configured), width);
-	const isCut = width !== Number.POSITIVE_INFINITY;
+	const columns = toColumns(models, configured);
+	fitColumns(columns, width);
+	const formatRow = (read: (column: Column) => string) =>
+		columns
+			.map((column) => padCell(read(column), column))
+			.join('')
+			.trimEnd();
 	// Newer releases of Node would look at `process.stdout` themselves.
 	const style = (format: 'bold' | 'dim', text: string) => (isColored ? styleText(format, text, { validateStream: false }) : text);
-	const titles = columns.map(({ title }) => ({ text: title, width: title.length }));
-	const rows = models.map((model, at) => {
-		const cells = columns.map((column) => column.cells[at] as Cell);
-		const row = formatRow(columns, cells, isCut);
+	const rows = models.map((model, index) => {
+		const row = formatRow(({ cells }) => cells[index] as string);
 		return model.isDefault || isConfigured(model, configured) ? style('bold', row) : row;
 	});
-	return [style('dim', formatRow(columns, titles, false)), ...rows].join('\n');
+	const titles = formatRow(({ title }) => title);
+	return [style('dim', titles), ...rows].join('\n');
 }
 
 /** A sentence about a configured model that is not on the list. */

@@ -3,14 +3,14 @@ import { parseArgs } from 'node:util';
 export const help = `Usage: codex-models [options]
 
 Lists the models that the Codex CLI offers. A * marks the default of Codex, and
-a > marks the model that your config.toml picks. The list is kept on disk: for
-five minutes it is printed without asking Codex. An older list is printed only
-when Codex cannot be asked, and then its age is told.
+a > marks the model that your config.toml picks. The list is kept on disk, and
+Codex is asked again after five minutes. When Codex cannot be asked, the kept
+list is printed with its age.
 
 Options:
-  --json          print the models as JSON
-  --snapshot      with --json, print the whole answer: the models, their age and
-                  the configured model
+  --json          print the models as JSON, an array of objects
+  --snapshot      with --json, print an object: models, fetchedAt, isFresh,
+                  configured and refreshError
   --hidden        list the hidden models, too
   --refresh       ask Codex, even if the kept list is new
   --no-cache      ask Codex, and neither read nor write the kept list
@@ -20,20 +20,9 @@ Options:
   --version       print the version of codex-models
 
 Examples:
-  codex-models
-  codex-models --hidden --timeout 5000
   codex-models --codex ~/bin/codex --refresh
   codex-models --json | jq -r '.[] | select(.isDefault).id'
   codex-models --json --snapshot | jq -r .configured.model
-
---json prints an array with one object per model: id, model, displayName,
-description, hidden, isDefault, upgrade, supportedReasoningEfforts (effort,
-description), defaultReasoningEffort, serviceTiers (id, name, description),
-defaultServiceTier and inputModalities.
-
---json --snapshot prints one object: models (that array), fetchedAt (epoch
-milliseconds), isFresh, configured (model, modelProvider, reasoningEffort) and
-refreshError (null, or the code and message of the failed refresh).
 
 Exit code: 0 with a list, 1 after a failure, 2 after wrong usage.
 `;
@@ -64,16 +53,12 @@ const options = {
 export function parseArguments(args: string[]) {
 	try {
 		const { codex, timeout, ...flags } = parseArgs({ args, options }).values;
-		if (codex?.trim() === '') throw new UsageError('--codex takes the path of a program, got ""');
-		if (flags.snapshot && !flags.json) throw new UsageError('--snapshot needs --json');
-		return { ...flags, codex, timeoutMs: parseTimeout(timeout) };
+		if (codex?.trim() === '') throw new Error('--codex takes the path of a program, got ""');
+		if (flags.snapshot && !flags.json) throw new Error('--snapshot needs --json');
+		const timeoutMs = /^\d+$/.test(timeout) ? Number(timeout) : 0;
+		if (timeoutMs >= 1 && timeoutMs <= maxTimeoutMs) return { ...flags, codex, timeoutMs };
+		throw new Error(`--timeout takes whole milliseconds from 1 to ${maxTimeoutMs}, got ${JSON.stringify(timeout)}`);
 	} catch (error) {
 		throw new UsageError((error as Error).message);
 	}
-}
-
-function parseTimeout(text: string): number {
-	const timeoutMs = /^\d+$/.test(text) ? Number(text) : Number.NaN;
-	if (timeoutMs >= 1 && timeoutMs <= maxTimeoutMs) return timeoutMs;
-	throw new UsageError(`--timeout takes whole milliseconds from 1 to ${maxTimeoutMs}, got ${JSON.stringify(text)}`);
 }

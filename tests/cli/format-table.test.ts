@@ -57,10 +57,10 @@ test.each([
 	expect(new Set(rows.map((row) => row.indexOf('gpt'))).size).toBe(1);
 });
 
-test('formatTable drops columns on a narrow terminal, and never cuts an id', () => {
-	expect(format(models.slice(0, 1), 80)[1]).toBe('*  gpt-a  GPT A  low');
-	expect(format(models.slice(0, 1), 21)[1]).toBe('*  gpt-a  low');
-	for (const width of [0, 1, 12]) expect(format(models.slice(0, 1), width)).toEqual(['   ID', '*  gpt-a']);
+test('formatTable cuts columns to ten characters on a narrow terminal, and never cuts an id', () => {
+	const model = toModel({ id: 'gpt-a-very-long-id', displayName: 'GPT A with a long name', isDefault: true });
+	expect(format([model], 80)[1]).toBe('*  gpt-a-very-long-id  GPT A with a long name');
+	for (const width of [0, 1, 30]) expect(format([model], width)[1]).toBe('*  gpt-a-very-long-id  GPT A wit…');
 });
 
 test('formatTable cuts efforts that are wider than their column, in lines that fit', () => {

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { toPrintable, toPrintableJson } from '../../src/cli/printable.js';
+import { toPrintable, toPrintableJson } from '../../src/cli/terminal.js';
 
 test.each([
 	['a colour', 'a\u001b[31mb\u001b[0mc', 'abc'],
