@@ -20,7 +20,7 @@ export type CatalogEventPayload =
 	| { type: 'exited'; pid: number; exitCode: number | null; signal: NodeJS.Signals | null; lifetimeMs: number }
 	/** An attempt failed, and another one follows. */
 	| { type: 'retried'; attempt: number; error: CodexModelsError }
-	/** A fetch brought a list of that many models, hidden ones included; `attempts` is 0 for the list of another process. */
+	/** A fetch brought a list of that many models, hidden ones included, after that many attempts. */
 	| { type: 'refreshed'; durationMs: number; models: number; attempts: number }
 	/** A fetch failed. A list that was there before is still served. */
 	| { type: 'failed'; durationMs: number; error: CodexModelsError }
