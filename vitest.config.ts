@@ -1,8 +1,12 @@
+import { readFileSync } from 'node:fs';
 import { defineConfig } from 'vitest/config';
+
+const { version } = JSON.parse(readFileSync(new URL('package.json', import.meta.url), 'utf8'));
 
 /** A suite of its own: `npx vitest run --project NAME`. */
 function project(name: string, include: string[], globalSetup: string[] = [], setupFiles = ['tests/setup.ts']) {
 	return {
+		define: { PACKAGE_VERSION: JSON.stringify(version) },
 		test: {
 			name,
 			include,
@@ -19,6 +23,8 @@ export default defineConfig({
 	test: {
 		// A test mostly waits for processes: more files than processors may be under way.
 		maxWorkers: 3,
+		// Of what runs in the process of a test; the command line and the built package run in processes of their own.
+		coverage: { include: ['src/**'], reporter: ['text-summary', 'text'] },
 		projects: [
 			project('unit', ['tests/{core,cache,app-server,fetch,store,cli}/**/*.test.ts', 'tests/*.test.ts']),
 			project('system', ['tests/{system,examples,types}/**/*.test.ts']),

@@ -1,2 +1,4 @@
-/** The version of this package, as in `package.json`; a test holds the two together. */
-export const version = '0.2.0';
+declare const PACKAGE_VERSION: string;
+
+/** The version of this package: the build and the tests put in that of `package.json`. */
+export const version = PACKAGE_VERSION;

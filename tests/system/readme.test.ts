@@ -116,7 +116,9 @@ test('the options table of the README has the defaults of the code', async () =>
 	const inTable = Object.fromEntries(
 		[...readme.matchAll(/^\| `(\w+)` \| `([\d_]+)` \|/gm)].map(([, name, value]) => [name, value]),
 	);
-	const inCode = Object.fromEntries([...settings.matchAll(/^\t(\w+): \{ default: ([\d_]+),/gm)].map(([, name, value]) => [name, value]));
+	const inCode = Object.fromEntries(
+		[...settings.matchAll(/^\t(\w+): \{ default: ([\d_]+),/gm)].map(([, name, value]) => [name, value]),
+	);
 	const inComments = Object.fromEntries(
 		[...source.matchAll(/@default ([\d_]+)\s*\*\/\n\t(\w+)\?/g)].map(([, value, name]) => [name, value]),
 	);
