@@ -20,7 +20,8 @@ export class ModelListPages {
 
 	/** Takes the result of one `model/list`, and the length of its line; returns the problem of a page that cannot be read. */
 	add(result: unknown, length: number): string | undefined {
-		const { data, nextCursor } = isObject(result) ? result : {};
+		if (!isObject(result)) return 'its result is no object';
+		const { data, nextCursor } = result;
 		if (!Array.isArray(data)) return 'its result has no array "data"';
 		this.#length += length;
 		if (this.#length > maxListLength) return `its pages are longer than ${maxListLength} characters`;

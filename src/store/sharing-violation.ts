@@ -8,4 +8,10 @@ export const isSharingViolation = (error: unknown, onWindows = isWindows) =>
 
 /** Repeats a step for half a second while it fails with a sharing violation. */
 export const retryOnSharingViolation = (step: () => Promise<void>, onWindows = isWindows) =>
-	pRetry(step, { retries: 25, minTimeout: 20, factor: 1, shouldRetry: ({ error }) => isSharingViolation(error, onWindows) });
+	pRetry(step, {
+		retries: 40,
+		minTimeout: 10,
+		factor: 1,
+		randomize: true,
+		shouldRetry: ({ error }) => isSharingViolation(error, onWindows),
+	});

@@ -104,9 +104,9 @@ test('an app-server gets wake-up bytes only until it has answered initialize', a
 });
 
 test.each([
-	['no object', 7, 'no array "data"'],
-	['null', null, 'no array "data"'],
-	['an array', [], 'no array "data"'],
+	['no object', 7, 'no object'],
+	['null', null, 'no object'],
+	['an array', [], 'no object'],
 	['an object without data', {}, '"data"'],
 	['an object whose data is an object', { data: { 0: { id: 'a' } } }, '"data"'],
 	['a page whose cursor is a number', { data: [], nextCursor: 4 }, '"nextCursor"'],

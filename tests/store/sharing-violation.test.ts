@@ -41,5 +41,5 @@ test('a step that fails for the whole time rejects with its error', async () => 
 	await expect(retryOnSharingViolation(step, true)).rejects.toMatchObject({
 		code: 'EPERM',
 	});
-	expect(state.calls).toBe(26);
+	expect(state.calls).toBe(41);
 });
