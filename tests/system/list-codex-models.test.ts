@@ -1,3 +1,4 @@
+import { spawnSync } from 'node:child_process';
 import { expect, test, vi } from 'vitest';
 import { afterTest, failureOf, idsOf, makeDirectory, type Step, script } from '../harness.js';
 
@@ -144,4 +145,19 @@ test('after the close of its catalog it rejects', async () => {
 	await listCodexModels();
 	await codexModels.close();
 	expect(await failureOf(listCodexModels())).toMatchObject({ code: 'ERR_CODEX_CLOSED' });
+});
+
+test('NODE_DEBUG=codex-models writes each event to stderr, also for the drop-in, and nothing to stdout', async () => {
+	const server = script(['answers', { models: wire }]);
+	const program = `
+		const { listCodexModels } = await import(${JSON.stringify(new URL('../../dist/index.js', import.meta.url).href)});
+		await listCodexModels();
+		await listCodexModels();
+	`;
+	const env = { ...process.env, PATH: server.installAsCodex(), NODE_DEBUG: 'codex-models' };
+	const host = spawnSync(process.execPath, ['--input-type=module', '--eval', program], { env, encoding: 'utf8' });
+	const events = [...host.stderr.matchAll(/^CODEX-MODELS \d+: (.*)$/gm)].map(([, json]) => JSON.parse(json as string));
+	const types = events.map(({ type }) => type);
+	expect(types.slice(0, 4)).toEqual(['spawned', 'refreshed', 'miss', 'hit']);
+	expect([host.status, host.stdout]).toEqual([0, '']);
 });
