@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { defineConfig } from 'vitest/config';
+import * as onWindows from './tests/windows/portable-tests.js';
 
 const { version } = JSON.parse(readFileSync(new URL('package.json', import.meta.url), 'utf8'));
 
@@ -19,6 +20,14 @@ function project(name: string, include: string[], globalSetup: string[] = [], se
 	};
 }
 
+const unit = project('unit', ['tests/{core,cache,app-server,fetch,store,cli}/**/*.test.ts', 'tests/*.test.ts']);
+if (process.platform === 'win32') {
+	console.warn(
+		'Windows runs the tests without processes: the others need /bin/sh, ps or signals. test:windows covers them under Wine.',
+	);
+	Object.assign(unit.test, onWindows);
+}
+
 export default defineConfig({
 	test: {
 		// A test mostly waits for processes: more files than processors may be under way.
@@ -26,7 +35,7 @@ export default defineConfig({
 		// Of what runs in the process of a test; the command line and the built package run in processes of their own.
 		coverage: { include: ['src/**'], reporter: ['text-summary', 'text'] },
 		projects: [
-			project('unit', ['tests/{core,cache,app-server,fetch,store,cli}/**/*.test.ts', 'tests/*.test.ts']),
+			unit,
 			project('system', ['tests/{system,examples,types}/**/*.test.ts']),
 			project('faults', ['tests/faults/**/*.test.ts']),
 			project('releases', ['tests/releases/**/*.test.ts'], ['tests/releases/install.ts']),

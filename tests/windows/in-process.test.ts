@@ -3,24 +3,10 @@ import { cpSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } fr
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { expect, test } from 'vitest';
+import { exclude, include, setupFiles } from './portable-tests.js';
 import { drive, runNode, toWindows } from './wine.js';
 
 const project = fileURLToPath(new URL('../..', import.meta.url));
-
-/** Tests that start no process. */
-const include = [
-	'tests/core/*.test.ts',
-	'tests/cache/*.test.ts',
-	'tests/cli/{format-table,messages,parse-arguments,printable,terminal}.test.ts',
-	'tests/app-server/{line-splitter,parse-message,parse-models,stderr-tail}.test.ts',
-	'tests/store/sharing-violation.test.ts',
-];
-
-/** Tests that set HOME, which Windows ignores, or make FIFOs, POSIX paths and programs without a suffix. */
-const exclude = [
-	'tests/core/environment.test.ts',
-	'tests/cache/{fetch-target,fingerprint,fingerprint-command,model-cache,model-cache-targets,stored-list}.test.ts',
-];
 
 /** Keeps the modules for the next run. */
 const folder = path.join(drive, 'in-process');
@@ -48,8 +34,8 @@ test('the tests without processes pass on Node for Windows', { timeout: 300_000 
 		rmSync(path.join(folder, name), { recursive: true, force: true });
 		cpSync(path.join(project, name), path.join(folder, name), { recursive: true });
 	}
-	const setupFiles = ['tests/windows/in-process-setup.ts'];
-	const config = { test: { include, exclude, setupFiles, pool: 'forks', maxWorkers: 2, testTimeout: 60_000 } };
+	const define = { PACKAGE_VERSION: '"0.0.0"' };
+	const config = { define, test: { include, exclude, setupFiles, pool: 'forks', maxWorkers: 2, testTimeout: 60_000 } };
 	writeFileSync(path.join(folder, 'vitest.config.mjs'), `export default ${JSON.stringify(config)};\n`);
 
 	const vitest = `${toWindows(folder)}\\node_modules\\vitest\\vitest.mjs`;
