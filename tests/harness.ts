@@ -12,7 +12,7 @@ const scriptedAppServer = fileURLToPath(new URL('scripted-app-server.js', import
 /** The real Codex, which is installed for the tests. */
 export const realCodex = fileURLToPath(new URL('../node_modules/.bin/codex', import.meta.url));
 
-/** What hosts import. */
+/** The package that hosts import. */
 const builtPackage = new URL('../dist/index.js', import.meta.url).href;
 
 /** Longer than any test takes: a promise that settles nevertheless has not waited for it. */
@@ -29,7 +29,7 @@ export async function cleanUp(): Promise<void> {
 	for (let cleanup = cleanups.pop(); cleanup; cleanup = cleanups.pop()) await cleanup();
 }
 
-/** Polls, for what no event tells of. */
+/** Polls for a condition that has no event. */
 export async function until(what: string, condition: () => boolean): Promise<void> {
 	const limit = performance.now() + 20_000;
 	while (!condition()) {
@@ -136,7 +136,7 @@ export function script(...steps: Step[]) {
 		directory,
 		command: process.execPath,
 		args,
-		/** What it logged, of that kind. */
+		/** The entries of its log of that kind. */
 		find,
 		/** How often it was started. */
 		get starts() {
@@ -214,7 +214,7 @@ export function makeScriptedCatalog(steps: Step[], options: CodexModelCatalogOpt
 	};
 }
 
-/** What a promise rejects with; that it does is part of the test. */
+/** The reason of a rejection; a promise that resolves fails the test. */
 export async function failureOf(promise: Promise<unknown>): Promise<Error & Record<string, unknown>> {
 	const [result] = await Promise.allSettled([promise]);
 	if (result.status === 'rejected') return result.reason;

@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, expect, vi } from 'vitest';
 import { cleanUp, findProcesses, until } from './harness.js';
 
-// What follows holds for every test, so that none need say it: no process is left, and nothing hangs on this one.
+// Two rules hold for every test: no process is left, and no listener is left on this process.
 
 const hostEvents = ['exit', 'beforeExit', 'SIGTERM', 'SIGINT', 'SIGHUP', 'SIGQUIT', 'uncaughtException'];
 const countListeners = () => hostEvents.map((name) => `${name}: ${process.listenerCount(name)}`);

@@ -1,7 +1,7 @@
 import { StringDecoder } from 'node:string_decoder';
 
 /**
- * Cuts a stream of bytes into lines at the byte 0x0A and nowhere else: `readline` also cuts at U+2028 (Node 24 and 26).
+ * Cuts a stream of bytes into lines at the byte 0x0A only: `readline` also cuts at U+2028 (Node 24 and 26).
  *
  * `onLine` gets each line without its end. `onTooLong` gets the head of a line that is longer than `limit` bytes, as soon as
  * the length is known; the rest of that line is dropped.

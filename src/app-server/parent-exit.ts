@@ -6,7 +6,7 @@ const steps = new Set<() => void>();
 let stopWatching: (() => void) | undefined;
 
 /**
- * Calls `step` when this process ends: by return, `process.exit`, an uncaught error, or a signal that nobody handles; in a
+ * Calls `step` when this process ends: by return, `process.exit`, an uncaught error, or a signal without a handler; in a
  * worker, when its thread ends by any but the last. Returns a function that cancels the call. The process has listeners
  * only while there are steps.
  */
@@ -36,7 +36,7 @@ function watchExit(): () => void {
 		const added = listeners.at(-1) as NodeJS.SignalsListener;
 		if (listeners.length === before[index]) continue;
 		// signal-exit ends this process where its listener is the only one left, and a `process.once` handler of the
-		// application that runs earlier is removed by then (4.1.0). As the first listener, signal-exit counts all handlers.
+		// application that runs earlier is removed before (4.1.0). As the first listener, signal-exit counts all handlers.
 		process.removeListener(signal, added);
 		process.prependListener(signal, added);
 	}

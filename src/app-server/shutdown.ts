@@ -8,7 +8,7 @@ export type ProcessTimings = typeof defaultTimings;
 
 export const defaultTimings = {
 	/**
-	 * For an app-server that has answered: nobody waits for its end. An idle one exits 18 ms after the end of its input, one
+	 * For an app-server that has answered: no caller waits for its end. An idle one exits 18 ms after the end of its input, one
 	 * with an API key takes 3.2 s offline, and one with plugins up to 5 s (Codex 0.169.0).
 	 */
 	gracefulShutdown: { endOfInputMs: 6_000, terminateMs: 1_000 } as ShutdownTimeouts,

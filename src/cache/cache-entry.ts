@@ -20,7 +20,7 @@ export class CacheEntry {
 	readonly context: CacheContext;
 	/** The same list in the store; `undefined` without a store. */
 	readonly stored: StoredList | undefined;
-	/** Aborts when the list is forgotten: a result that comes later belongs to nobody. */
+	/** Aborts when the list is forgotten: a later result is dropped, too. */
 	readonly dropped = new AbortController();
 	/** The list, also where it is too old to be served. */
 	list: ModelList | undefined;

@@ -11,7 +11,7 @@ type Subscription = {
 	known: string | undefined;
 };
 
-/** The subscribers of a catalog, each of whom hears of changes only. */
+/** The subscribers of a catalog. Each hears of changes only. */
 export class Subscriptions {
 	readonly #subscriptions = new Set<Subscription>();
 

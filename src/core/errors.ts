@@ -17,7 +17,7 @@ type Facts = Partial<Omit<CodexModelsError, keyof Error | 'code'>> & { cause?: u
  */
 export class CodexModelsError extends Error {
 	readonly code: CodexModelsErrorCode;
-	/** What a developer can do about it, in terms of this library's options. */
+	/** The advice for a developer, in terms of this library's options. */
 	declare readonly hint: string | undefined;
 	/** The step that the fetch waited for. */
 	declare readonly phase?: FetchPhase;

@@ -9,7 +9,7 @@ export type CatalogEvent = { at: number } & EventTarget & CatalogEventPayload;
 
 /** The part of a `CatalogEvent` that its `type` decides. All durations are milliseconds, and attempts count from 1. */
 export type CatalogEventPayload =
-	/** What a caller got: a fresh list from memory, a stale one from memory, or one that it waited for. */
+	/** The result of a call: a fresh list from memory, a stale one from memory, or one that it waited for. */
 	| { type: 'hit'; ageMs: number }
 	| { type: 'stale'; ageMs: number }
 	| { type: 'miss'; waitedMs: number }
@@ -33,7 +33,7 @@ export type CatalogEventPayload =
 /** Reports an event of one list; never throws. */
 export type Emit = (payload: CatalogEventPayload) => void;
 
-/** Reports an event; `undefined` where nobody listens, so that a hit need not make one. */
+/** Reports an event; `undefined` without a listener, so that a hit need not make one. */
 export type EmitEvent = ((target: EventTarget, payload: CatalogEventPayload) => void) | undefined;
 
 const debug = debuglog('codex-models');

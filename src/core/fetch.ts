@@ -6,7 +6,7 @@ import type { Emit } from './events.js';
 export type FetchTarget = {
 	/** An absolute path. */
 	readonly cwd: string;
-	/** Whether nobody chose `cwd`: another directory may take its place if it cannot be entered. */
+	/** Whether `cwd` is the default: another directory may take its place if it cannot be entered. */
 	readonly isDefaultCwd: boolean;
 	/** The CODEX_HOME to set; `undefined`: Codex's own default. */
 	readonly codexHome: string | undefined;

@@ -42,7 +42,9 @@ export function readRegularFile(file: string, maxBytes: number): Promise<string 
 			const stats = await handle.stat();
 			if (!stats.isFile()) throw new Error(`Not a regular file: ${file}`);
 			if (stats.size > maxBytes) throw new Error(`Larger than ${maxBytes} bytes: ${file}`);
-			return await handle.readFile('utf8');
+			// Not more than that, because the file may grow meanwhile, and one of /proc has no size.
+			const { buffer, bytesRead } = await handle.read(Buffer.allocUnsafe(stats.size), 0, stats.size, 0);
+			return buffer.toString('utf8', 0, bytesRead);
 		} finally {
 			await handle.close();
 		}

@@ -4,7 +4,7 @@ import path from 'node:path';
 import { isWindows, lookUp } from './environment.js';
 import { lookOnce } from './files.js';
 
-/** What Windows starts by itself or through cmd.exe; PATHEXT also lists scripts that need a host of their own. */
+/** The programs that Windows starts by itself or through cmd.exe; PATHEXT also lists scripts that need a host of their own. */
 const startable = isWindows ? ['.com', '.exe', '.bat', '.cmd'] : [];
 
 /**

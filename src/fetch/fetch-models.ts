@@ -15,7 +15,7 @@ import { type AppServerPool, createAppServerPool } from './app-server-pool.js';
 
 /**
  * The first wait before another attempt, in milliseconds: p-retry doubles each, and lengthens it by up to as much by chance.
- * Of hosts that start four at a time in a new CODEX_HOME, a fifth needs two attempts, and none of 180 three (0.136.0, 0.155.0).
+ * A fifth of the hosts that start four at a time in a new CODEX_HOME needs two attempts, and none of 180 three (0.136.0, 0.155.0).
  */
 const backoffMs = 50;
 

@@ -11,11 +11,11 @@ const lister = fileURLToPath(new URL('lister.js', import.meta.url));
 
 type Facts = {
 	options: Omit<CodexModelCatalogOptions, 'store' | 'onEvent'>;
-	/** Of its file store. */
+	/** The directory of its file store. */
 	directory?: string;
 	/** The URL of the Redis behind its Keyv. */
 	redis?: string;
-	/** What it is started by, with its own command line behind that. */
+	/** The program that starts it, and the arguments before its own command line. */
 	prefix?: string[];
 	env?: NodeJS.ProcessEnv;
 };

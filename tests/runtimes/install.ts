@@ -1,7 +1,7 @@
 import type { TestProject } from 'vitest/node';
 import { runScript } from '../releases/run-script.js';
 
-/** What JavaScript runs on: a name such as `node-22`, and its executable. */
+/** A runtime of JavaScript: a name such as `node-22`, and its executable. */
 export type Runtime = { name: string; file: string };
 
 declare module 'vitest' {

@@ -12,7 +12,7 @@ const commandLine = fileOf('../../dist/cli/command-line.js');
 const runtimes = inject('runtimes');
 const onEach = test.each(runtimes);
 
-/** What a process of that runtime says, line by line, and how it ends. */
+/** The output of a process of that runtime, line by line, and its end. */
 function run({ file }: Runtime, args: string[], env: NodeJS.ProcessEnv = {}) {
 	const child = spawn(file, args, { env: { ...process.env, ...env }, stdio: ['ignore', 'pipe', 'pipe'] });
 	afterTest(() => child.kill('SIGKILL'));

@@ -20,7 +20,7 @@ const failures = [
 	`read -r _; exec > /dev/null; cat > /dev/null`,
 ];
 
-/** What a host is measured by, before and after. */
+/** The figures of a host, before and after. */
 const meter = `
 	import { execFileSync } from 'node:child_process';
 	import { readdirSync, readFileSync } from 'node:fs';
@@ -59,7 +59,7 @@ const meter = `
 		countTimers();
 		return process.memoryUsage().heapUsed;
 	};
-	/** What is left when all that is still ending has ended: no child, and the same a while long. */
+	/** Resolves when no child is left, and the figures stay the same for a while. */
 	const atRest = async () => {
 		for (let last = '', same = 0, now; same < 5; last = now) {
 			await new Promise((resolve) => setTimeout(resolve, 20));
@@ -178,7 +178,7 @@ test('ten thousand hits, joins, deadlines and aborts leave nothing in the host, 
 		const outcomes = {};
 		const shared = new AbortController();
 		setMaxListeners(0, shared.signal);
-		/** So many join one fetch and leave it, or stay, in turn. */
+		/** The callers join one fetch; every second one leaves it. */
 		const joinAndLeave = async (callers) => {
 			const catalog = sh('read -r _; cat > /dev/null', { deadlineMs: 600_000 });
 			const calls = Array.from({ length: callers }, (_, index) => {

@@ -80,7 +80,7 @@ for (const { document, index, code } of blocks) {
 		const usesRedis = code.includes('redis://');
 		const ran = await run(process.execPath, [`${name}.mjs`], env, usesRedis ? /isDefault: true/ : undefined);
 		if (!usesRedis) expect(ran).toMatchObject({ exitCode: 0 });
-		// What lists shows a list, with or without a Redis; what only exports shows nothing.
+		// A block that lists shows a list, with or without a Redis; a block that only exports shows nothing.
 		if (code.includes('console.log')) expect(ran.output).toMatch(/isDefault: true|\* gpt-|models; known since \d+/);
 	}, 60_000);
 }

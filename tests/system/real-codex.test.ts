@@ -44,7 +44,7 @@ function makeRealCatalogOf(entries: Record<string, unknown>[]) {
 
 type WireModel = Record<string, unknown> & { id: string; hidden: boolean };
 
-/** What the real Codex says, asked in the plainest way. */
+/** The answer of the real Codex to the plainest question. */
 async function converse(codexHome: string, includeHidden: boolean): Promise<WireModel[]> {
 	const child = spawn(realCodex, ['app-server'], {
 		env: { ...process.env, CODEX_HOME: codexHome },

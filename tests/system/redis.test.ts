@@ -71,7 +71,7 @@ async function startRedis() {
 /** As far as it is needed here; the types of the client tell its kinds apart. */
 type Client = { sendCommand(words: string[]): Promise<unknown> };
 
-/** What the README shows. */
+/** The example of the README. */
 function connect(url: string): Keyv {
 	const store = new Keyv(new KeyvRedis(url));
 	afterTest(async () => {
@@ -165,7 +165,7 @@ testWithRedis('a Redis that hangs is given up soon, and the call is answered', a
 	const order = events.all.map((event) => (event.type === 'store-failed' ? event.operation : event.type));
 	expect(order.slice(0, order.indexOf('spawned') + 1)).toEqual(['get', 'spawned']);
 	expect(events.ofType('store-failed')[0]?.reason).toMatch(/1000 ms/);
-	// Nor does it hold up the end.
+	// The end of the host does not wait for it either.
 	await catalog.close();
 	expect(events.ofType('store-failed').at(-1)).toMatchObject({ operation: 'set' });
 	redis.thaw();
