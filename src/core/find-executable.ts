@@ -2,7 +2,7 @@ import { constants } from 'node:fs';
 import { access, stat } from 'node:fs/promises';
 import path from 'node:path';
 import { isWindows, lookUp } from './environment.js';
-import { lookOnce } from './files.js';
+import { hasCode, lookOnce } from './files.js';
 
 /** The programs that Windows starts by itself or through cmd.exe; PATHEXT also lists scripts that need a host of their own. */
 const startable = isWindows ? ['.com', '.exe', '.bat', '.cmd'] : [];
@@ -11,14 +11,15 @@ const startable = isWindows ? ['.com', '.exe', '.bat', '.cmd'] : [];
  * Finds the file that a command stands for, on PATH unless the command is a path. Links are not followed. A relative or empty
  * entry of PATH is skipped: it stands for the current directory, where anyone may have put a program.
  *
- * @throws an error whose `code` is EACCES where a file may not be run, else ENOENT, or the code of the path's own failure.
+ * @throws an error whose `code` is ENOENT, or EACCES where a file may not be run, or that of the system's failure.
  */
 export async function findExecutable(command: string, environment: NodeJS.ProcessEnv): Promise<string> {
 	let failure: NodeJS.ErrnoException | undefined;
 	for (const file of listCandidates(command, environment)) {
 		const problem = await lookOnce(`run ${file}`, () => findProblem(file));
 		if (!problem) return file;
-		if (!failure || problem.code === 'EACCES') failure = problem;
+		// A folder of PATH that is missing, or is a file, tells nothing.
+		if (!hasCode(problem, 'ENOENT', 'ENOTDIR')) failure ??= problem;
 	}
 	throw failure ?? makeError('ENOENT', command);
 }

@@ -37,7 +37,7 @@ test('a command that may not be run, is a directory or wants an interpreter is E
 	for (const [command, code, words] of [
 		[plain, 'EACCES', 'may not be run'],
 		[directory, 'EACCES', 'may not be run'],
-		[path.join(plain, 'below'), 'ENOTDIR', 'may not be run'],
+		[path.join(plain, 'below'), 'ENOENT', 'was not found'],
 		[interpreted, 'ENOENT', 'interpreter'],
 	] as const) {
 		const { start, ofType } = makeFetcher([{}], { command, args: ['sk-0123456789abcdef'] });
