@@ -1,5 +1,6 @@
 import { homedir } from 'node:os';
 import path from 'node:path';
+import { isMainThread } from 'node:worker_threads';
 import { expect, test, vi } from 'vitest';
 import { resolveTarget } from '../../src/cache/fetch-target.js';
 import type { CodexModelCatalogOptions, TargetOptions } from '../../src/core/options.js';
@@ -8,7 +9,8 @@ import { resolveSettings } from '../../src/core/settings.js';
 const resolve = (options: CodexModelCatalogOptions = {}, call?: TargetOptions) =>
 	resolveTarget(resolveSettings(options), call, undefined);
 
-test("the working directory is the user's home, never that of this process", () => {
+// A worker thread has an environment of its own, which `homedir` does not read.
+test.runIf(isMainThread)("the working directory is the user's home, never that of this process", () => {
 	vi.stubEnv('HOME', '/the/home');
 	expect(homedir()).toBe('/the/home');
 	expect(resolve()).toMatchObject({ cwd: '/the/home', isDefaultCwd: true });

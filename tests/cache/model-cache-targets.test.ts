@@ -1,4 +1,5 @@
 import { homedir } from 'node:os';
+import { isMainThread } from 'node:worker_threads';
 import { expect, test, vi } from 'vitest';
 import { answer, makeCache, makeFilledCache, type TestCache } from './cache-harness.js';
 import { checkIntervalMs, failureOf, isPending, pass, setAge, settle, stopClock } from './fakes.js';
@@ -27,7 +28,8 @@ test('lists are told apart by cwd and by codexHome', async () => {
 	expect(made.fetches.count).toBe(4);
 });
 
-test('a list belongs to the CODEX_HOME and the home directory at the time of the call', async () => {
+// A worker thread has an environment of its own, which `homedir` does not read.
+test.runIf(isMainThread)('a list belongs to the CODEX_HOME and the home directory at the time of the call', async () => {
 	const made = makeCache();
 	vi.stubEnv('CODEX_HOME', '/first');
 	expect(await fill(made, {}, 'first')).toEqual(['first']);

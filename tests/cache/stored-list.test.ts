@@ -1,6 +1,7 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { homedir } from 'node:os';
 import path from 'node:path';
+import { isMainThread } from 'node:worker_threads';
 import Keyv from 'keyv';
 import { expect, test, vi } from 'vitest';
 import { readFingerprint } from '../../src/cache/fingerprint.js';
@@ -39,7 +40,8 @@ test('lists of other targets, commands, arguments and accounts are told apart', 
 	expect([...map.keys()].every((key) => /^codex-models:2:[\da-f]{32}$/.test(key))).toBe(true);
 });
 
-test('lists of one home directory are shared by machines whose home is elsewhere', async () => {
+// A worker thread has an environment of its own, which `homedir` does not read.
+test.runIf(isMainThread)('lists of one home directory are shared by machines whose home is elsewhere', async () => {
 	const { map } = makeStore();
 	for (const home of ['/home/one', '/Users/two']) {
 		vi.stubEnv('HOME', home);
