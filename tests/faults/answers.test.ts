@@ -1,115 +1,230 @@
-import { early, limitMs, listed, misbehaves, type Outcome, type Row, testRows, unreadable } from './cell.js';
-import { openChapter } from './page.js';
+import { expect } from 'vitest';
+import { afterTest, makeCatalog, neverMs, type Step } from '../harness.js';
+import { runHost } from './host.js';
+import { describeFaults } from './page.js';
+import {
+	early,
+	expectOutcome,
+	type Fault,
+	limitMs,
+	listed,
+	misbehaves,
+	type Outcome,
+	type Phase,
+	testFaults,
+	timedOut,
+	unreadable,
+} from './table.js';
 
-const chapter = openChapter('answers');
+const testFault = describeFaults('answers');
+const mebibyte = 1024 * 1024;
 
 const model = (id: string) => JSON.stringify({ data: [{ id }], nextCursor: null });
 
+/** Lines among the answers that the client skips. Before the first request, `$id` stands for the id of the second. */
 const noises: [fault: string, text: string, times?: number][] = [
-	['writes a banner, terminal codes and blank lines', '\u001b[32mWelcome!\u001b[0m\n\n  \n\r\n\0\n'],
-	['writes JSON that is no object', 'null\ntrue\n7\n"text"\n[]\n[{"id":$id,"result":{"data":[]}}]\n{}\n'],
-	['writes spoilt JSON', `{"id":$id,"result":\n{"id":$id,"result":${model('spoilt')}\n`],
-	['writes notifications, 500 of them', '{"method":"remoteControl/status/changed","params":{}}\n', 500],
-	['asks the client, 500 times', '{"id":$id,"method":"item/tool/call","params":{}}\n', 500],
-	['answers what nobody asked', `{"id":4711,"result":${model('unasked')}}\n{"id":4711,"error":{"code":1}}\n`],
-	['answers under an id of another type', `{"id":"$id","result":${model('string')}}\n{"id":[$id],"result":{}}\n`],
-	['answers under no id, and under null', `{"result":${model('none')}}\n{"id":null,"result":${model('null')}}\n`],
-	['writes bytes that are no UTF-8', '\udc00\ufffd{"id":\ud800}\n'],
-	['writes names of the prototype', '{"__proto__":{"id":$id},"constructor":1}\n'],
+	['a banner, terminal codes and blank lines', '\u001b[32mWelcome!\u001b[0m\n\n  \n\r\n\0\n'],
+	['JSON that is no object', 'null\ntrue\n7\n"text"\n[]\n[{"id":$id,"result":{"data":[]}}]\n{}\n'],
+	['broken JSON', `{"id":$id,"result":\n{"id":$id,"result":${model('broken')}\n`],
+	['500 notifications', '{"method":"remoteControl/status/changed","params":{}}\n', 500],
+	['500 requests', '{"id":$id,"method":"item/tool/call","params":{}}\n', 500],
+	['answers under an id that the client did not use', `{"id":4711,"result":${model('a')}}\n{"id":4711,"error":{"code":1}}\n`],
+	['answers under an id of another type', `{"id":"$id","result":${model('a')}}\n{"id":[$id],"result":{}}\n`],
+	['answers under no id, and under null', `{"result":${model('a')}}\n{"id":null,"result":${model('b')}}\n`],
+	['bytes that are no UTF-8', '\udc00\ufffd{"id":\ud800}\n'],
+	['names of the prototype', '{"__proto__":{"id":$id},"constructor":1}\n'],
 ];
 
-const noiseRows: Row[] = noises.flatMap(([fault, text, times = 1]) =>
-	early.map(
-		([phase]): Row => ({
-			fault,
-			phase,
-			// Before it was asked, it has no id to misuse but the first one.
-			step: misbehaves('writes', phase, {
-				text: phase === 'spawn' ? text.replaceAll('$id', '2') : text,
-				times,
-			}),
-			gets: listed,
-			exit: { exitCode: 0, signal: null },
-		}),
-	),
-);
+const noiseFaults: Fault[] = noises.map(([what, text, times = 1]) => ({
+	fault: `the app-server writes ${what}`,
+	phases: early,
+	cells: (phase) => {
+		const step = misbehaves('writes', phase, { text: phase === 'spawn' ? text.replaceAll('$id', '2') : text, times });
+		return [{ step, gets: listed, exit: { exitCode: 0, signal: null } }];
+	},
+}));
 
 const spelled = '\u00e4\u20ac\u{1f600}\u2028e\u0301';
 const spelledPages = [[{ id: `1-${spelled}` }], [{ id: `2-${spelled}` }]];
 
-const ways: [fault: string, way: string, settings?: object][] = [
-	['answers everything twice', 'twice'],
-	['ends its lines with CR LF', 'with CR LF'],
-	['writes an answer in one chunk with other messages', 'in one chunk with others'],
-	['writes each message in a thousand chunks', 'in pieces', { pieces: 1_000 }],
-	['writes byte by byte, so that each character of UTF-8 is split', 'in pieces', { pieces: 1_000_000 }],
+const ways: [way: string, settings?: object][] = [
+	['twice'],
+	['with CR LF'],
+	['in one chunk with others'],
+	['in pieces', { pieces: 1_000 }],
+	['in pieces', { pieces: 1_000_000 }],
 ];
 
-const wayRows: Row[] = ways.map(([fault, way, settings]) => ({
+/** Runs steps that end in the same outcome. */
+const all = (
+	fault: string,
+	phases: Phase[],
+	gets: Outcome | ((phase: Phase) => Outcome),
+	steps: (phase: Phase) => Step[],
+): Fault => ({
 	fault,
-	phase: 'any',
-	step: misbehaves('', 'any', { way, ...settings, pages: spelledPages }),
-	gets: { ids: spelledPages.flat().map(({ id }) => id) },
-	time: 'when it is written',
-}));
+	phases,
+	cells: (phase) => steps(phase).map((step) => ({ step, gets: typeof gets === 'function' ? gets(phase) : gets })),
+});
 
-const mebibyte = 1024 * 1024;
-const stall = { options: { fetchTimeoutMs: limitMs }, time: 'at its limit' } as const;
-const timeout = (phase: string): Outcome => ({ code: 'ERR_CODEX_TIMEOUT', timeoutMs: limitMs, phase });
+const answers = (data: unknown): Step => ['answers', { result: { data, nextCursor: null } }];
+const says = (words: string) => (phase: Phase) => unreadable(phase, words);
 
-const longRows: Row[] = early.flatMap(([phase, named]): Row[] => [
-	{
-		fault: 'writes a line without an end, of 1 MiB, and no more',
-		phase,
-		step: misbehaves('writes', phase, { text: 'x'.repeat(1024), times: 1024, isFollowedByAnswer: false }),
-		gets: timeout(named),
-		...stall,
-	},
-	{
-		fault: 'writes a line without an end, on and on',
-		phase,
-		step: misbehaves('writes', phase, { text: 'x', isEndless: true }),
-		gets: unreadable(named, String(8 * mebibyte)),
-		time: 'when it is written',
-	},
-]);
-
-const longRowsOnce: Row[] = [
-	{
-		fault: 'writes 100 000 short lines',
-		phase: 'model/list',
-		step: misbehaves('writes', 'model/list', { text: 'x\n'.repeat(1_000), times: 100 }),
-		gets: listed,
-		time: 'when it is written',
-	},
-	{
-		fault: 'writes lines without end',
-		phase: 'model/list',
-		step: misbehaves('writes', 'model/list', { text: '{"method":"noise"}\n', isEndless: true }),
-		gets: timeout('model/list'),
-		...stall,
-	},
-	{
-		fault: 'writes 32 MB on stderr before the answer',
-		phase: 'model/list',
-		step: ['floodsStderr', { mebibytes: 32, models: [{ id: 'a' }] }],
-		gets: { ids: ['a'] },
-		time: 'when it is written',
-	},
-	{
-		fault: 'answers in a line of 8 MiB',
-		phase: 'model/list',
-		step: ['answersInALineOfLength', { length: 8 * mebibyte, models: [{ id: 'a' }] }],
-		gets: { ids: ['a'] },
-		time: 'when it is written',
-	},
-	{
-		fault: 'answers in a line of 8 MiB and a byte',
-		phase: 'model/list',
-		step: ['answersInALineOfLength', { length: 8 * mebibyte + 1, models: [{ id: 'a' }] }],
-		gets: unreadable('model/list', String(8 * mebibyte)),
-		time: 'when it is written',
-	},
+const lineFaults: Fault[] = [
+	all(
+		'the app-server writes each answer twice, with CR LF, among others in a chunk, in 1,000 pieces, or byte by byte',
+		['any'],
+		{ ids: spelledPages.flat().map(({ id }) => id) },
+		() => ways.map(([way, settings]) => misbehaves('', 'any', { way, ...settings, pages: spelledPages })),
+	),
+	all('the app-server writes 1 MiB of a line, and no more', early, timedOut, (phase) => [
+		misbehaves('writes', phase, { text: 'x'.repeat(1024), times: 1024, isFollowedByAnswer: false }),
+	]),
+	all('the app-server writes a line without end', early, says(String(8 * mebibyte)), (phase) => [
+		misbehaves('writes', phase, { text: 'x', isEndless: true }),
+	]),
+	all('the app-server writes lines without end', ['model/list'], timedOut, (phase) => [
+		misbehaves('writes', phase, { text: '{"method":"noise"}\n', isEndless: true }),
+	]),
+	all('the app-server writes 100,000 short lines', ['model/list'], listed, (phase) => [
+		misbehaves('writes', phase, { text: 'x\n'.repeat(1_000), times: 100 }),
+	]),
+	all('the app-server writes 32 MB on stderr, or an answer in a line of 8 MiB', ['model/list'], { ids: ['a'] }, () => [
+		['floodsStderr', { mebibytes: 32, models: [{ id: 'a' }] }],
+		['answersInALineOfLength', { length: 8 * mebibyte, models: [{ id: 'a' }] }],
+	]),
+	all('the app-server answers in a line of 8 MiB and a byte', ['model/list'], says(String(8 * mebibyte)), () => [
+		['answersInALineOfLength', { length: 8 * mebibyte + 1, models: [{ id: 'a' }] }],
+	]),
 ];
 
-testRows(chapter, [...noiseRows, ...wayRows, ...longRows, ...longRowsOnce]);
+const pageFaults: Fault[] = [
+	all('the cursor of a page leads back to that page', ['between pages'], says('the cursor "2" came twice'), () => [
+		['turnsPages', { count: 3, lastCursor: '2' }],
+	]),
+	all('the cursor of a page leads back to an earlier page', ['between pages'], says('the cursor "1" came twice'), () => [
+		['turnsPages', { count: 3, lastCursor: '1' }],
+	]),
+	all(
+		'the list has 100 pages',
+		['between pages'],
+		{ ids: Array.from({ length: 100 }, (_, index) => `page-${index + 1}`) },
+		() => [['turnsPages', { count: 100 }]],
+	),
+	all('the cursors never end', ['between pages'], says('more than 100 pages'), () => [['turnsPages', { count: 1_000_000 }]]),
+	all('the cursors never end, and each page has 1 MiB', ['between pages'], says('longer than'), () => [
+		['answers', { pages: Array(100).fill([{ id: 'x', description: 'x'.repeat(mebibyte) }]) }],
+	]),
+	all('a page between others is empty', ['between pages'], { ids: ['a', 'b'] }, () => [
+		['answers', { pages: [[{ id: 'a' }], [], [], [{ id: 'b' }]] }],
+	]),
+	all('the list is empty, on one page or three', ['model/list'], { ids: [] }, () => [
+		['answers', {}],
+		['answers', { pages: [[], [], []] }],
+	]),
+];
+
+const refusals: [error: object, gets: object][] = [
+	[
+		{ code: -32600, message: 'cloud config timed out', data: { reason: 'cloudConfigBundle' } },
+		{ rpcCode: -32600, rpcData: { reason: 'cloudConfigBundle' }, says: 'cloud config timed out' },
+	],
+	[
+		{ code: -32001, message: 'Server overloaded; retry later.' },
+		{ rpcCode: -32001, says: 'Server overloaded; retry later.' },
+	],
+];
+
+const wrong = [null, true, 7, 'text', [], [[]], {}, { a: 1 }];
+const properties = [
+	...['displayName', 'description', 'hidden', 'isDefault', 'upgrade', 'supportedReasoningEfforts'],
+	...['defaultReasoningEffort', 'serviceTiers', 'defaultServiceTier', 'inputModalities', 'model'],
+];
+const odd = properties.flatMap((property) => wrong.map((value, index) => ({ id: `${property}-${index}`, [property]: value })));
+const prototypeNames = ['__proto__', 'constructor', 'toString', 'hasOwnProperty'];
+
+const pagesAsked: Phase[] = ['model/list', 'between pages'];
+const results: [says: string, ...messages: object[]][] = [
+	['neither a result nor an error', {}],
+	['no object', { result: null }, { result: 'data' }, { result: 7 }, { result: [{ id: 'a' }] }],
+	['no array "data"', { result: { models: [] } }, { result: { data: null } }, { result: { data: { 0: { id: 'a' } } } }],
+	['nextCursor', { result: { data: [], nextCursor: 4 } }, { result: { data: [], nextCursor: {} } }],
+];
+
+const resultFaults: Fault[] = [
+	{
+		fault: 'the app-server answers with a JSON-RPC error, or that it is overloaded',
+		phases: ['initialize', ...pagesAsked],
+		cells: (phase) =>
+			refusals.map(([error, facts]) => ({
+				step: misbehaves('answersWith', phase, { message: { error } }),
+				gets: { code: 'ERR_CODEX_RPC', phase: phase === 'initialize' ? phase : 'model/list', ...facts },
+			})),
+	},
+	all(
+		'the app-server answers with an error that is a string, or has no code',
+		['initialize', ...pagesAsked],
+		says('no code'),
+		(phase) => ['no', { message: 'no' }].map((error) => misbehaves('answersWith', phase, { message: { error } })),
+	),
+	{
+		fault: 'the app-server answers with no result, or a result, `data` or `nextCursor` of a wrong type',
+		phases: pagesAsked,
+		cells: (phase) =>
+			results.flatMap(([words, ...messages]) =>
+				messages.map((message) => ({ step: misbehaves('answersWith', phase, { message }), gets: unreadable(phase, words) })),
+			),
+	},
+	// An id that is a string is a valid id.
+	all('the list holds entries of every wrong type', ['model/list'], { ids: ['text', 'right'] }, () => [
+		answers([...wrong, ...wrong.map((id) => ({ id })), { id: ' ', model: '\t' }, { id: 'right' }]),
+	]),
+	all('every property of an entry has every wrong type', ['model/list'], { ids: odd.map(({ id }) => id) }, () => [answers(odd)]),
+	all('the list holds no entry of the right type', ['model/list'], { ids: [] }, () => [answers(wrong)]),
+	all('models are called `__proto__`, `constructor` and `toString`', ['model/list'], { ids: prototypeNames }, () => [
+		answers(prototypeNames.map((id) => ({ id }))),
+	]),
+	all('entries have a property `__proto__`', ['model/list'], { ids: ['own'] }, () => [
+		answers(JSON.parse('[{"__proto__":{"id":"inherited"}},{"id":"own","__proto__":{"hidden":true}}]')),
+	]),
+];
+
+testFaults(testFault, [...noiseFaults, ...lineFaults, ...pageFaults, ...resultFaults]);
+
+/** The shell stays behind each of these programs, so that its output is open. */
+const yes = (text: string) => `yes '${text}'`;
+const requests = yes('{"id":1,"method":"x"}');
+
+const floods: Record<string, string[]> = {
+	'on stderr: empty lines, lines, bytes': [`${yes('')} >&2; :`, `${yes('some words of a log')} >&2; :`, 'cat /dev/zero >&2; :'],
+	'on stdout: empty lines, objects, notifications': [yes(''), yes('{}'), yes('{"method":"x","params":{}}')],
+	'on stdout: broken objects, requests': [yes('{x}'), requests],
+};
+
+for (const [what, programs] of Object.entries(floods)) {
+	testFault(`the app-server writes without end ${what}`, 'initialize', '`ERR_CODEX_TIMEOUT`', async () => {
+		for (const program of programs) {
+			const options = { command: '/bin/sh', args: ['-c', program], retries: 0, deadlineMs: neverMs, fetchTimeoutMs: limitMs };
+			const { catalog, events } = makeCatalog(options);
+			let turns = 0;
+			const timer = setInterval(() => turns++, 1);
+			afterTest(() => clearInterval(timer));
+			await expectOutcome(catalog.list(), timedOut('initialize'));
+			clearInterval(timer);
+			// 1,000 turns would fit. One or two happen where a flood is read without a pause.
+			expect(turns).toBeGreaterThan(10);
+			await events.nth('exited');
+		}
+	});
+}
+
+testFault(
+	'the app-server asks without end and does not read, and the host is done',
+	'initialize',
+	'`ERR_CODEX_TIMEOUT`',
+	async () => {
+		const options = { command: '/bin/sh', args: ['-c', requests] };
+		const [told] = await runHost('tell(await settle(make().list({ deadlineMs: 500 })));', { facts: { options } });
+		expect(told.code).toBe('ERR_CODEX_TIMEOUT');
+	},
+);
