@@ -3,6 +3,7 @@ import { afterTest, makeCatalog, neverMs, type Step } from '../harness.js';
 import { runHost } from './host.js';
 import { describeFaults } from './page.js';
 import {
+	cell,
 	early,
 	expectOutcome,
 	type Fault,
@@ -21,28 +22,34 @@ const mebibyte = 1024 * 1024;
 
 const model = (id: string) => JSON.stringify({ data: [{ id }], nextCursor: null });
 
-/** Lines among the answers that the client skips. Before the first request, `$id` stands for the id of the second. */
-const noises: [fault: string, text: string, times?: number][] = [
-	['a banner, terminal codes and blank lines', '\u001b[32mWelcome!\u001b[0m\n\n  \n\r\n\0\n'],
-	['JSON that is no object', 'null\ntrue\n7\n"text"\n[]\n[{"id":$id,"result":{"data":[]}}]\n{}\n'],
-	['broken JSON', `{"id":$id,"result":\n{"id":$id,"result":${model('broken')}\n`],
-	['500 notifications', '{"method":"remoteControl/status/changed","params":{}}\n', 500],
-	['500 requests', '{"id":$id,"method":"item/tool/call","params":{}}\n', 500],
-	['answers under an id that the client did not use', `{"id":4711,"result":${model('a')}}\n{"id":4711,"error":{"code":1}}\n`],
-	['answers under an id of another type', `{"id":"$id","result":${model('a')}}\n{"id":[$id],"result":{}}\n`],
-	['answers under no id, and under null', `{"result":${model('a')}}\n{"id":null,"result":${model('b')}}\n`],
-	['bytes that are no UTF-8', '\udc00\ufffd{"id":\ud800}\n'],
-	['names of the prototype', '{"__proto__":{"id":$id},"constructor":1}\n'],
-];
+const isLines = 'a banner, broken JSON, JSON that is no object, bytes that are no UTF-8, names of the prototype';
+const isMessages = '500 notifications or requests, or answers under an unknown id, an id of another type, or no id';
 
-const noiseFaults: Fault[] = noises.map(([what, text, times = 1]) => ({
-	fault: `the app-server writes ${what}`,
-	phases: early,
-	cells: (phase) => {
-		const step = misbehaves('writes', phase, { text: phase === 'spawn' ? text.replaceAll('$id', '2') : text, times });
-		return [{ step, gets: listed, exit: { exitCode: 0, signal: null } }];
-	},
-}));
+/** Lines among the answers that the client skips; `$id` stands for an id that is in use. */
+const noises: Record<string, string[]> = {
+	[`the app-server writes ${isLines}`]: [
+		'\u001b[32mWelcome!\u001b[0m\n\n  \n\r\n\0\n',
+		`{"id":$id,"result":\n{"id":$id,"result":${model('broken')}\n`,
+		'null\ntrue\n7\n"text"\n[]\n[{"id":$id,"result":{"data":[]}}]\n{}\n',
+		'\udc00\ufffd{"id":\ud800}\n',
+		'{"__proto__":{"id":$id},"constructor":1}\n',
+	],
+	[`the app-server writes ${isMessages}`]: [
+		'{"method":"remoteControl/status/changed","params":{}}\n'.repeat(500),
+		'{"id":$id,"method":"item/tool/call","params":{}}\n'.repeat(500),
+		`{"id":4711,"result":${model('a')}}\n{"id":4711,"error":{"code":1}}\n`,
+		`{"id":"$id","result":${model('a')}}\n{"id":[$id],"result":{}}\n`,
+		`{"result":${model('a')}}\n{"id":null,"result":${model('b')}}\n`,
+	],
+};
+
+const noiseFaults = Object.entries(noises).map(([fault, texts]): Fault => {
+	// Before the first request no id is in use, and the second request gets 2.
+	const adapt = (text: string, phase: Phase) => (phase === 'spawn' ? text.replaceAll('$id', '2') : text);
+	const toCell = (text: string, phase: Phase) =>
+		cell(misbehaves('writes', phase, { text: adapt(text, phase) }), listed, { exitCode: 0, signal: null });
+	return [fault, early, (phase) => texts.map((text) => toCell(text, phase))];
+});
 
 const spelled = '\u00e4\u20ac\u{1f600}\u2028e\u0301';
 const spelledPages = [[{ id: `1-${spelled}` }], [{ id: `2-${spelled}` }]];
@@ -55,17 +62,13 @@ const ways: [way: string, settings?: object][] = [
 	['in pieces', { pieces: 1_000_000 }],
 ];
 
-/** Runs steps that end in the same outcome. */
+/** A fault whose steps have the same outcome. */
 const all = (
 	fault: string,
 	phases: Phase[],
 	gets: Outcome | ((phase: Phase) => Outcome),
 	steps: (phase: Phase) => Step[],
-): Fault => ({
-	fault,
-	phases,
-	cells: (phase) => steps(phase).map((step) => ({ step, gets: typeof gets === 'function' ? gets(phase) : gets })),
-});
+): Fault => [fault, phases, (phase) => steps(phase).map((step) => cell(step, typeof gets === 'function' ? gets(phase) : gets))];
 
 const answers = (data: unknown): Step => ['answers', { result: { data, nextCursor: null } }];
 const says = (words: string) => (phase: Phase) => unreadable(phase, words);
@@ -152,29 +155,29 @@ const results: [says: string, ...messages: object[]][] = [
 ];
 
 const resultFaults: Fault[] = [
-	{
-		fault: 'the app-server answers with a JSON-RPC error, or that it is overloaded',
-		phases: ['initialize', ...pagesAsked],
-		cells: (phase) =>
-			refusals.map(([error, facts]) => ({
-				step: misbehaves('answersWith', phase, { message: { error } }),
-				gets: { code: 'ERR_CODEX_RPC', phase: phase === 'initialize' ? phase : 'model/list', ...facts },
-			})),
-	},
+	[
+		'the app-server answers with a JSON-RPC error, or that it is overloaded',
+		['initialize', ...pagesAsked],
+		(phase) =>
+			refusals.map(([error, facts]) => {
+				const gets = { code: 'ERR_CODEX_RPC', phase: phase === 'initialize' ? phase : 'model/list', ...facts };
+				return cell(misbehaves('answersWith', phase, { message: { error } }), gets);
+			}),
+	],
 	all(
 		'the app-server answers with an error that is a string, or has no code',
 		['initialize', ...pagesAsked],
 		says('no code'),
 		(phase) => ['no', { message: 'no' }].map((error) => misbehaves('answersWith', phase, { message: { error } })),
 	),
-	{
-		fault: 'the app-server answers with no result, or a result, `data` or `nextCursor` of a wrong type',
-		phases: pagesAsked,
-		cells: (phase) =>
+	[
+		'the app-server answers with no result, or a result, `data` or `nextCursor` of a wrong type',
+		pagesAsked,
+		(phase) =>
 			results.flatMap(([words, ...messages]) =>
-				messages.map((message) => ({ step: misbehaves('answersWith', phase, { message }), gets: unreadable(phase, words) })),
+				messages.map((message) => cell(misbehaves('answersWith', phase, { message }), unreadable(phase, words))),
 			),
-	},
+	],
 	// An id that is a string is a valid id.
 	all('the list holds entries of every wrong type', ['model/list'], { ids: ['text', 'right'] }, () => [
 		answers([...wrong, ...wrong.map((id) => ({ id })), { id: ' ', model: '\t' }, { id: 'right' }]),

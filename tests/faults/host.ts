@@ -46,7 +46,7 @@ const makeHead = (facts: object, before: string) => `
 `;
 
 type HostOptions = {
-	/** What the source reads as `facts`; its `options` are those of each catalog. */
+	/** The value that the source reads as `facts`; each catalog gets its `options`. */
 	facts?: object;
 	/** Runs before the package is imported. */
 	before?: string;
@@ -102,7 +102,7 @@ export function startHost(source: string, { facts = {}, before = '', through = [
 	return { child, done, nth, write: (text: string) => child.stdin.write(text) };
 }
 
-/** What a host told that ended as it should: with exit code 0, and without a word on stderr. */
+/** Resolves to the told values of a host that ends with exit code 0 and an empty stderr. */
 export async function runHost(source: string, options?: HostOptions): Promise<Told[]> {
 	const { exitCode, stderr, told } = await startHost(source, options).done;
 	if (exitCode !== 0 || stderr !== '') throw new Error(`The host ended with ${exitCode}: ${stderr}`);

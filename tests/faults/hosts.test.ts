@@ -160,7 +160,7 @@ testFault('the stdout and stderr of the host are closed', 'any', 'the list', asy
 	await untilGone(...server.pids);
 });
 
-/** What starts `facts.inner`, a module that uses the package and posts what it gets. */
+/** Programs that start `facts.inner`, a module that uses the package and posts its list. */
 const nested = {
 	'a worker thread': `
 		import { Worker } from 'node:worker_threads';

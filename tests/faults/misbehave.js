@@ -1,11 +1,11 @@
-// What an app-server may do wrong, crossed with when it does so: settings.act, and settings.phase.
+// The misbehaviour of an app-server: settings.act in settings.phase.
 //
 //   'spawn'               before it has read anything
 //   'initialize'          in place of that answer, or before it
 //   'model/list'          the same
 //   'between pages'       the same, of the second page
 //   'after the answer'    when the list is written
-//   'while being ended'   at the end of its input, which it does not heed otherwise
+//   'while being ended'   at the end of its input, which alone does not end it
 
 import { closeSync } from 'node:fs';
 
@@ -53,11 +53,11 @@ const acts = {
 		await new Promise((resolve) => process.stdin.destroy().once('close', resolve));
 		// Node leaves the descriptor itself open.
 		closeSync(0);
-		// What it may have read by then is as good as unread.
+		// A request that arrived before counts as unread.
 		return phase === 'spawn' ? false : undefined;
 	},
 
-	/** `text`, so many `times`; `$id` in it is the id that it is asked under. */
+	/** Writes `text` a number of `times`; `$id` in it stands for the id of the request. */
 	async writes({ text = '', base64, times = 1, isEndless = false, isFollowedByAnswer = true }, { stayAlive }, message) {
 		const piece = base64 ? Buffer.from(base64, 'base64') : text.replaceAll('$id', String(message?.id));
 		if (isEndless) {

@@ -193,7 +193,7 @@ for (const [what, shiftMs] of Object.entries(clocks)) {
 	});
 }
 
-// What the system denies a host.
+// Resources that the system denies a host.
 
 const isLinux = process.platform === 'linux';
 const has = (command: string, ...args: string[]) => spawnSync(command, args).status === 0;

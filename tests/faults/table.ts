@@ -8,13 +8,18 @@ export type Outcome = { ids: readonly string[] } | { code: string; phase?: strin
 
 type Exit = { exitCode: number | null; signal: NodeJS.Signals | null };
 
-/** One behaviour of an app-server in one phase. */
-type Cell = { step: Step; gets: Outcome; exit?: Exit; isEndedByClose?: boolean };
+/** One behaviour of an app-server in one phase, and how the app-server ends: by itself, unless `close()` ends it. */
+type Cell = { step: Step; gets: Outcome; exit?: Exit | undefined; isEndedByClose: boolean };
+
+export const cell = (step: Step, gets: Outcome, exit?: Exit, end?: 'by close()'): Cell => ({
+	...{ step, gets, exit },
+	isEndedByClose: end !== undefined,
+});
 
 export type Phase = 'spawn' | 'initialize' | 'model/list' | 'between pages' | 'after the answer' | 'while being ended' | 'any';
 
 /** One row of the page: a fault, run in each phase with each of its cells. */
-export type Fault = { fault: string; phases: readonly Phase[]; cells(phase: Phase): Cell[] };
+export type Fault = readonly [fault: string, phases: readonly Phase[], cells: (phase: Phase) => Cell[]];
 
 /** The phases in which an app-server can fail a fetch. */
 export const early: Phase[] = ['spawn', 'initialize', 'model/list', 'between pages'];
@@ -129,9 +134,9 @@ async function runWarm(cell: Cell): Promise<void> {
 /** The most cells that run side by side, with two or three processes each. */
 const cellsAtOnce = 4;
 
-/** A test, and so a row of the page, for each fault. */
+/** Makes a test and a row of the page of each fault. */
 export function testFaults(testFault: ReturnType<typeof describeFaults>, faults: readonly Fault[]): void {
-	for (const { fault, phases, cells } of faults) {
+	for (const [fault, phases, cells] of faults) {
 		const groups = new Map<string, Phase[]>();
 		for (const phase of phases) {
 			const outcome = [...new Set(cells(phase).map(({ gets }) => describeOutcome(gets)))].join(' or ');
