@@ -1,21 +1,26 @@
 import { spawn } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
-import { afterTest } from '../harness.js';
+import { afterTest, makeDirectory, type Step, script } from '../harness.js';
 
 /** The package as users install it. */
 export const builtDirectory = fileURLToPath(new URL('../../dist', import.meta.url));
 
 export const builtFile = (name: string) => new URL(`../../dist/${name}`, import.meta.url).href;
 
-/** The source of a function that measures for how long the event loop stands still while `work` is under way. */
+/** The source of `tick`, which keeps the `longest` time between two calls of it. */
+const tickSource = `
+	let [longest, last] = [0, performance.now()];
+	const tick = () => {
+		const now = performance.now();
+		longest = Math.max(longest, now - last);
+		last = now;
+	};
+`;
+
+/** The source of a function that measures the longest standstill of the event loop while `work` is under way. */
 const measureSource = `
 	const measure = async (work) => {
-		let [longest, last] = [0, performance.now()];
-		const tick = () => {
-			const now = performance.now();
-			longest = Math.max(longest, now - last);
-			last = now;
-		};
+		${tickSource}
 		const timer = setInterval(tick, 1);
 		const result = await work();
 		tick();
@@ -23,6 +28,18 @@ const measureSource = `
 		return { result, standstillMs: Math.round(longest) };
 	};
 `;
+
+/** The step of most app-servers here, and what a host tells of its list. */
+export const answers: Step = ['answers', { models: [{ id: 'a' }] }];
+export const served = { ids: ['a'] };
+
+/** An app-server, and the facts of hosts that use it. */
+export function serve(...steps: Step[]) {
+	const server = script(...(steps.length > 0 ? steps : [answers]));
+	const { command, args } = server;
+	const [directory, codexHome] = [makeDirectory(), makeDirectory()];
+	return { server, directory, facts: { directory, options: { command, args, cwd: '/', codexHome } } };
+}
 
 /** The names that a host's source can use. The imports are late, so that `before` precedes them. */
 const makeHead = (facts: object, before: string) => `
@@ -42,6 +59,11 @@ const makeHead = (facts: object, before: string) => `
 		(models) => ({ ids: models.map(({ id }) => id) }),
 		({ name, code, message, phase, cause }) => ({ name, code, message, phase, cause: cause?.code }),
 	);
+	const listOnce = async (options, listOptions) => {
+		const catalog = make(options);
+		tell(await settle(catalog.list(listOptions)));
+		await catalog.close();
+	};
 	const next = () => new Promise((resolve) => process.stdin.once('data', resolve));
 `;
 
@@ -115,12 +137,7 @@ type CommandEnd = { exitCode: number | null; stdout: string; stderr: string; ms:
 export function runCommandLine(args: string[], { env = {}, stderr = 'pipe' as 'pipe' | number } = {}): Promise<CommandEnd> {
 	const preload = `
 		import { writeSync } from 'node:fs';
-		let [longest, last] = [0, performance.now()];
-		const tick = () => {
-			const now = performance.now();
-			longest = Math.max(longest, now - last);
-			last = now;
-		};
+		${tickSource}
 		setInterval(tick, 1).unref();
 		process.on('exit', () => {
 			tick();

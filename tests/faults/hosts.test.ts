@@ -1,22 +1,13 @@
 import { readFileSync } from 'node:fs';
 import { expect } from 'vitest';
-import { isAlive, makeDirectory, type Step, script, until, untilGone } from '../harness.js';
-import { builtFile, runHost, startHost } from './host.js';
+import { isAlive, type Step, until, untilGone } from '../harness.js';
+import { answers, builtFile, runHost, serve, served, startHost } from './host.js';
 import { describeFaults } from './page.js';
 
 const testFault = describeFaults('hosts');
 
 const deaf = { models: [{ id: 'a' }], ignores: ['end', 'SIGTERM'] as ('end' | 'SIGTERM')[] };
 const waitsAt = (phase: string): Step => ['answers', { ...deaf, gates: { [phase]: 'never' } }];
-const listed = { ids: ['a'] };
-
-/** Facts of a host whose app-server follows these steps. */
-function serve(...steps: Step[]) {
-	const server = script(...steps);
-	const { command, args } = server;
-	return { server, facts: { options: { command, args, cwd: '/' } } };
-}
-
 /** An app-server that ignores all requests to end, and the entry of its log that shows how far it is. */
 const phases: [step: Step, sign: 'waits' | 'end of input'][] = [
 	[waitsAt('start'), 'waits'],
@@ -97,7 +88,7 @@ testFault(
 testFault('the host is stopped (SIGSTOP) and goes on (SIGCONT)', 'initialize, model/list', 'the list', async () => {
 	for (const phase of ['initialize', 'model/list']) {
 		const { server, facts } = serve(['answers', { models: [{ id: 'a' }], gates: { [phase]: 'open' } }]);
-		const { child, done } = startHost('const catalog = make(); tell(await settle(catalog.list())); await catalog.close();', {
+		const { child, done } = startHost('await listOnce();', {
 			facts,
 		});
 		await server.untilLogged('waits');
@@ -107,12 +98,12 @@ testFault('the host is stopped (SIGSTOP) and goes on (SIGCONT)', 'initialize, mo
 		server.open('open');
 		// The app-server answers at once, and the answer waits in the pipe.
 		child.kill('SIGCONT');
-		expect(await done).toMatchObject({ exitCode: 0, stderr: '', told: [listed] });
+		expect(await done).toMatchObject({ exitCode: 0, stderr: '', told: [served] });
 	}
 });
 
 testFault('the global timers of the host are numbers (Electron, jsdom)', 'any', 'the list; `ERR_CODEX_TIMEOUT`', async () => {
-	const { facts } = serve(['answers', { models: [{ id: 'a' }] }], ['answers', { gates: { 'model/list': 'never' } }]);
+	const { facts } = serve(answers, ['answers', { gates: { 'model/list': 'never' } }]);
 	const before = `
 		const timers = [undefined];
 		for (const kind of ['Timeout', 'Interval']) {
@@ -128,11 +119,11 @@ testFault('the global timers of the host are numbers (Electron, jsdom)', 'any', 
 		await catalog.close();`,
 		{ facts, before },
 	);
-	expect([first, second]).toMatchObject([listed, { code: 'ERR_CODEX_TIMEOUT' }]);
+	expect([first, second]).toMatchObject([served, { code: 'ERR_CODEX_TIMEOUT' }]);
 });
 
 testFault('50 callers share one signal', 'any', 'the list, without a `MaxListenersExceededWarning`', async () => {
-	const { facts } = serve(['answers', { models: [{ id: 'a' }] }]);
+	const { facts } = serve();
 	const told = await runHost(
 		`const catalog = make();
 		const { signal } = new AbortController();
@@ -140,11 +131,11 @@ testFault('50 callers share one signal', 'any', 'the list, without a `MaxListene
 		await catalog.close();`,
 		{ facts },
 	);
-	expect(told).toEqual([Array(50).fill(listed)]);
+	expect(told).toEqual([Array(50).fill(served)]);
 });
 
 testFault('the stdout and stderr of the host are closed', 'any', 'the list', async () => {
-	const { server, facts } = serve(['answers', { models: [{ id: 'a' }] }]);
+	const { server, facts } = serve();
 	const { child, done } = startHost(
 		`await next();
 		const catalog = make();
@@ -176,7 +167,7 @@ const nested = {
 
 for (const [where, outer] of Object.entries(nested)) {
 	testFault(`the host is ${where}`, 'any', 'the list; no process is left', async () => {
-		const { server, facts } = serve(['answers', { models: [{ id: 'a' }] }]);
+		const { server, facts } = serve();
 		const inner = `
 			import { parentPort } from 'node:worker_threads';
 			import { CodexModelCatalog } from ${JSON.stringify(builtFile('index.js'))};
@@ -185,9 +176,9 @@ for (const [where, outer] of Object.entries(nested)) {
 			await catalog.close();
 			if (parentPort) parentPort.postMessage({ ids });
 			else process.send({ ids }, () => process.disconnect());`;
-		const told = await runHost(outer, { facts: { ...facts, inner, directory: makeDirectory() } });
+		const told = await runHost(outer, { facts: { ...facts, inner } });
 		expect(told.length).toBeGreaterThan(0);
-		for (const each of told) expect(each).toEqual(listed);
+		for (const each of told) expect(each).toEqual(served);
 		await untilGone(...server.pids);
 	});
 }
@@ -199,8 +190,8 @@ testFault(
 	async () => {
 		const step: Step = ['leavesAGrandchild', { models: [{ id: 'a' }], isDetached: true, holdsPipes: true, ignoresSigterm: true }];
 		const { server, facts } = serve(step);
-		const told = await runHost('const catalog = make(); tell(await settle(catalog.list())); await catalog.close();', { facts });
-		expect(told).toEqual([listed]);
+		const told = await runHost('await listOnce();', { facts });
+		expect(told).toEqual([served]);
 		await untilGone(...server.pids);
 		const [{ grandchild } = { grandchild: 0 }] = server.find('grandchild');
 		expect(isAlive(grandchild)).toBe(true);

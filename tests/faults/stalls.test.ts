@@ -1,6 +1,6 @@
 import { expect } from 'vitest';
 import { makeDirectory, type Step, script } from '../harness.js';
-import { runCommandLine, runHost } from './host.js';
+import { runCommandLine, runHost, serve } from './host.js';
 import { describeFaults } from './page.js';
 
 const testFault = describeFaults('stalls');
@@ -29,12 +29,12 @@ const errors = {
 
 testFault('an RPC error has 8 MB of data, or nests 3,000,000 deep', 'model/list', '`ERR_CODEX_RPC`', async () => {
 	for (const [what, text] of Object.entries(errors)) {
-		const { command, args } = script(['misbehaves', { act: 'writes', phase: 'model/list', text, isFollowedByAnswer: false }]);
+		const { facts } = serve(['misbehaves', { act: 'writes', phase: 'model/list', text, isFollowedByAnswer: false }]);
 		const [{ result, standstillMs }] = await runHost(
 			`const catalog = make();
 			tell(await measure(() => settle(catalog.list())));
 			await catalog.close();`,
-			{ facts: { options: { command, args } } },
+			{ facts },
 		);
 		show(`an RPC error with ${what}`, standstillMs);
 		expect(result).toMatchObject({ name: 'CodexModelsError', code: 'ERR_CODEX_RPC' });
@@ -45,14 +45,14 @@ testFault('an RPC error has 8 MB of data, or nests 3,000,000 deep', 'model/list'
 testFault('the deadlines of 2,000 callers end at once, after 64 KB on stderr', 'model/list', '`ERR_CODEX_TIMEOUT`', async () => {
 	const words = `WARN ${'x-api_key-'.repeat(10)}\n`;
 	const step: Step = ['answers', { stderr: words.repeat(600), gates: { 'model/list': 'never' } }];
-	const { command, args } = script(step);
+	const { facts } = serve(step);
 	const [{ result, standstillMs }] = await runHost(
 		`const catalog = make();
 		const first = settle(catalog.list({ deadlineMs: 1_500 }));
 		const list = () => settle(catalog.list({ deadlineMs: 1_500 }));
 		tell(await measure(() => Promise.all([first, ...Array.from({ length: 1_999 }, list)])));
 		await catalog.close();`,
-		{ facts: { options: { command, args } } },
+		{ facts },
 	);
 	show('2,000 deadlines at once', standstillMs);
 	expect(new Set(result.map(({ code }: { code: string }) => code))).toEqual(new Set(['ERR_CODEX_TIMEOUT']));

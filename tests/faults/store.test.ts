@@ -2,22 +2,10 @@ import { execFileSync } from 'node:child_process';
 import { readdirSync, rmSync, utimesSync } from 'node:fs';
 import path from 'node:path';
 import { expect } from 'vitest';
-import { makeDirectory, type Step, script } from '../harness.js';
-import { runHost, startHost } from './host.js';
+import { answers, runHost, serve, served, startHost } from './host.js';
 import { describeFaults } from './page.js';
 
 const testFault = describeFaults('store');
-
-const answers: Step = ['answers', { models: [{ id: 'a' }] }];
-const listed = { ids: ['a'] };
-
-/** The facts of hosts that share one file store, and so one fetch. */
-function share(...steps: Step[]) {
-	const server = script(...steps);
-	const { command, args } = server;
-	const directory = makeDirectory();
-	return { server, directory, facts: { directory, options: { command, args, cwd: '/', codexHome: makeDirectory() } } };
-}
 
 const lists = `
 	const catalog = make({ store: openStore(), deadlineMs: 20_000 });
@@ -27,31 +15,31 @@ const lists = `
 `;
 
 testFault('the process that fetches for others is stopped (SIGSTOP), and goes on later', 'model/list', 'the list', async () => {
-	const { server, facts } = share(['answers', { models: [{ id: 'a' }], gates: { 'model/list': 'open' } }], answers);
+	const { server, facts } = serve(['answers', { models: [{ id: 'a' }], gates: { 'model/list': 'open' } }], answers);
 	const holder = startHost(lists, { facts });
 	await server.untilAsked('model/list');
 	holder.child.kill('SIGSTOP');
 	const [told] = await runHost(lists, { facts });
-	expect(told).toMatchObject(listed);
+	expect(told).toMatchObject(served);
 	expect(told.ms).toBeLessThan(10_000);
 	holder.child.kill('SIGCONT');
 	server.open('open');
-	expect((await holder.done).told).toMatchObject([listed]);
+	expect((await holder.done).told).toMatchObject([served]);
 });
 
 testFault('the process that fetches for others is killed (SIGKILL)', 'model/list', 'the list', async () => {
-	const { server, facts } = share(['answers', { models: [{ id: 'a' }], gates: { 'model/list': 'never' } }], answers);
+	const { server, facts } = serve(['answers', { models: [{ id: 'a' }], gates: { 'model/list': 'never' } }], answers);
 	const holder = startHost(lists, { facts });
 	await server.untilAsked('model/list');
 	const other = runHost(lists, { facts });
 	holder.child.kill('SIGKILL');
 	const [told] = await other;
-	expect(told).toMatchObject(listed);
+	expect(told).toMatchObject(served);
 	expect(told.ms).toBeLessThan(10_000);
 });
 
 testFault('the directory holds 600 expired lists, unused locks and drafts of killed writers', 'any', 'they go', async () => {
-	const { directory, facts } = share(answers);
+	const { directory, facts } = serve();
 	const fill = `
 		const store = openStore();
 		for (let n = 0; n < 200; n++) {
@@ -75,22 +63,22 @@ testFault('the directory holds 600 expired lists, unused locks and drafts of kil
 	expect(readdirSync(directory)).toHaveLength(1);
 });
 
-const damages: Record<string, (file: string) => void> = {
-	'a FIFO': (file) => execFileSync('mkfifo', [file]),
-	'a directory': (file) => execFileSync('mkdir', [file]),
-	'9 MiB long': (file) => execFileSync('truncate', ['-s', '9M', file]),
-	'half of a list': (file) => execFileSync('sh', ['-c', 'printf \'{"expiresAt":99\' > "$0"', file]),
+const damages = {
+	'a FIFO': 'mkfifo "$0"',
+	'a directory': 'mkdir "$0"',
+	'9 MiB long': 'truncate -s 9M "$0"',
+	'half of a list': 'printf \'{"expiresAt":99\' > "$0"',
 };
 
 testFault(`the file of the list is ${Object.keys(damages).join(', ')}`, 'any', 'the list', async () => {
-	const { directory, facts } = share(answers);
+	const { directory, facts } = serve();
 	await runHost(lists, { facts });
 	for (const damage of Object.values(damages)) {
 		const [name = ''] = readdirSync(directory).filter((other) => other.endsWith('.json'));
 		rmSync(path.join(directory, name), { recursive: true });
-		damage(path.join(directory, name));
+		execFileSync('sh', ['-ec', damage, path.join(directory, name)]);
 		const [told] = await runHost(lists, { facts });
-		expect(told).toMatchObject(listed);
+		expect(told).toMatchObject(served);
 		expect(told.ms).toBeLessThan(10_000);
 	}
 });

@@ -1,16 +1,5 @@
 import { execFileSync, spawnSync } from 'node:child_process';
-import {
-	chmodSync,
-	cpSync,
-	mkdirSync,
-	readdirSync,
-	realpathSync,
-	renameSync,
-	rmSync,
-	statfsSync,
-	symlinkSync,
-	writeFileSync,
-} from 'node:fs';
+import fs from 'node:fs';
 import path from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { expect, vi } from 'vitest';
@@ -26,7 +15,7 @@ import {
 	type Step,
 	script,
 } from '../harness.js';
-import { builtDirectory, runHost, startHost } from './host.js';
+import { builtDirectory, runHost, serve, served, startHost } from './host.js';
 import { describeFaults } from './page.js';
 import { exited, expectOutcome, known, knownIds, type Outcome } from './table.js';
 
@@ -37,7 +26,9 @@ const hidden = { includeHidden: true };
 
 // The command and the working directory.
 
-type Place = { command: string; cwd: string };
+/** Runs a shell's commands with these variables. */
+const sh = (commands: string, variables: Record<string, string>) =>
+	execFileSync('sh', ['-ec', commands], { env: { ...process.env, ...variables } });
 
 const notFound = (says: string): Outcome => ({ code: 'ERR_CODEX_NOT_FOUND', says });
 
@@ -46,46 +37,32 @@ function makePlace() {
 	const server = script(answers);
 	const place = { command: path.join(server.directory, 'codex'), cwd: path.join(makeDirectory(), 'cwd') };
 	const repair = () => {
-		for (const file of Object.values(place)) rmSync(file, { recursive: true, force: true });
+		for (const file of Object.values(place)) fs.rmSync(file, { recursive: true, force: true });
 		server.installAsCodex();
-		mkdirSync(place.cwd);
+		fs.mkdirSync(place.cwd);
 	};
 	repair();
 	const { catalog } = makeCatalog({ ...place, args: [], retries: 0, deadlineMs: neverMs, fetchTimeoutMs: neverMs });
 	return { server, place, repair, catalog };
 }
 
-type Damage = [gets: Outcome, damage: (place: Place) => void];
+/** The outcomes of a shell's commands that damage `$command` or `$cwd`. */
+type Damage = [gets: Outcome, damage: string];
 
 const damages: Record<string, Damage[]> = {
 	'the command is missing, may not be run, is a directory, or names a missing interpreter': [
-		[notFound('was not found (ENOENT)'), ({ command }) => rmSync(command)],
-		[notFound('may not be run (EACCES)'), ({ command }) => chmodSync(command, 0o644)],
-		[
-			notFound('may not be run (EACCES)'),
-			({ command }) => {
-				rmSync(command);
-				mkdirSync(command);
-			},
-		],
-		[
-			notFound('exists, but the interpreter that its first line names does not (ENOENT)'),
-			({ command }) => writeFileSync(command, '#!/there/is/none\n'),
-		],
+		[notFound('was not found (ENOENT)'), 'rm $command'],
+		[notFound('may not be run (EACCES)'), 'chmod 644 $command'],
+		[notFound('may not be run (EACCES)'), 'rm $command; mkdir $command'],
+		[notFound('exists, but the interpreter that its first line names does not (ENOENT)'), "echo '#!/there/is/none' > $command"],
 	],
 	'the command is an empty file, or a text file without a shebang': [
-		[exited('initialize', 0), ({ command }) => writeFileSync(command, '')],
-		[exited('initialize', 127, null, 'not found'), ({ command }) => writeFileSync(command, 'no_such_program_anywhere\n')],
+		[exited('initialize', 0), ': > $command'],
+		[exited('initialize', 127, null, 'not found'), 'echo no_such_program_anywhere > $command'],
 	],
 	'the working directory is missing, or a file': [
-		[notFound('does not exist or cannot be entered'), ({ cwd }) => rmSync(cwd, { recursive: true })],
-		[
-			notFound('does not exist or cannot be entered'),
-			({ cwd }) => {
-				rmSync(cwd, { recursive: true });
-				writeFileSync(cwd, '');
-			},
-		],
+		[notFound('does not exist or cannot be entered'), 'rm -r $cwd'],
+		[notFound('does not exist or cannot be entered'), 'rm -r $cwd; : > $cwd'],
 	],
 };
 
@@ -94,7 +71,7 @@ for (const [fault, all] of Object.entries(damages)) {
 	testFault(fault, 'before the spawn', `\`${'code' in outcome && outcome.code}\``, async () => {
 		for (const [gets, damage] of all) {
 			const cold = makePlace();
-			damage(cold.place);
+			sh(damage, cold.place);
 			await expectOutcome(cold.catalog.list(hidden), gets);
 			expect(cold.catalog.peek()).toBeUndefined();
 			cold.repair();
@@ -102,7 +79,7 @@ for (const [fault, all] of Object.entries(damages)) {
 
 			const warm = makePlace();
 			await expectOutcome(warm.catalog.list(hidden), listed);
-			damage(warm.place);
+			sh(damage, warm.place);
 			await expectOutcome(warm.catalog.list({ refresh: true }), gets);
 			await expectOutcome(warm.catalog.list(hidden), listed);
 			expect(warm.server.starts).toBe(1);
@@ -124,7 +101,7 @@ testFault('the working directory is deleted while the app-server works', 'model/
 	const { catalog, server } = makeScriptedCatalog([['answers', { models: known, gates: { 'model/list': 'open' } }]], { cwd });
 	const list = catalog.list(hidden);
 	await server.untilAsked('model/list');
-	rmSync(cwd, { recursive: true });
+	fs.rmSync(cwd, { recursive: true });
 	server.open('open');
 	await expectOutcome(list, listed);
 	await expectOutcome(catalog.list({ refresh: true }), notFound('does not exist or cannot be entered'));
@@ -140,11 +117,11 @@ testFault(
 		const old = script(['answers', { models: known, gates: { 'model/list': 'open' } }]);
 		const newer = script(['answers', { models: [{ id: 'newer' }] }]);
 		const command = path.join(makeDirectory(), 'codex');
-		renameSync(path.join(old.installAsCodex(), 'codex'), command);
+		fs.renameSync(path.join(old.installAsCodex(), 'codex'), command);
 		const { catalog, events } = makeCatalog({ command, args: [], retries: 0, deadlineMs: neverMs });
 		const list = catalog.list(hidden);
 		await old.untilAsked('model/list');
-		renameSync(path.join(newer.installAsCodex(), 'codex'), command);
+		fs.renameSync(path.join(newer.installAsCodex(), 'codex'), command);
 		old.open('open');
 		await expectOutcome(list, listed);
 
@@ -203,13 +180,6 @@ const denied = (cause: string) => ({
 	message: expect.stringContaining(cause),
 });
 
-/** Facts of a host whose app-server answers. */
-function serve(...steps: Step[]) {
-	const server = script(...(steps.length > 0 ? steps : [answers]));
-	const { command, args } = server;
-	return { server, facts: { options: { command, args, cwd: '/' }, directory: makeDirectory(), home: makeDirectory() } };
-}
-
 const exhaust = `
 	/** Takes all descriptors but some, and returns a function that gives them back. */
 	const exhaust = (free) => {
@@ -232,12 +202,12 @@ testFault(`${descriptors}, at its first call, with and without a store`, 'before
 		const catalogs = [make(), make({ store: openStore() })];
 		tell(await Promise.all(catalogs.map((catalog) => settle(catalog.list()))));
 		release();
-		tell(await Promise.all(catalogs.map((catalog) => settle(catalog.list({ includeHidden: true })))));
+		tell(await Promise.all(catalogs.map((catalog) => settle(catalog.list()))));
 		await Promise.all(catalogs.map((catalog) => catalog.close()));`,
 		{ facts, ...few },
 	);
 	expect(first).toEqual([denied('EMFILE'), denied('EMFILE')]);
-	expect(then).toEqual([listed, listed]);
+	expect(then).toEqual([served, served]);
 });
 
 testFault(`${descriptors}, or 3, 5 or 14`, 'spawn', '`ERR_CODEX_EXITED`; the list with 14', async () => {
@@ -255,35 +225,33 @@ testFault(`${descriptors}, or 3, 5 or 14`, 'spawn', '`ERR_CODEX_EXITED`; the lis
 			await catalog.list();
 			await exited;
 			const release = exhaust(free);
-			const refreshed = await settle(catalog.list({ refresh: true, includeHidden: true }));
+			const refreshed = await settle(catalog.list({ refresh: true }));
 			release();
-			const served = await settle(catalog.list({ includeHidden: true }));
-			tell({ refreshed, served, again: await settle(catalog.list({ refresh: true, includeHidden: true })) });
+			const kept = await settle(catalog.list());
+			tell({ refreshed, kept, again: await settle(catalog.list({ refresh: true })) });
 			await catalog.close();
 		}
 		clearInterval(hold);`,
 		{ facts, ...few },
 	);
 	// A start takes six descriptors for three pipes, and two to learn of a failure.
-	const expected = [denied('EMFILE'), denied('EMFILE'), denied('EMFILE'), listed];
-	expect(told).toEqual(expected.map((refreshed) => ({ refreshed, served: listed, again: listed })));
+	const expected = [denied('EMFILE'), denied('EMFILE'), denied('EMFILE'), served];
+	expect(told).toEqual(expected.map((refreshed) => ({ refreshed, kept: served, again: served })));
 });
 
 testFault('the folder of the package is removed after its import', 'before the spawn', 'the list', async () => {
 	const folder = makeDirectory();
 	const copy = path.join(folder, 'dist');
-	cpSync(realpathSync(builtDirectory), copy, { recursive: true });
-	symlinkSync(path.join(realpathSync(builtDirectory), '../node_modules'), path.join(folder, 'node_modules'));
-	cpSync(path.join(realpathSync(builtDirectory), '../package.json'), path.join(folder, 'package.json'));
+	fs.cpSync(fs.realpathSync(builtDirectory), copy, { recursive: true });
+	fs.symlinkSync(path.join(fs.realpathSync(builtDirectory), '../node_modules'), path.join(folder, 'node_modules'));
+	fs.cpSync(path.join(fs.realpathSync(builtDirectory), '../package.json'), path.join(folder, 'package.json'));
 	const { facts } = serve();
 	const [told] = await runHost(
 		`rmSync(facts.copy, { recursive: true });
-		const catalog = make();
-		tell(await settle(catalog.list({ includeHidden: true })));
-		await catalog.close();`,
+		await listOnce();`,
 		{ facts: { ...facts, copy, index: pathToFileURL(path.join(copy, 'index.js')).href } },
 	);
-	expect(told).toEqual(listed);
+	expect(told).toEqual(served);
 });
 
 const nobody = ['setpriv', '--reuid=65534', '--regid=65534', '--clear-groups'];
@@ -296,8 +264,8 @@ const lackOfUser =
 
 /** Lets any user use a directory of a test. */
 function share(directory: string): void {
-	chmodSync(directory, 0o777);
-	for (const name of readdirSync(directory)) chmodSync(path.join(directory, name), 0o666);
+	fs.chmodSync(directory, 0o777);
+	for (const name of fs.readdirSync(directory)) fs.chmodSync(path.join(directory, name), 0o666);
 }
 
 const lackOfLimit = lackOfUser ?? (has('prlimit', '--version') ? undefined : 'prlimit');
@@ -313,9 +281,9 @@ async function limitProcesses(): Promise<void> {
 		await warm.list();
 		tell('is up');
 		await next();
-		tell([await settle(cold.list()), await settle(warm.list({ refresh: true })), await settle(warm.list({ includeHidden: true }))]);
+		tell([await settle(cold.list()), await settle(warm.list({ refresh: true })), await settle(warm.list())]);
 		await next();
-		tell([await settle(cold.list({ includeHidden: true })), await settle(warm.list({ refresh: true, includeHidden: true }))]);
+		tell([await settle(cold.list()), await settle(warm.list({ refresh: true }))]);
 		await Promise.all([cold.close(), warm.close()]);
 		process.stdin.destroy();`,
 		{ facts, through: user },
@@ -325,21 +293,21 @@ async function limitProcesses(): Promise<void> {
 	await nth(1);
 	limit('1');
 	write('go');
-	expect(await nth(2)).toEqual([denied('EAGAIN'), denied('EAGAIN'), listed]);
+	expect(await nth(2)).toEqual([denied('EAGAIN'), denied('EAGAIN'), served]);
 	limit('4096');
 	write('go');
-	expect(await nth(3)).toEqual([listed, listed]);
+	expect(await nth(3)).toEqual([served, served]);
 	expect(await done).toMatchObject({ exitCode: 0, stderr: '' });
 }
 
 // Files in CODEX_HOME.
 
-const homes: Record<string, (file: string) => void> = {
-	'a FIFO': (file) => execFileSync('mkfifo', [file]),
-	'a directory': (file) => mkdirSync(file),
-	'100 MB long': (file) => execFileSync('truncate', ['-s', '100M', file]),
-	'a link to itself': (file) => symlinkSync(file, file),
-	unreadable: (file) => writeFileSync(file, '{}', { mode: 0 }),
+const homes = {
+	'a FIFO': 'mkfifo $file',
+	'a directory': 'mkdir $file',
+	'100 MB long': 'truncate -s 100M $file',
+	'a link to itself': 'ln -s $file $file',
+	unreadable: 'echo {} > $file; chmod 0 $file',
 };
 
 const what = '`auth.json` and `config.toml` are';
@@ -353,15 +321,16 @@ testFault(
 
 async function readHomes(): Promise<void> {
 	for (const spoil of Object.values(homes)) {
-		const { server, facts } = serve();
+		const { server, directory, facts } = serve();
 		share(server.directory);
-		const codexHomes = ['first', 'second', 'third', 'fourth'].map((name) => path.join(facts.home, name));
+		const codexHomes = ['first', 'second', 'third', 'fourth'].map((name) => path.join(directory, name));
 		for (const [index, codexHome] of codexHomes.entries()) {
-			mkdirSync(codexHome);
+			fs.mkdirSync(codexHome);
 			// The first home is spoiled when its list is known.
-			for (const name of ['auth.json', 'config.toml']) spoil(path.join(codexHome, index === 0 ? `later-${name}` : name));
+			for (const name of ['auth.json', 'config.toml'])
+				sh(spoil, { file: path.join(codexHome, index === 0 ? `later-${name}` : name) });
 		}
-		if (isRoot) execFileSync('chown', ['-Rh', '65534:65534', facts.home]);
+		if (isRoot) execFileSync('chown', ['-Rh', '65534:65534', directory]);
 		const { done } = startHost(
 			`const within = (promise) => Promise.race([promise, new Promise((resolve) => setTimeout(resolve, 10_000, 'hangs'))]);
 			const [home, ...others] = facts.codexHomes;
@@ -372,28 +341,21 @@ async function readHomes(): Promise<void> {
 			const now = Date.now;
 			Date.now = () => now() + 5_000;
 			const { signal } = new AbortController();
-			tell(await within(settle(warm.list({ includeHidden: true, deadlineMs: 5_000, signal }))));
-			const cold = others.map((codexHome) => settle(make({ codexHome }).list({ includeHidden: true })));
+			tell(await within(settle(warm.list({ deadlineMs: 5_000, signal }))));
+			const cold = others.map((codexHome) => settle(make({ codexHome }).list()));
 			tell(await within(Promise.all(cold)));
 			tell(await within(stat('/').then(() => 'the host can read')));
 			process.exit(0);`,
 			{ facts: { ...facts, codexHomes }, through: user },
 		);
-		expect(await done).toMatchObject({ exitCode: 0, stderr: '', told: [listed, [listed, listed, listed], 'the host can read'] });
+		expect(await done).toMatchObject({ exitCode: 0, stderr: '', told: [served, [served, served, served], 'the host can read'] });
 	}
 }
 
 testFault('HOME does not exist, and CODEX_HOME does', 'before the spawn', 'the list', async () => {
-	const { server } = serve();
-	const { command, args } = server;
-	const [told] = await runHost(
-		'const catalog = make(); tell(await settle(catalog.list({ includeHidden: true }))); await catalog.close();',
-		{
-			facts: { options: { command, args, codexHome: makeDirectory() } },
-			env: { HOME: '/nonexistent' },
-		},
-	);
-	expect(told).toEqual(listed);
+	const { facts } = serve();
+	const options = { ...facts.options, cwd: undefined };
+	expect(await runHost('await listOnce();', { facts: { options }, env: { HOME: '/nonexistent' } })).toEqual([served]);
 });
 
 /** A file system of its own, of 8 MB. */
@@ -405,10 +367,10 @@ function mountDisk(): string {
 }
 
 function fill(directory: string): void {
-	for (const name of readdirSync(directory)) rmSync(path.join(directory, name), { recursive: true });
-	const { bavail, bsize } = statfsSync(directory);
-	writeFileSync(path.join(directory, 'ballast'), Buffer.alloc(bavail * bsize));
-	expect(statfsSync(directory).bavail).toBe(0);
+	for (const name of fs.readdirSync(directory)) fs.rmSync(path.join(directory, name), { recursive: true });
+	const { bavail, bsize } = fs.statfsSync(directory);
+	fs.writeFileSync(path.join(directory, 'ballast'), Buffer.alloc(bavail * bsize));
+	expect(fs.statfsSync(directory).bavail).toBe(0);
 }
 
 const canMount = isLinux && isRoot && has('unshare', '-m', 'mount', '-t', 'tmpfs', 'tmpfs', '/mnt');
@@ -421,7 +383,7 @@ async function fillHome(): Promise<void> {
 	const gets = exited('initialize', 1, null, 'failed to initialize sqlite state');
 	fill(codexHome);
 	await expectOutcome(catalog.list(), gets);
-	rmSync(path.join(codexHome, 'ballast'));
+	fs.rmSync(path.join(codexHome, 'ballast'));
 	const models = await catalog.list();
 	expect(models.length).toBeGreaterThan(0);
 	await events.nth('exited', 2);
@@ -440,7 +402,7 @@ async function fillStore(): Promise<void> {
 		`for (let n = 0; n < 2; n++) {
 			const failed = [];
 			const catalog = make({ store: openStore(), onEvent: ({ type, operation }) => type === 'store-failed' && failed.push(operation) });
-			const list = await settle(catalog.list({ includeHidden: true }));
+			const list = await settle(catalog.list());
 			await catalog.close();
 			tell({ list, failed });
 			rmSync(facts.directory + '/ballast', { force: true });
@@ -448,10 +410,10 @@ async function fillStore(): Promise<void> {
 		{ facts: { ...facts, directory } },
 	);
 	expect(told).toEqual([
-		{ list: listed, failed: ['set'] },
-		{ list: listed, failed: [] },
+		{ list: served, failed: ['set'] },
+		{ list: served, failed: [] },
 	]);
-	expect(readdirSync(directory).filter((name) => name.endsWith('.json'))).toHaveLength(1);
+	expect(fs.readdirSync(directory).filter((name) => name.endsWith('.json'))).toHaveLength(1);
 }
 
 testFault("the disk of the file store's directory is full", 'after the answer', 'the list', fillStore, lackOfMount);

@@ -2,7 +2,7 @@ import { closeSync, openSync } from 'node:fs';
 import path from 'node:path';
 import { expect } from 'vitest';
 import { makeDirectory, type Step, script } from '../harness.js';
-import { runCommandLine, runHost } from './host.js';
+import { runCommandLine, runHost, serve } from './host.js';
 import { describeFaults } from './page.js';
 
 const testFault = describeFaults('texts');
@@ -18,13 +18,9 @@ testFault(
 	'`ERR_CODEX_PROTOCOL`',
 	async () => {
 		const nextCursor = `${colors} ${token} ${'x'.repeat(5_000)}`;
-		const { command, args } = script([
-			'misbehaves',
-			{ act: 'answersWith', phase: 'model/list', message: { result: { data: [{ id: 'a' }], nextCursor } } },
-		]);
-		const [told] = await runHost('const catalog = make(); tell(await settle(catalog.list())); await catalog.close();', {
-			facts: { options: { command, args } },
-		});
+		const message = { result: { data: [{ id: 'a' }], nextCursor } };
+		const { facts } = serve(['misbehaves', { act: 'answersWith', phase: 'model/list', message }]);
+		const [told] = await runHost('await listOnce();', { facts });
 		expect(told).toMatchObject({ code: 'ERR_CODEX_PROTOCOL', message: expect.stringContaining('came twice') });
 		expect(told.message).not.toMatch(unclean);
 		expect(told.message.length).toBeLessThan(500);
@@ -55,7 +51,7 @@ testFault('a wrong value of `env` or `args` holds a secret', 'before the spawn',
 });
 
 testFault("a store's error is 1 MB long, with a token and terminal codes", 'before the spawn', 'the list', async () => {
-	const { command, args } = script(answers({ id: 'a' }));
+	const { facts } = serve();
 	const [{ ids, reasons }] = await runHost(
 		`const fail = () => {
 			throw new Error(facts.words + 'x'.repeat(1_000_000));
@@ -66,7 +62,7 @@ testFault("a store's error is 1 MB long, with a token and terminal codes", 'befo
 		const { ids } = await settle(catalog.list());
 		await catalog.close();
 		tell({ ids, reasons });`,
-		{ facts: { words: `${colors} ${token} `, options: { command, args } } },
+		{ facts: { ...facts, words: `${colors} ${token} ` } },
 	);
 	expect(ids).toEqual(['a']);
 	expect(reasons.length).toBeGreaterThan(0);
