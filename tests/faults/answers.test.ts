@@ -54,14 +54,6 @@ const noiseFaults = Object.entries(noises).map(([fault, texts]): Fault => {
 const spelled = '\u00e4\u20ac\u{1f600}\u2028e\u0301';
 const spelledPages = [[{ id: `1-${spelled}` }], [{ id: `2-${spelled}` }]];
 
-const ways: [way: string, settings?: object][] = [
-	['twice'],
-	['with CR LF'],
-	['in one chunk with others'],
-	['in pieces', { pieces: 1_000 }],
-	['in pieces', { pieces: 1_000_000 }],
-];
-
 /** A fault whose steps have the same outcome. */
 const all = (
 	fault: string,
@@ -78,7 +70,10 @@ const lineFaults: Fault[] = [
 		'the app-server writes each answer twice, with CR LF, among others in a chunk, in 1,000 pieces, or byte by byte',
 		['any'],
 		{ ids: spelledPages.flat().map(({ id }) => id) },
-		() => ways.map(([way, settings]) => misbehaves('', 'any', { way, ...settings, pages: spelledPages })),
+		() => [
+			...['twice', 'with CR LF', 'in one chunk with others'].map((way) => misbehaves('', 'any', { way, pages: spelledPages })),
+			...[1_000, 1_000_000].map((pieces) => misbehaves('', 'any', { way: 'in pieces', pieces, pages: spelledPages })),
+		],
 	),
 	all('the app-server writes 1 MiB of a line, and no more', early, timedOut, (phase) => [
 		misbehaves('writes', phase, { text: 'x'.repeat(1024), times: 1024, isFollowedByAnswer: false }),
@@ -102,10 +97,8 @@ const lineFaults: Fault[] = [
 ];
 
 const pageFaults: Fault[] = [
-	all('the cursor of a page leads back to that page', ['between pages'], says('the cursor "2" came twice'), () => [
+	all('the cursor of a page leads back to that page, or an earlier one', ['between pages'], says('" came twice'), () => [
 		['turnsPages', { count: 3, lastCursor: '2' }],
-	]),
-	all('the cursor of a page leads back to an earlier page', ['between pages'], says('the cursor "1" came twice'), () => [
 		['turnsPages', { count: 3, lastCursor: '1' }],
 	]),
 	all(
@@ -129,12 +122,12 @@ const pageFaults: Fault[] = [
 
 const refusals: [error: object, gets: object][] = [
 	[
-		{ code: -32600, message: 'cloud config timed out', data: { reason: 'cloudConfigBundle' } },
-		{ rpcCode: -32600, rpcData: { reason: 'cloudConfigBundle' }, says: 'cloud config timed out' },
+		{ code: -32600, message: 'no cloud', data: { a: 1 } },
+		{ rpcCode: -32600, rpcData: { a: 1 }, says: 'no cloud' },
 	],
 	[
-		{ code: -32001, message: 'Server overloaded; retry later.' },
-		{ rpcCode: -32001, says: 'Server overloaded; retry later.' },
+		{ code: -32001, message: 'overloaded' },
+		{ rpcCode: -32001, says: 'overloaded' },
 	],
 ];
 
@@ -178,7 +171,7 @@ const resultFaults: Fault[] = [
 				messages.map((message) => cell(misbehaves('answersWith', phase, { message }), unreadable(phase, words))),
 			),
 	],
-	// An id that is a string is a valid id.
+	// A string is a valid id.
 	all('the list holds entries of every wrong type', ['model/list'], { ids: ['text', 'right'] }, () => [
 		answers([...wrong, ...wrong.map((id) => ({ id })), { id: ' ', model: '\t' }, { id: 'right' }]),
 	]),
@@ -221,13 +214,8 @@ for (const [what, programs] of Object.entries(floods)) {
 	});
 }
 
-testFault(
-	'the app-server asks without end and does not read, and the host is done',
-	'initialize',
-	'`ERR_CODEX_TIMEOUT`',
-	async () => {
-		const options = { command: '/bin/sh', args: ['-c', requests] };
-		const [told] = await runHost('tell(await settle(make().list({ deadlineMs: 500 })));', { facts: { options } });
-		expect(told.code).toBe('ERR_CODEX_TIMEOUT');
-	},
-);
+testFault('the host ends while the app-server asks without end', 'initialize', '`ERR_CODEX_TIMEOUT`', async () => {
+	const options = { command: '/bin/sh', args: ['-c', requests] };
+	const [told] = await runHost('tell(await settle(make().list({ deadlineMs: 500 })));', { facts: { options } });
+	expect(told.code).toBe('ERR_CODEX_TIMEOUT');
+});

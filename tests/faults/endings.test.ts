@@ -37,18 +37,15 @@ const isEndedBy = (phase: Phase, ...signals: NodeJS.Signals[]) =>
 
 const endings: Fault[] = [
 	[
-		'the app-server exits with code 0 or 1, or panics',
+		'the app-server exits with code 0 or 1, between lines or in a line, or panics',
 		[...early, 'after the answer'],
 		(phase) => [
 			cell(misbehaves('exits', phase, { code: 0 }), exited(phase, 0), code(0)),
 			cell(misbehaves('exits', phase, { code: 1 }), exited(phase, 1), code(1)),
+			cell(misbehaves('exits', phase, { code: 0, half }), exited(phase, 0), code(0)),
+			cell(misbehaves('exits', phase, { code: 1, half }), exited(phase, 1), code(1)),
 			cell(misbehaves('exits', phase, { code: 101, words: panic }), exited(phase, 101, null, 'no reactor running'), code(101)),
 		],
-	],
-	[
-		'the app-server exits in the middle of a line',
-		[...early, 'after the answer'],
-		(phase) => [0, 1].map((n) => cell(misbehaves('exits', phase, { code: n, half }), exited(phase, n), code(n))),
 	],
 	[
 		'a signal ends the app-server (SIGTERM, SIGKILL, SIGSEGV)',
@@ -111,18 +108,12 @@ const endings: Fault[] = [
 		],
 	],
 	[
-		'at the end of its input the app-server exits with code 1, panics, or breaks off in a line',
+		'at the end of its input the app-server exits, panics, breaks off in a line, or gets SIGTERM, SIGSEGV or SIGSTOP',
 		late,
 		() => [
 			cell(atTheEnd('exits', { code: 1 }), listed, code(1)),
 			cell(atTheEnd('exits', { code: 101, words: panic }), listed, code(101)),
 			cell(atTheEnd('exits', { code: 0, half }), listed, code(0)),
-		],
-	],
-	[
-		'at the end of its input a signal ends or stops the app-server (SIGTERM, SIGSEGV, SIGSTOP)',
-		late,
-		() => [
 			cell(atTheEnd('endsBySignal', { signal: 'SIGTERM' }), listed, by('SIGTERM')),
 			cell(atTheEnd('endsBySignal', { signal: 'SIGSEGV' }), listed, by('SIGSEGV')),
 			cell(atTheEnd('stops'), listed, by('SIGKILL'), 'by close()'),
@@ -167,18 +158,13 @@ testFault(unclosed, 'while being ended', 'the list; SIGKILL ends the app-server'
 });
 
 const phase: Phase = 'model/list';
-testFault(
-	"one caller's `deadlineMs` ends before the fetch",
-	phase,
-	'`ERR_CODEX_TIMEOUT`; the list for the other callers',
-	async () => {
-		const { catalog, server, events } = makeScriptedCatalog([answers({ gates: { [phase]: 'open' } })], { deadlineMs: limitMs });
-		const stays = catalog.list({ deadlineMs: Number.POSITIVE_INFINITY });
-		await server.untilAsked(phase);
-		await expect(catalog.list()).rejects.toMatchObject({ code: 'ERR_CODEX_TIMEOUT', timeoutMs: limitMs, phase });
-		server.open('open');
-		expect(idsOf(await stays)).toEqual(['known-1']);
-		await events.nth('exited');
-		expect(server.starts).toBe(1);
-	},
-);
+testFault("one caller's `deadlineMs` ends before the fetch", phase, '`ERR_CODEX_TIMEOUT` for that caller', async () => {
+	const { catalog, server, events } = makeScriptedCatalog([answers({ gates: { [phase]: 'open' } })], { deadlineMs: limitMs });
+	const stays = catalog.list({ deadlineMs: Number.POSITIVE_INFINITY });
+	await server.untilAsked(phase);
+	await expect(catalog.list()).rejects.toMatchObject({ code: 'ERR_CODEX_TIMEOUT', timeoutMs: limitMs, phase });
+	server.open('open');
+	expect(idsOf(await stays)).toEqual(['known-1']);
+	await events.nth('exited');
+	expect(server.starts).toBe(1);
+});

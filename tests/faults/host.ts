@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
-import { afterTest, makeDirectory, type Step, script } from '../harness.js';
+import { afterTest, makeDirectory, type Step, script, until } from '../harness.js';
 
 /** The package as users install it. */
 export const builtDirectory = fileURLToPath(new URL('../../dist', import.meta.url));
@@ -88,11 +88,7 @@ export function startHost(source: string, { facts = {}, before = '', through = [
 	const child = spawn(command, args, { cwd: '/', env: { ...process.env, ...env } });
 	afterTest(() => child.kill('SIGKILL'));
 	const told: Told[] = [];
-	let [stderr, rest, isEnded] = ['', '', false];
-	const wakers = new Set<() => void>();
-	const wakeAll = () => {
-		for (const wake of wakers) wake();
-	};
+	let [stderr, rest] = ['', ''];
 	child.stderr.setEncoding('utf8').on('data', (chunk) => {
 		stderr += chunk;
 	});
@@ -100,27 +96,15 @@ export function startHost(source: string, { facts = {}, before = '', through = [
 		const lines = (rest + chunk).split('\n');
 		rest = lines.pop() ?? '';
 		told.push(...lines.map((line) => JSON.parse(line)));
-		wakeAll();
 	});
 	const done = new Promise<HostEnd>((resolve) => {
-		child.once('close', (exitCode, signal) => {
-			isEnded = true;
-			wakeAll();
-			resolve({ exitCode, signal, stderr, told });
-		});
+		child.once('close', (exitCode, signal) => resolve({ exitCode, signal, stderr, told }));
 	});
 	/** The nth value that the host tells, past or to come. */
-	const nth = (count: number) =>
-		new Promise<Told>((resolve, reject) => {
-			const wake = () => {
-				if (told.length >= count) resolve(told[count - 1]);
-				else if (isEnded) reject(new Error(`The host ended early: ${stderr}`));
-				else return;
-				wakers.delete(wake);
-			};
-			wakers.add(wake);
-			wake();
-		});
+	const nth = async (count: number): Promise<Told> => {
+		await until(`the host has told ${count} values`, () => told.length >= count);
+		return told[count - 1];
+	};
 	return { child, done, nth, write: (text: string) => child.stdin.write(text) };
 }
 

@@ -27,17 +27,6 @@ testFault('the process that fetches for others is stopped (SIGSTOP), and goes on
 	expect((await holder.done).told).toMatchObject([served]);
 });
 
-testFault('the process that fetches for others is killed (SIGKILL)', 'model/list', 'the list', async () => {
-	const { server, facts } = serve(['answers', { models: [{ id: 'a' }], gates: { 'model/list': 'never' } }], answers);
-	const holder = startHost(lists, { facts });
-	await server.untilAsked('model/list');
-	const other = runHost(lists, { facts });
-	holder.child.kill('SIGKILL');
-	const [told] = await other;
-	expect(told).toMatchObject(served);
-	expect(told.ms).toBeLessThan(10_000);
-});
-
 testFault('the directory holds 600 expired lists, unused locks and drafts of killed writers', 'any', 'they go', async () => {
 	const { directory, facts } = serve();
 	const fill = `
@@ -77,8 +66,6 @@ testFault(`the file of the list is ${Object.keys(damages).join(', ')}`, 'any', '
 		const [name = ''] = readdirSync(directory).filter((other) => other.endsWith('.json'));
 		rmSync(path.join(directory, name), { recursive: true });
 		execFileSync('sh', ['-ec', damage, path.join(directory, name)]);
-		const [told] = await runHost(lists, { facts });
-		expect(told).toMatchObject(served);
-		expect(told.ms).toBeLessThan(10_000);
+		expect(await runHost(lists, { facts })).toMatchObject([served]);
 	}
 });
