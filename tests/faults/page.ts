@@ -16,7 +16,8 @@ type Row = { fault: string; phases: string; outcome: string };
 const head = `# What a caller gets when something goes wrong
 
 The fault suite (\`npm run test:faults\`) writes this page after a run in which every row passed. All processes are real: Linux x64,
-Node 20, two cores. A row with phases of a fetch is run in each of them, once with no list in memory and once with one. In each run,
+Node 20, two cores. A fault of the app-server is run in each of its phases, with no list in memory and with one. Semicolons separate
+phases whose outcomes differ. In each run,
 
 - an error is a \`CodexModelsError\`, comes within 10 seconds (an \`ERR_CODEX_TIMEOUT\`: at its limit), and is not remembered;
 - a list in memory is still served after a failure, and the next call after a failure on an empty memory gets its list;
@@ -29,9 +30,9 @@ Run under Wine with \`npm run test:windows\`, not yet on Windows itself.
 
 | what | shown by |
 | --- | --- |
-| \`codex.cmd\`, \`codex.exe\` and a shim of npm are found by PATH and PATHEXT, never in the current directory | run under Wine |
-| variables in any spelling (\`Path\`), one process tree ended by \`taskkill\`, at a failure, at \`close()\` and at the host's exit | run under Wine |
-| two processes share one list and one fetch through the file store | run under Wine |
+| PATH and PATHEXT find \`codex.cmd\`, \`codex.exe\` and npm's shim; the current directory is not searched | run under Wine |
+| \`close()\`, and the end of a host, end an app-server behind \`cmd.exe\` that ignores the end of its input | run under Wine |
+| variables have any spelling (\`Path\`); three processes share one list and one app-server through the file store | run under Wine |
 | \`%\` in arguments of a \`.cmd\`; \`NoDefaultCurrentDirectoryInExePath\` | reading only |
 | an app-server behind \`cmd.exe\` that ignores the end of its input, where \`taskkill\` fails, stays alive | a known limit |
 `;
