@@ -88,7 +88,7 @@ process.stdin.on('data', (chunk) => {
 	const lines = (input + chunk).split('\n');
 	input = lines.pop();
 	for (const line of lines) {
-		if (line === '') log('blank line');
+		if (line.trim() === '') log('blank line');
 		else onMessage(JSON.parse(line));
 	}
 });
