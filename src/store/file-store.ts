@@ -24,8 +24,8 @@ const maxListBytes = 8 * 1024 * 1024;
 const sweepShare = 1 / 50;
 /** The most files that one sweep looks at. */
 const maxSwept = 100;
-/** How long a file has not been touched when it counts as out of use, in milliseconds. */
-const unusedAfterMs = 7 * 24 * 60 * 60 * 1_000;
+/** How long a draft or a lock has not been touched when it counts as left behind, in milliseconds. */
+const unusedAfterMs = 24 * 60 * 60 * 1_000;
 
 /** The names of this version's lists, drafts and locks: versions of this package do not touch each other's files. */
 const ownName = /^v1-[0-9a-f]{32}\.(?:json|json\.[0-9a-f-]{36}|lock)$/;
@@ -49,7 +49,7 @@ export function fileStore(options: FileStoreOptions = {}): Required<ModelListSto
 	return {
 		async get(key) {
 			try {
-				return parseEntry(await readRegularFile(toPath(key, 'json'), maxListBytes));
+				return await readEntry(toPath(key, 'json'));
 			} catch (error) {
 				if (isSharingViolation(error)) return undefined;
 				throw error;
@@ -91,7 +91,8 @@ function findCacheDirectory(): string {
 }
 
 /** The value of a file, unless it has expired or is damaged. */
-function parseEntry(text: string | undefined): unknown {
+async function readEntry(file: string): Promise<unknown> {
+	const text = await readRegularFile(file, maxListBytes);
 	try {
 		const { expiresAt, value } = JSON.parse(text ?? '');
 		return expiresAt === null || expiresAt > Date.now() ? value : undefined;
@@ -112,7 +113,7 @@ async function writeAtomically(file: string, text: string): Promise<void> {
 	}
 }
 
-/** Removes old lists, drafts of processes that were killed, and unused locks, whose time changes with each claim. Never rejects. */
+/** Removes expired and damaged lists, drafts of processes that were killed, and unused locks. Never rejects. */
 async function sweep(directory: string): Promise<void> {
 	const names = (await readdir(directory).catch(() => [])).filter((name) => ownName.test(name));
 	// Another part of a large directory each time.
@@ -120,8 +121,11 @@ async function sweep(directory: string): Promise<void> {
 	for (const name of names.slice(start, start + maxSwept)) {
 		const file = path.join(directory, name);
 		try {
-			const { mtimeMs } = await lstat(file);
-			if (Date.now() - mtimeMs > unusedAfterMs) await rm(file, { recursive: true, force: true });
+			const isOver = name.endsWith('.json') ? (await readEntry(file)) === undefined : await isUnused(file);
+			if (isOver) await rm(file, { recursive: true, force: true });
 		} catch {}
 	}
 }
+
+/** The time of a lock's directory changes with each claim. */
+const isUnused = async (file: string) => Date.now() - (await lstat(file)).mtimeMs > unusedAfterMs;
