@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { lstat, mkdir, readdir, rename, rm, writeFile } from 'node:fs/promises';
+import { lstat, mkdir, readdir, rename, rm, rmdir, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import process from 'node:process';
 import { findHome, isWindows, lookUp } from '../core/environment.js';
@@ -121,11 +121,18 @@ async function sweep(directory: string): Promise<void> {
 	for (const name of names.slice(start, start + maxSwept)) {
 		const file = path.join(directory, name);
 		try {
-			const isOver = name.endsWith('.json') ? (await readEntry(file)) === undefined : await isUnused(file);
-			if (isOver) await rm(file, { recursive: true, force: true });
+			if (name.endsWith('.lock')) await removeUnusedLock(file);
+			else if (name.endsWith('.json') ? (await readEntry(file)) === undefined : await isUnused(file)) await rm(file);
 		} catch {}
 	}
 }
 
-/** The time of a lock's directory changes with each claim. */
+/** A directory's time changes with each claim: a claim that comes after the look is not removed, and keeps the directory. */
+async function removeUnusedLock(lock: string): Promise<void> {
+	const claims = await readdir(lock);
+	if (!(await isUnused(lock))) return;
+	for (const claim of claims) await rm(path.join(lock, claim), { force: true });
+	await rmdir(lock);
+}
+
 const isUnused = async (file: string) => Date.now() - (await lstat(file)).mtimeMs > unusedAfterMs;
