@@ -70,3 +70,8 @@ export function readRegularFile(file: string, maxBytes: number): Promise<string 
 /** Whether an error of the file system has one of these codes. */
 export const hasCode = (error: unknown, ...codes: string[]) =>
 	codes.includes((error as NodeJS.ErrnoException | undefined)?.code ?? '');
+
+/** A handler that takes an error of this code for an absent result. */
+export const ignore = (code: string) => (error: unknown) => {
+	if (!hasCode(error, code)) throw error;
+};

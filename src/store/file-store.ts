@@ -3,7 +3,7 @@ import { lstat, mkdir, readdir, rename, rm, rmdir, writeFile } from 'node:fs/pro
 import path from 'node:path';
 import process from 'node:process';
 import { findHome, isWindows, lookUp } from '../core/environment.js';
-import { readRegularFile } from '../core/files.js';
+import { hasCode, ignore, readRegularFile } from '../core/files.js';
 import { hash } from '../core/hash.js';
 import type { ModelListStore } from '../core/model-list-store.js';
 import { checkStoreOptions } from '../core/settings.js';
@@ -43,7 +43,6 @@ export function fileStore(options: FileStoreOptions = {}): Required<ModelListSto
 	// Paths start from the working directory of the call; the environment is read at each use.
 	const given = options.directory === undefined ? undefined : path.resolve(options.directory);
 	const findDirectory = () => given ?? findCacheDirectory();
-	const makeDirectory = () => mkdir(findDirectory(), { recursive: true, mode: 0o700 });
 	const toPath = (key: string, suffix: string) => path.join(findDirectory(), `v1-${hash(key)}.${suffix}`);
 
 	return {
@@ -60,7 +59,7 @@ export function fileStore(options: FileStoreOptions = {}): Required<ModelListSto
 			const expiresAt = ttlMs === undefined ? null : Date.now() + ttlMs;
 			const text = JSON.stringify({ expiresAt, value });
 			if (Buffer.byteLength(text) > maxListBytes) throw new Error(`Larger than ${maxListBytes} bytes`);
-			await makeDirectory();
+			await makeDirectory(findDirectory());
 			await writeAtomically(toPath(key, 'json'), text);
 			if (Math.random() < sweepShare) await sweep(findDirectory());
 		},
@@ -71,7 +70,7 @@ export function fileStore(options: FileStoreOptions = {}): Required<ModelListSto
 
 		async lock(key, signal) {
 			signal.throwIfAborted();
-			await makeDirectory();
+			await makeDirectory(findDirectory());
 			return acquireLock(toPath(key, 'lock'), signal);
 		},
 	};
@@ -88,6 +87,18 @@ function findCacheDirectory(): string {
 	const { XDG_CACHE_HOME: caches = '' } = process.env;
 	// The specification has a path that is not absolute ignored.
 	return path.join(path.isAbsolute(caches) ? caches : path.join(home, '.cache'), 'codex-models');
+}
+
+/** Not with `recursive`, which does not end where a parent cannot be made, such as one in /proc (Node 20). */
+async function makeDirectory(directory: string): Promise<void> {
+	const make = () => mkdir(directory, { mode: 0o700 }).catch(ignore('EEXIST'));
+	try {
+		await make();
+	} catch (error) {
+		if (!hasCode(error, 'ENOENT') || path.dirname(directory) === directory) throw error;
+		await makeDirectory(path.dirname(directory));
+		await make();
+	}
 }
 
 /** The value of a file, unless it has expired or is damaged. */
