@@ -1,18 +1,10 @@
 export type { CatalogSnapshot } from './cache/model-list.js';
 export { CodexModelCatalog } from './catalog.js';
-export {
-	type CodexConfiguredModel,
-	type CodexModel,
-	type CodexModelSummary,
-	toSummary,
-} from './core/codex-model.js';
+export type { CodexConfiguredModel, CodexModel, CodexModelSummary } from './core/codex-model.js';
+export { toSummary } from './core/codex-model.js';
 export { CodexModelsError, type CodexModelsErrorCode, type FetchPhase } from './core/errors.js';
 export type { CatalogEvent } from './core/events.js';
 export type { ModelListStore } from './core/model-list-store.js';
 export type { ClientInfo, CodexModelCatalogOptions, ListOptions, TargetOptions } from './core/options.js';
-export {
-	codexModels,
-	type ListCodexModelsRequest,
-	type ListCodexModelsResponse,
-	listCodexModels,
-} from './list-codex-models.js';
+export type { ListCodexModelsRequest, ListCodexModelsResponse } from './list-codex-models.js';
+export { codexModels, listCodexModels } from './list-codex-models.js';

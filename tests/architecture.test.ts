@@ -65,8 +65,8 @@ test('no module is loaded lazily', () => {
 	expect(files.filter((file) => /\bimport\(|\brequire\(/.test(read(file)))).toEqual([]);
 });
 
-test('the source stays small: 3,900 lines in all, 250 in a file', () => {
+test('the source stays small: 4,000 lines in all, 250 in a file', () => {
 	const lengths = files.map((file) => [file, read(file).split('\n').length - 1] as const);
 	expect(lengths.filter(([, length]) => length > 250)).toEqual([]);
-	expect(lengths.reduce((sum, [, length]) => sum + length, 0)).toBeLessThanOrEqual(3_900);
+	expect(lengths.reduce((sum, [, length]) => sum + length, 0)).toBeLessThanOrEqual(4_000);
 });

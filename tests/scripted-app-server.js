@@ -7,7 +7,7 @@
 //
 //   at             the phase in which it does what it is named for: 'start', 'initialize' or 'model/list'
 //   gates          { PHASE: NAME }: before that phase it waits until the file DIRECTORY/NAME is there
-//   ignores        what it does not heed: 'end' (of input), 'SIGTERM'
+//   ignores        the ends that it ignores: 'end' (of input), 'SIGTERM'
 //   endsAfterMs    how long it takes to exit after the end of its input
 //   models         the entries of its list; or `pages`, arrays of them; or `result`, anything at all
 //   config         the configuration that `config/read` answers with
@@ -34,7 +34,7 @@ const step = Math.min(starts, steps.length) - 1;
 const settings = JSON.parse(readFileSync(path.join(directory, 'settings.json'), 'utf8'))[step];
 const { gates = {}, ignores = [], endsAfterMs = 0, models = [] } = settings;
 
-/** What is done instead of, or besides, answering in a phase; one that returns false leaves it unanswered. */
+/** The deeds in place of an answer, or besides it, by phase; one that returns false leaves the request unanswered. */
 const at = { start() {}, initialize() {}, 'model/list'() {} };
 const instead = (phase, act) => {
 	at[phase] = async (message) => {
@@ -88,7 +88,7 @@ process.stdin.on('data', (chunk) => {
 	const lines = (input + chunk).split('\n');
 	input = lines.pop();
 	for (const line of lines) {
-		if (line === '') log('blank line');
+		if (line.trim() === '') log('blank line');
 		else onMessage(JSON.parse(line));
 	}
 });
@@ -107,7 +107,7 @@ process.on('SIGTERM', () => {
 });
 
 const behaviours = {
-	/** What the real one does, with a list of our own. */
+	/** The deeds of the real app-server, with a list of our own. */
 	answers() {},
 
 	exits() {
@@ -189,7 +189,7 @@ const behaviours = {
 		if (settings.at) instead(settings.at, () => process.exit(settings.code));
 	},
 
-	/** All that is nobody's answer, before and after each that is. */
+	/** Lines that answer no request, before and after each that does. */
 	isNoisy() {
 		let calls = 0;
 		write = (answer) => {

@@ -30,7 +30,7 @@ const fatalToExitMs = 500;
  * The wait for the answer to `config/read` when the list is complete, in milliseconds: the answer comes 1 to 7 ms after the
  * list (Codex 0.136.0 to 0.169.0), and up to 120 ms after it on a busy machine, where the list takes ten times as long, too.
  */
-const configuredGraceMs = (elapsedMs: number) => Math.min(250, Math.max(50, elapsedMs / 4));
+const configuredGraceMs = (elapsedMs: number) => Math.min(150, Math.max(50, elapsedMs / 4));
 
 export type SessionSpec = SpawnSpec & {
 	/** The command as the user knows it, where another file is started in its place. */

@@ -175,13 +175,14 @@ export class Revalidation {
 	}
 
 	async #lookUpInStore(): Promise<StoreLookup> {
-		const nothing = { list: undefined, hasFailed: false };
-		return this.#entry.stored?.load(this.#fingerprint, this.#minFetchedAt) ?? nothing;
+		const { stored } = this.#entry;
+		if (!stored || this.#controller.signal.aborted) return { list: undefined, hasFailed: false };
+		return stored.load(this.#fingerprint, this.#minFetchedAt);
 	}
 
 	/** Whether the list of another process spares the fetch. A caller who joined may have required a newer one. */
 	#isNewEnough(list: ModelList | undefined): list is ModelList {
-		if (!list || list.fetchedAt <= this.#minFetchedAt) return false;
+		if (!list?.matches(this.#fingerprint) || list.fetchedAt <= this.#minFetchedAt) return false;
 		return list.fetchedAt > this.#startedAt || list.isFresh(this.#fingerprint, Date.now(), this.#entry.context.settings);
 	}
 

@@ -23,5 +23,5 @@ export function resolveTarget(
 	const inherited = settings.inheritsCodexHome ? process.env.CODEX_HOME || undefined : undefined;
 	const codexHome = options?.codexHome ?? settings.codexHome ?? inherited;
 	if (last?.cwd === cwd && last.codexHome === codexHome && last.isDefaultCwd === isDefaultCwd) return last;
-	return { cwd, isDefaultCwd, codexHome, key: `${cwd}\0${codexHome ?? ''}` };
+	return { cwd, isDefaultCwd, codexHome, key: `${cwd}\0${isDefaultCwd}\0${codexHome ?? ''}` };
 }

@@ -47,26 +47,32 @@ async function describeCommand(command: string | undefined, env: Settings['env']
 	}
 }
 
+/** The members of `auth.json` that tell logins apart and do not rotate (0.169.0). */
+const loginMembers = ['auth_mode', 'OPENAI_API_KEY', 'personal_access_token', 'agent_identity', 'bedrock_api_key'];
+
 /**
- * The login of an `auth.json`: its kind, its account id and its key, but no token that rotates. Without the file (a login
- * in the keyring, or none) nothing tells accounts apart.
+ * The login of an `auth.json`: its kind, its keys and its account, but no token that rotates. Without the file (a login in the
+ * keyring, or none) nothing tells accounts apart.
  */
 function identifyAccount(text: string): string {
 	try {
-		const { auth_mode: mode, OPENAI_API_KEY: key, tokens } = JSON.parse(text);
-		const account = tokens?.account_id ?? readAccountClaim(tokens?.id_token);
-		return hash('account', mode ?? null, key ?? null, account ?? null);
+		const login = JSON.parse(text);
+		const account = login.tokens?.account_id ?? readAccountClaim(login.tokens?.id_token);
+		return hash('account', account ?? null, ...loginMembers.map((name) => login[name] ?? null));
 	} catch {
 		// Codex itself takes a corrupt file for no login (0.169.0).
 		return text.startsWith(unreadable) ? hash(text) : 'none';
 	}
 }
 
-/** The account id in the claims of an id token; older releases do not write it beside the tokens. */
+/** The account in the claims of an id token; older releases do not write it beside the tokens. */
 function readAccountClaim(idToken: unknown): unknown {
-	if (typeof idToken !== 'string') return undefined;
-	const claims = JSON.parse(Buffer.from(idToken.split('.')[1] ?? '', 'base64url').toString('utf8'));
-	return claims['https://api.openai.com/auth']?.chatgpt_account_id;
+	try {
+		const claims = JSON.parse(Buffer.from(String(idToken).split('.')[1] ?? '', 'base64url').toString('utf8'));
+		return claims['https://api.openai.com/auth']?.chatgpt_account_id ?? claims.sub ?? claims.email;
+	} catch {
+		return undefined;
+	}
 }
 
 /** The file that replaces Codex's own list of models (from 0.105.0 on); Codex resolves a path as this does (to 0.169.0). */
@@ -74,7 +80,8 @@ function findModelCatalog(config: string, home: string, userHome: string): strin
 	// Most configurations name none, and need no parser.
 	if (!config.includes('model_catalog_json')) return undefined;
 	try {
-		const file = parse(config).model_catalog_json;
+		const { profile, profiles, ...base } = parse(config) as Record<string, Record<string, Record<string, unknown>>>;
+		const file = profiles?.[String(profile)]?.model_catalog_json ?? base.model_catalog_json;
 		if (typeof file !== 'string' || file === '') return undefined;
 		return file.startsWith('~/') ? path.join(userHome, file.slice(2)) : path.resolve(home, file);
 	} catch {

@@ -55,11 +55,16 @@ export class ModelList {
 		return view.summaries.map(copySummary);
 	}
 
-	/** Whether the list is young enough and from these files. */
-	isFresh({ configuration, command }: Fingerprint, now: number, { maxAgeMs }: Settings): boolean {
-		if (this.fingerprint.configuration !== configuration) return false;
+	/** Whether the list is from these files. */
+	matches({ account, configuration, command }: Fingerprint): boolean {
+		if (this.fingerprint.account !== account || this.fingerprint.configuration !== configuration) return false;
 		// A command that is a function was not called yet by this process: nothing is known against the list.
-		if (command !== null && this.fingerprint.command !== command) return false;
+		return command === null || this.fingerprint.command === command;
+	}
+
+	/** Whether the list is young enough and from these files. */
+	isFresh(current: Fingerprint, now: number, { maxAgeMs }: Settings): boolean {
+		if (!this.matches(current)) return false;
 		// After the clock was set back the age is unknown, and the list is not fresh until the clock has caught up.
 		return now >= this.fetchedAt && now - this.fetchedAt < maxAgeMs;
 	}

@@ -39,13 +39,13 @@ export class StoredList {
 	readonly #emit: Emit;
 
 	constructor(store: ModelListStore, settings: Settings, { cwd, codexHome }: FetchTarget, account: string, emit: Emit) {
-		const { command, args } = settings;
+		const { command, args, env } = settings;
 		// "~", because the machines of a fleet may differ in where their homes are.
 		const place = cwd === findHome() ? '~' : cwd;
 		const program = typeof command === 'string' ? command : null;
 		this.#store = store;
 		this.#settings = settings;
-		this.#key = `codex-models:${version}:${hash(program, args, place, codexHome ?? null, account)}`;
+		this.#key = `codex-models:${version}:${hash(program, args, env, place, codexHome ?? null, account)}`;
 		this.#emit = emit;
 	}
 
@@ -76,9 +76,11 @@ export class StoredList {
 	/** Resolves to the release; to `undefined` where the store cannot lock. Rejects only with the signal's reason. */
 	async lock(signal: AbortSignal): Promise<(() => Promise<unknown>) | undefined> {
 		const locked = (async () => this.#store.lock?.(this.#key, signal))();
-		const message = `The store did not lock within ${lockTimeoutMs} ms`;
+		// The fetch needs a part of its time, too.
+		const milliseconds = Math.min(lockTimeoutMs, Math.max(1, this.#settings.fetchTimeoutMs / 2));
+		const message = `The store did not lock within ${milliseconds} ms`;
 		try {
-			const unlock = await pTimeout(locked, { milliseconds: lockTimeoutMs, message, signal, customTimers: unrefTimers });
+			const unlock = await pTimeout(locked, { milliseconds, message, signal, customTimers: unrefTimers });
 			return unlock && (() => this.#try('lock', unlock));
 		} catch (error) {
 			// A lock that comes after the limit is released at once.

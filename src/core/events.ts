@@ -42,6 +42,8 @@ const showErrors = (_name: string, value: unknown) => (value instanceof Error ? 
 /** Hands events to the listener, and to stderr with `NODE_DEBUG=codex-models`. */
 export function createEmitter(onEvent: ((event: CatalogEvent) => unknown) | undefined): EmitEvent {
 	if (!onEvent && !debug.enabled) return undefined;
+	// A reader of stderr that leaves must not end this process (EPIPE).
+	if (debug.enabled) process.stderr.on('error', () => {});
 	return ({ cwd, codexHome }, payload) => {
 		// A listener that throws or rejects harms nothing, and neither does a closed stderr.
 		try {

@@ -1,11 +1,16 @@
 import { constants } from 'node:fs';
 import { open, stat } from 'node:fs/promises';
 
+/** The looks at files that may be under way in this process: libuv has four threads, and a dead network mount takes one for each. */
+const maxLooks = 3;
+let running = 0;
+const waiting: (() => void)[] = [];
+
 const looks = new Map<string, { current: Promise<unknown>; next?: Promise<unknown> }>();
 
 /**
- * At most one look at a time for each path and purpose, because each look at a dead network mount occupies one of the four
- * threads of libuv. Callers that come while one is pending share the next, which sees what was written until then.
+ * At most one look at a time for each path and purpose. Callers that come while one is pending share the next, which sees
+ * what was written until then.
  */
 export async function lookOnce<T>(key: string, look: () => Promise<T>): Promise<T> {
 	const pending = looks.get(key);
@@ -13,9 +18,20 @@ export async function lookOnce<T>(key: string, look: () => Promise<T>): Promise<
 		pending.next ??= pending.current.catch(() => {}).then(() => lookOnce(key, look));
 		return pending.next as Promise<T>;
 	}
-	const current = look().finally(() => looks.delete(key));
+	const current = lookInTurn(look).finally(() => looks.delete(key));
 	looks.set(key, { current });
 	return current;
+}
+
+async function lookInTurn<T>(look: () => Promise<T>): Promise<T> {
+	while (running >= maxLooks) await new Promise<void>((resolve) => waiting.push(resolve));
+	running++;
+	try {
+		return await look();
+	} finally {
+		running--;
+		waiting.shift()?.();
+	}
 }
 
 /** Tells the versions of a regular file apart; 'none' where there is no such file. */
@@ -54,3 +70,8 @@ export function readRegularFile(file: string, maxBytes: number): Promise<string 
 /** Whether an error of the file system has one of these codes. */
 export const hasCode = (error: unknown, ...codes: string[]) =>
 	codes.includes((error as NodeJS.ErrnoException | undefined)?.code ?? '');
+
+/** A handler that takes an error of this code for an absent result. */
+export const ignore = (code: string) => (error: unknown) => {
+	if (!hasCode(error, code)) throw error;
+};

@@ -10,8 +10,10 @@ const quote = String.raw`\\?["'\x60]?`;
 /** name=value, "name": "value" (also in JSON that is a string in JSON), name: Some("value"); --name value; ?code=value. */
 const assignment = String.raw`${secretName}${quote}\s{0,8}(?:=>|[=:])\s{0,8}(?:\w{1,30}\(\s{0,8}){0,3}`;
 const lead = String.raw`(?:${assignment}|--[\w-]{0,60}${secretName}\s{1,8}|[?&](?:key|code|sig|signature)=)${quote}`;
-const scheme = '(?:(?:bearer|basic|digest|negotiate|token) {1,8})?';
-const value = String.raw`(?:(?<=["'\x60])[^"'\x60\n]+|${scheme}[^\s"'\x60\\,;&(){}[\]]+)`;
+const value = String.raw`(?:(?<=["'\x60])[^"'\x60\n]+|[^\s"'\x60\\,;&(){}[\]]+)`;
+
+/** A word that may be a token; not the mark of one that is redacted already. */
+const token = String.raw`(?!\[)[^\s"'\x60\\,;]+`;
 
 const secrets: [RegExp, string][] = [
 	[/-----BEGIN [A-Z ]{0,40}PRIVATE KEY-----[^-]{0,20000}(?:-----END [A-Z ]{0,40}-----)?/g, redacted],
@@ -20,9 +22,11 @@ const secrets: [RegExp, string][] = [
 	// OpenAI (sk-, sess-, rt_), GitLab, Slack, xAI, Google, Amazon, JWTs, which may be cut off; GitHub, Stripe, Hugging Face, npm.
 	[/(?<![A-Za-z\d])(?:sk-|sess-|rt_|glpat-|xox[a-z]-|xai-|AIza|AKIA|eyJ)[\w*-]{6,}(?:\.[\w-]*){0,4}/g, redacted],
 	[/(?<![A-Za-z\d])(?:gh[opsur]|github_pat|[sr]k_(?:live|test)|hf|npm)_\w{8,}/g, redacted],
+	// Authorization: Scheme abc; Bearer abc; Basic YWJj.
+	[new RegExp(`(\\bauthorization${quote}\\s{0,8}[=:]\\s{0,8}${quote})(?:[\\w-]{1,20} {1,8})?${token}`, 'gi'), `$1${redacted}`],
+	[new RegExp(`\\b(bearer\\s{1,8})(?!(?:or|auth|authentication|tokens?)\\b)${token}`, 'gi'), `$1${redacted}`],
+	[/\b([Bb]asic\s{1,8})(?=\S{0,40}[A-Z\d=])[A-Za-z\d+/]{8,}={0,2}/g, `$1${redacted}`],
 	[new RegExp(`(${lead})${value}`, 'gi'), `$1${redacted}`],
-	// Bearer abc1, Basic abc1; not "bearer authentication".
-	[/\b((?:bearer|basic)\s{1,8})(?!\[|[a-z]{1,20}[.:)]?(?!\S))[^\s"'`\\,;]+/gi, `$1${redacted}`],
 ];
 
 /**

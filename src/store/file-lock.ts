@@ -1,7 +1,7 @@
 import { lstat, mkdir, open, readdir, rm, utimes } from 'node:fs/promises';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { hasCode } from '../core/files.js';
+import { ignore } from '../core/files.js';
 import { clearTimer, setUnrefInterval } from '../core/timers.js';
 import { retryOnSharingViolation } from './sharing-violation.js';
 
@@ -31,11 +31,6 @@ export const leaseTimes = { beatMs: 500, maxBeats: 10, leaseMs: 3_000, pollMs: 2
 const releasedTime = 1_000_000_000;
 
 const toFile = (directory: string, number: number) => path.join(directory, String(number));
-
-/** A handler that takes an error of this code for an absent result. */
-const ignore = (code: string) => (error: unknown) => {
-	if (!hasCode(error, code)) throw error;
-};
 
 /**
  * Waits until no other process holds the lock, and resolves to its release. Rejects with the signal's reason, or when the

@@ -1,9 +1,9 @@
 import { randomUUID } from 'node:crypto';
-import { lstat, mkdir, readdir, rename, rm, writeFile } from 'node:fs/promises';
+import { lstat, mkdir, readdir, rename, rm, rmdir, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import process from 'node:process';
 import { findHome, isWindows, lookUp } from '../core/environment.js';
-import { readRegularFile } from '../core/files.js';
+import { hasCode, ignore, readRegularFile } from '../core/files.js';
 import { hash } from '../core/hash.js';
 import type { ModelListStore } from '../core/model-list-store.js';
 import { checkStoreOptions } from '../core/settings.js';
@@ -24,8 +24,8 @@ const maxListBytes = 8 * 1024 * 1024;
 const sweepShare = 1 / 50;
 /** The most files that one sweep looks at. */
 const maxSwept = 100;
-/** How long a file has not been touched when it counts as out of use, in milliseconds. */
-const unusedAfterMs = 7 * 24 * 60 * 60 * 1_000;
+/** How long a draft or a lock has not been touched when it counts as left behind, in milliseconds. */
+const unusedAfterMs = 24 * 60 * 60 * 1_000;
 
 /** The names of this version's lists, drafts and locks: versions of this package do not touch each other's files. */
 const ownName = /^v1-[0-9a-f]{32}\.(?:json|json\.[0-9a-f-]{36}|lock)$/;
@@ -43,13 +43,12 @@ export function fileStore(options: FileStoreOptions = {}): Required<ModelListSto
 	// Paths start from the working directory of the call; the environment is read at each use.
 	const given = options.directory === undefined ? undefined : path.resolve(options.directory);
 	const findDirectory = () => given ?? findCacheDirectory();
-	const makeDirectory = () => mkdir(findDirectory(), { recursive: true, mode: 0o700 });
 	const toPath = (key: string, suffix: string) => path.join(findDirectory(), `v1-${hash(key)}.${suffix}`);
 
 	return {
 		async get(key) {
 			try {
-				return parseEntry(await readRegularFile(toPath(key, 'json'), maxListBytes));
+				return await readEntry(toPath(key, 'json'));
 			} catch (error) {
 				if (isSharingViolation(error)) return undefined;
 				throw error;
@@ -60,7 +59,7 @@ export function fileStore(options: FileStoreOptions = {}): Required<ModelListSto
 			const expiresAt = ttlMs === undefined ? null : Date.now() + ttlMs;
 			const text = JSON.stringify({ expiresAt, value });
 			if (Buffer.byteLength(text) > maxListBytes) throw new Error(`Larger than ${maxListBytes} bytes`);
-			await makeDirectory();
+			await makeDirectory(findDirectory());
 			await writeAtomically(toPath(key, 'json'), text);
 			if (Math.random() < sweepShare) await sweep(findDirectory());
 		},
@@ -71,7 +70,7 @@ export function fileStore(options: FileStoreOptions = {}): Required<ModelListSto
 
 		async lock(key, signal) {
 			signal.throwIfAborted();
-			await makeDirectory();
+			await makeDirectory(findDirectory());
 			return acquireLock(toPath(key, 'lock'), signal);
 		},
 	};
@@ -90,8 +89,21 @@ function findCacheDirectory(): string {
 	return path.join(path.isAbsolute(caches) ? caches : path.join(home, '.cache'), 'codex-models');
 }
 
+/** Not with `recursive`, which does not end where a parent cannot be made, such as one in /proc (Node 20). */
+async function makeDirectory(directory: string): Promise<void> {
+	const make = () => mkdir(directory, { mode: 0o700 }).catch(ignore('EEXIST'));
+	try {
+		await make();
+	} catch (error) {
+		if (!hasCode(error, 'ENOENT') || path.dirname(directory) === directory) throw error;
+		await makeDirectory(path.dirname(directory));
+		await make();
+	}
+}
+
 /** The value of a file, unless it has expired or is damaged. */
-function parseEntry(text: string | undefined): unknown {
+async function readEntry(file: string): Promise<unknown> {
+	const text = await readRegularFile(file, maxListBytes);
 	try {
 		const { expiresAt, value } = JSON.parse(text ?? '');
 		return expiresAt === null || expiresAt > Date.now() ? value : undefined;
@@ -112,7 +124,7 @@ async function writeAtomically(file: string, text: string): Promise<void> {
 	}
 }
 
-/** Removes old lists, drafts of processes that were killed, and unused locks, whose time changes with each claim. Never rejects. */
+/** Removes expired and damaged lists, drafts of processes that were killed, and unused locks. Never rejects. */
 async function sweep(directory: string): Promise<void> {
 	const names = (await readdir(directory).catch(() => [])).filter((name) => ownName.test(name));
 	// Another part of a large directory each time.
@@ -120,8 +132,18 @@ async function sweep(directory: string): Promise<void> {
 	for (const name of names.slice(start, start + maxSwept)) {
 		const file = path.join(directory, name);
 		try {
-			const { mtimeMs } = await lstat(file);
-			if (Date.now() - mtimeMs > unusedAfterMs) await rm(file, { recursive: true, force: true });
+			if (name.endsWith('.lock')) await removeUnusedLock(file);
+			else if (name.endsWith('.json') ? (await readEntry(file)) === undefined : await isUnused(file)) await rm(file);
 		} catch {}
 	}
 }
+
+/** A directory's time changes with each claim: a claim that comes after the look is not removed, and keeps the directory. */
+async function removeUnusedLock(lock: string): Promise<void> {
+	const claims = await readdir(lock);
+	if (!(await isUnused(lock))) return;
+	for (const claim of claims) await rm(path.join(lock, claim), { force: true });
+	await rmdir(lock);
+}
+
+const isUnused = async (file: string) => Date.now() - (await lstat(file)).mtimeMs > unusedAfterMs;

@@ -151,6 +151,23 @@ test('an auth.json of 100 MB is not read, and each version of it counts as anoth
 	expect(await home.readAccount()).not.toBe(first);
 });
 
+test.each(['personal_access_token', 'agent_identity', 'bedrock_api_key'])('two logins by %s are two accounts', async (member) => {
+	const home = makeHome();
+	home.logIn({ auth_mode: 'x', [member]: 'one' });
+	const one = await home.readAccount();
+	home.logIn({ auth_mode: 'x', [member]: 'two' });
+	expect(await home.readAccount()).not.toBe(one);
+});
+
+test('two logins without an account id are told apart by the subject of their id tokens', async () => {
+	const home = makeHome();
+	const logIn = (sub: string) => home.logIn({ auth_mode: 'chatgpt', tokens: { id_token: makeJwt({ sub }) } });
+	logIn('one');
+	const one = await home.readAccount();
+	logIn('two');
+	expect(await home.readAccount()).not.toBe(one);
+});
+
 test('a fingerprint holds no credential', async () => {
 	const home = makeHome({ command: '/marked/codex' });
 	home.write('config.toml', 'marked = "marked-configuration"\n');

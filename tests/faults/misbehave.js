@@ -1,11 +1,10 @@
-// What an app-server may do wrong, crossed with when it does so: settings.act, and settings.phase.
+// The misbehaviour of an app-server: settings.act in settings.phase.
 //
 //   'spawn'               before it has read anything
-//   'initialize'          in place of that answer, or before it
-//   'model/list'          the same
-//   'between pages'       the same, of the second page
+//   'initialize', 'model/list', 'between pages' (the second page)
+//                         in place of that answer, or before it
 //   'after the answer'    when the list is written
-//   'while being ended'   at the end of its input, which it does not heed otherwise
+//   'while being ended'   at the end of its input, which alone does not end it
 
 import { closeSync } from 'node:fs';
 
@@ -53,13 +52,13 @@ const acts = {
 		await new Promise((resolve) => process.stdin.destroy().once('close', resolve));
 		// Node leaves the descriptor itself open.
 		closeSync(0);
-		// What it may have read by then is as good as unread.
+		// A request that arrived before counts as unread.
 		return phase === 'spawn' ? false : undefined;
 	},
 
-	/** `text`, so many `times`; `$id` in it is the id that it is asked under. */
-	async writes({ text = '', base64, times = 1, isEndless = false, isFollowedByAnswer = true }, { stayAlive }, message) {
-		const piece = base64 ? Buffer.from(base64, 'base64') : text.replaceAll('$id', String(message?.id));
+	/** Writes `text` a number of `times`; `$id` in it stands for the id of the request. */
+	async writes({ text = '', times = 1, isEndless = false, isFollowedByAnswer = true }, { stayAlive }, message) {
+		const piece = text.replaceAll('$id', String(message?.id));
 		if (isEndless) {
 			stayAlive();
 			const block = piece.repeat(Math.ceil(65_536 / piece.length));
@@ -81,9 +80,7 @@ const acts = {
 /** How an answer leaves it. */
 const ways = {
 	twice: (line) => write(process.stdout, line + line),
-
 	'with CR LF': (line) => write(process.stdout, line.replace(/\n$/, '\r\n')),
-
 	'in one chunk with others': (line) => write(process.stdout, `{"method":"before"}\n${line}{"method":"after"}\n`),
 
 	async 'in pieces'(line, { pieces }) {
@@ -91,15 +88,6 @@ const ways = {
 		const size = Math.max(1, Math.floor(bytes.length / pieces));
 		for (let start = 0; start < bytes.length; start += size) {
 			await write(process.stdout, bytes.subarray(start, start + size));
-			await turn();
-		}
-	},
-
-	async 'cut at'(line, { cuts }) {
-		const bytes = Buffer.from(line);
-		const places = [...new Set(cuts.map((cut) => Math.round(cut * bytes.length)))].sort((a, b) => a - b);
-		for (const [index, end] of [...places, bytes.length].entries()) {
-			await write(process.stdout, bytes.subarray(places[index - 1] ?? 0, end));
 			await turn();
 		}
 	},

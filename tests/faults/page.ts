@@ -1,96 +1,51 @@
 import { mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { afterAll } from 'vitest';
+import { afterAll, test } from 'vitest';
 
 const root = fileURLToPath(new URL('../../', import.meta.url));
 const pageFile = path.join(root, 'docs/reliability.md');
-const partsDirectory = path.join(root, '.cache/reliability');
 
-/** The phases of a fetch, in their order. */
-const phases = [
-	'before the spawn',
-	'spawn',
-	'initialize',
-	'model/list',
-	'between pages',
-	'after the answer',
-	'while being ended',
-	'any',
-] as const;
+/** The test files, in the order of their rows on the page. */
+const files = ['endings', 'answers', 'surroundings', 'store', 'stalls', 'texts', 'hosts'] as const;
 
-export type FaultPhase = (typeof phases)[number];
+const partFile = (file: string) => path.join(root, '.cache/reliability', `${file}.json`);
 
-/**
- * How long the caller waits for the outcome, counted from the fault; and where a run fails, in milliseconds: far from
- * what is said, for the machine may be busy, and far from the limits of minutes that the calls have.
- */
-const times = {
-	'at once (< 0.1 s)': 5_000,
-	'< 1 s': 10_000,
-	'at its limit': 30_000,
-	'when it is written': 30_000,
-} as const;
-
-export type Time = keyof typeof times;
-
-export const bound = (time: Time) => times[time];
-
-type PageRow = { fault: string; phase: FaultPhase; gets: string; time: Time };
-
-/** The chapters, each from the test file of its name. */
-const chapters = {
-	endings: 'It ends',
-	silences: 'It hangs, stops, or closes a pipe',
-	answers: 'It says more than its answers, or says them oddly',
-	results: 'Its answers are wrong',
-	afterwards: 'It has answered, and does not end as it should',
-	floods: 'It writes without an end',
-	surroundings: 'The machine, the files and the clock',
-} as const;
-
-type Chapter = keyof typeof chapters;
+type Row = { fault: string; phases: string; outcome: string };
 
 const head = `# What a caller gets when something goes wrong
 
-Written by the test run: \`tests/faults/\` holds a table of faults crossed with the phases of a fetch, each row is run with real
-processes, and a run in which every row passed writes this page anew where the rows have changed. Measured on Linux x64 with
-Node 20 on two shared cores, with \`retries: 0\` so that the first failure is the one that is seen.
+The fault suite (\`npm run test:faults\`) writes this page after a run in which every row passed. All processes are real: Linux x64,
+Node 20, two cores. A fault of the app-server is run in each of its phases, with no list in memory and with one. Semicolons separate
+phases whose outcomes differ. In each run,
 
-Unless a row says otherwise it is run twice, beside one another: with nothing known before, and with a list that was. Then
-
-- the call has limits of minutes, and does not wait for them; where it says "at its limit", that limit is ${'`fetchTimeoutMs`'}, set to 1.2 s;
-- after a failure nothing is remembered where nothing was; a list that was known before is still served, at once and without
-  another process, and only the \`refresh\` that asked for a new one rejects;
-- the next call after a failure starts an app-server anew, and gets its list;
-- every process is gone afterwards, whatever it heeds, and no later than \`close()\` resolves.
-
-"Time to it" counts from the fault to the caller's list or error: what a machine with nothing else to do takes. A run measures
-it, and fails where it is far longer; what each row took last is in \`.cache/reliability/\`, for the machine may be busy.
+- an error is a \`CodexModelsError\`, comes within 10 seconds (an \`ERR_CODEX_TIMEOUT\`: at its limit), and is not remembered;
+- a list in memory is still served after a failure, and the next call after a failure on an empty memory gets its list;
+- no process is left, no rejection is unhandled, and the host ends by itself.
 `;
 
-function renderTable(rows: PageRow[]): string {
-	const order = (row: PageRow) => phases.indexOf(row.phase);
-	const sorted = rows.toSorted((a, b) => order(a) - order(b) || (a.fault < b.fault ? -1 : 1));
-	const cell = (text: string) => text.replaceAll('|', '\\|').replaceAll('\n', ' ');
-	return [
-		'| phase | fault | what the caller gets | time to it |',
-		'| --- | --- | --- | --- |',
-		...sorted.map(({ fault, phase, gets, time }) => `| ${phase} | ${cell(fault)} | ${cell(gets)} | ${time} |`),
-	].join('\n');
-}
+const tail = `## Windows
 
-const partFile = (chapter: Chapter) => path.join(partsDirectory, `${chapter}.json`);
+Run under Wine with \`npm run test:windows\`, not yet on Windows itself.
 
-function readText(file: string): string | undefined {
+| what | shown by |
+| --- | --- |
+| PATH and PATHEXT find \`codex.cmd\`, \`codex.exe\` and npm's shim; the current directory is not searched | run under Wine |
+| \`close()\`, and the end of a host, end an app-server behind \`cmd.exe\` that ignores the end of its input | run under Wine |
+| variables have any spelling (\`Path\`); three processes share one list and one app-server through the file store | run under Wine |
+| \`%\` in arguments of a \`.cmd\`; \`NoDefaultCurrentDirectoryInExePath\` | reading only |
+| an app-server behind \`cmd.exe\` that ignores the end of its input, where \`taskkill\` fails, stays alive | a known limit |
+`;
+
+const readText = (file: string) => {
 	try {
 		return readFileSync(file, 'utf8');
 	} catch {
 		return undefined;
 	}
-}
+};
 
-/** Files of tests run side by side: a half-written file must not be read. */
+/** Writes by a rename, because the test files run side by side. */
 function replaceFile(file: string, text: string): void {
 	if (readText(file) === text) return;
 	mkdirSync(path.dirname(file), { recursive: true });
@@ -99,40 +54,32 @@ function replaceFile(file: string, text: string): void {
 	renameSync(draft, file);
 }
 
-const readParts = () => (Object.keys(chapters) as Chapter[]).map((chapter) => readText(partFile(chapter)));
-
-/** Writes the page from all chapters; again where another file has written its own meanwhile. */
-function writePage(): void {
-	for (let seen = '', now = readParts(); seen !== now.join(); now = readParts()) {
-		seen = now.join();
-		// A run of one file alone, in a new checkout: there is no page of one chapter.
-		if (now.some((part) => part === undefined)) return;
-		const sections = Object.values(chapters).map((title, index) => {
-			const rows: PageRow[] = JSON.parse(now[index] as string);
-			return `## ${title}\n\n${renderTable(rows)}\n`;
-		});
-		replaceFile(pageFile, [head, ...sections].join('\n'));
-	}
+/** The page of the rows of all files; `undefined` until each file has passed once. */
+function renderPage(): string | undefined {
+	const parts = files.map((file) => readText(partFile(file)));
+	if (parts.includes(undefined)) return undefined;
+	const rows: Row[] = parts.flatMap((part) => JSON.parse(part as string));
+	const lines = rows.map(({ fault, phases, outcome }) => `| ${[fault, phases, outcome].join(' | ')} |`);
+	return `${head}\n| fault | phases | outcome |\n| --- | --- | --- |\n${lines.join('\n')}\n\n${tail}`;
 }
 
-/** Collects the rows of a chapter; the page is written when all that were declared have passed. */
-export function openChapter(chapter: Chapter) {
-	const rows: PageRow[] = [];
-	const taken: Record<string, number> = {};
-	let declared = 0;
+/** The tests of one file, each of which is a row of the page. */
+export function describeFaults(file: (typeof files)[number]) {
+	const rows: (Row | undefined)[] = [];
 	afterAll(() => {
-		if (declared === 0 || rows.length !== declared) return;
-		replaceFile(path.join(partsDirectory, `${chapter}-ms.json`), `${JSON.stringify(taken, null, '\t')}\n`);
-		replaceFile(partFile(chapter), JSON.stringify(rows));
-		writePage();
+		if (rows.includes(undefined)) return;
+		replaceFile(partFile(file), JSON.stringify(rows));
+		// Another file may add its rows between the look and the write.
+		for (let page = renderPage(); page !== undefined && page !== readText(pageFile); page = renderPage()) {
+			replaceFile(pageFile, page);
+		}
 	});
-	return {
-		declare: () => {
-			declared++;
-		},
-		record: (row: PageRow, ms: number) => {
-			rows.push(row);
-			taken[`${row.phase}: ${row.fault}`] = Math.round(ms);
-		},
+	return (fault: string, phases: string, outcome: string, run: () => Promise<void>, lack?: string): void => {
+		const index = rows.push(undefined) - 1;
+		if (lack) console.warn(`NOT RUN, because this machine lacks ${lack}: ${fault}`);
+		test.skipIf(lack !== undefined)(`${fault} (${phases}): ${outcome.replaceAll('`', '')}`, async () => {
+			await run();
+			rows[index] = { fault, phases, outcome };
+		});
 	};
 }

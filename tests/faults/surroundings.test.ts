@@ -1,7 +1,8 @@
-import { execFileSync, spawn, spawnSync } from 'node:child_process';
-import { chmodSync, mkdirSync, readdirSync, renameSync, rmSync, statfsSync, writeFileSync } from 'node:fs';
+import { execFileSync, spawnSync } from 'node:child_process';
+import fs from 'node:fs';
 import path from 'node:path';
-import { expect, test, vi } from 'vitest';
+import { pathToFileURL } from 'node:url';
+import { expect, vi } from 'vitest';
 import {
 	afterTest,
 	idsOf,
@@ -13,515 +14,395 @@ import {
 	realCodex,
 	type Step,
 	script,
-	until,
 } from '../harness.js';
-import { describeOutcome, exited, expectOutcome, known, type Outcome, settle } from './cell.js';
-import { bound, openChapter } from './page.js';
+import { builtDirectory, runHost, serve, served, startHost } from './host.js';
+import { describeFaults } from './page.js';
+import { exited, expectOutcome, known, knownIds, type Outcome } from './table.js';
 
-const chapter = openChapter('surroundings');
-const atOnce = 'at once (< 0.1 s)';
-const knownIds = idsOf(known);
+const testFault = describeFaults('surroundings');
 const answers: Step = ['answers', { models: known }];
+const listed = { ids: knownIds };
+const hidden = { includeHidden: true };
 
-// What is wrong before anything of Codex's runs.
+// The command and the working directory.
 
-type Place = { command: string; cwd: string };
-
-type Break = { fault: string; gets: Outcome; breaks(place: Place): void };
+/** Runs a shell's commands with these variables. */
+const sh = (commands: string, variables: Record<string, string>) =>
+	execFileSync('sh', ['-ec', commands], { env: { ...process.env, ...variables } });
 
 const notFound = (says: string): Outcome => ({ code: 'ERR_CODEX_NOT_FOUND', says });
 
-const breaks: Break[] = [
-	{
-		fault: 'the command is not there',
-		gets: notFound('was not found (ENOENT)'),
-		breaks: ({ command }) => rmSync(command),
-	},
-	{
-		fault: 'the command may not be run',
-		gets: notFound('may not be run (EACCES)'),
-		breaks: ({ command }) => chmodSync(command, 0o644),
-	},
-	{
-		fault: 'the command is a directory',
-		gets: notFound('may not be run (EACCES)'),
-		breaks: ({ command }) => {
-			rmSync(command);
-			mkdirSync(command);
-		},
-	},
-	{
-		fault: 'the command wants an interpreter that is not there',
-		gets: notFound('exists, but the interpreter that its first line names does not (ENOENT)'),
-		breaks: ({ command }) => writeFileSync(command, '#!/there/is/none\n'),
-	},
-	{
-		fault: 'the command is a text file without a shebang',
-		gets: exited('initialize', 127, null, 'not found'),
-		breaks: ({ command }) => writeFileSync(command, 'no_such_program_anywhere\n'),
-	},
-	{
-		fault: 'the command is an empty file',
-		gets: exited('initialize', 0),
-		breaks: ({ command }) => writeFileSync(command, ''),
-	},
-	{
-		fault: 'the working directory was deleted',
-		gets: notFound('does not exist or cannot be entered'),
-		breaks: ({ cwd }) => rmSync(cwd, { recursive: true }),
-	},
-	{
-		fault: 'the working directory is a file',
-		gets: notFound('does not exist or cannot be entered'),
-		breaks: ({ cwd }) => {
-			rmSync(cwd, { recursive: true });
-			writeFileSync(cwd, '');
-		},
-	},
-];
-
-/** A command in a place that can be spoilt, and mended again. */
+/** A command in a working directory, and a function that repairs both. */
 function makePlace() {
 	const server = script(answers);
-	const directory = makeDirectory();
-	const place = { command: path.join(server.directory, 'codex'), cwd: path.join(directory, 'cwd') };
-	const mend = () => {
-		for (const file of Object.values(place)) rmSync(file, { recursive: true, force: true });
+	const place = { command: path.join(server.directory, 'codex'), cwd: path.join(makeDirectory(), 'cwd') };
+	const repair = () => {
+		for (const file of Object.values(place)) fs.rmSync(file, { recursive: true, force: true });
 		server.installAsCodex();
-		mkdirSync(place.cwd);
+		fs.mkdirSync(place.cwd);
 	};
-	mend();
-	const { catalog, events } = makeCatalog({
-		...place,
-		args: [],
-		retries: 0,
-		deadlineMs: neverMs,
-		fetchTimeoutMs: neverMs,
-	});
-	return { server, place, mend, catalog, events };
+	repair();
+	const { catalog } = makeCatalog({ ...place, args: [], retries: 0, deadlineMs: neverMs, fetchTimeoutMs: neverMs });
+	return { server, place, repair, catalog };
 }
 
-for (const { fault, gets, breaks: spoil } of breaks) {
-	const shown = describeOutcome(gets);
-	chapter.declare();
-	test(`${fault} (before the spawn): ${shown.replaceAll('`', '')}`, async () => {
-		const cold = makePlace();
-		spoil(cold.place);
-		const calledAt = Date.now();
-		const settled = await settle(cold.catalog.list({ includeHidden: true }));
-		expectOutcome(settled, gets);
-		expect(cold.catalog.peek()).toBeUndefined();
-		cold.mend();
-		expect(idsOf(await cold.catalog.list({ includeHidden: true }))).toEqual(knownIds);
+/** The outcomes of a shell's commands that damage `$command` or `$cwd`. */
+type Damage = [gets: Outcome, damage: string];
 
-		const warm = makePlace();
-		expect(idsOf(await warm.catalog.list({ includeHidden: true }))).toEqual(knownIds);
-		const before = warm.catalog.peek({ includeHidden: true });
-		spoil(warm.place);
-		expectOutcome(await settle(warm.catalog.list({ refresh: true })), gets);
-		expect(warm.catalog.peek({ includeHidden: true })?.models).toEqual(before?.models);
-		expect(idsOf(await warm.catalog.list({ includeHidden: true }))).toEqual(knownIds);
-		expect(warm.server.starts).toBe(1);
-		warm.mend();
-		expect(idsOf(await warm.catalog.list({ includeHidden: true, refresh: true }))).toEqual(knownIds);
+const damages: Record<string, Damage[]> = {
+	'the command is missing, may not be run, is a directory, or names a missing interpreter': [
+		[notFound('was not found (ENOENT)'), 'rm $command'],
+		[notFound('may not be run (EACCES)'), 'chmod 644 $command'],
+		[notFound('may not be run (EACCES)'), 'rm $command; mkdir $command'],
+		[notFound('exists, but the interpreter that its first line names does not (ENOENT)'), "echo '#!/there/is/none' > $command"],
+	],
+	'the command is an empty file, or a text file without a shebang': [
+		[exited('initialize', 0), ': > $command'],
+		[exited('initialize', 127, null, 'not found'), 'echo no_such_program_anywhere > $command'],
+	],
+	'the working directory is missing, or a file': [
+		[notFound('does not exist or cannot be entered'), 'rm -r $cwd'],
+		[notFound('does not exist or cannot be entered'), 'rm -r $cwd; : > $cwd'],
+	],
+};
 
-		await Promise.all([cold.catalog.close(), warm.catalog.close()]);
-		expect([...cold.server.pids, ...warm.server.pids].filter(isAlive)).toEqual([]);
-		const ms = settled.at - calledAt;
-		expect(ms).toBeLessThan(bound(atOnce));
-		chapter.record({ fault, phase: 'before the spawn', gets: shown, time: atOnce }, ms);
+for (const [fault, all] of Object.entries(damages)) {
+	const [[outcome]] = all as [Damage];
+	testFault(fault, 'before the spawn', `\`${'code' in outcome && outcome.code}\``, async () => {
+		for (const [gets, damage] of all) {
+			const cold = makePlace();
+			sh(damage, cold.place);
+			await expectOutcome(cold.catalog.list(hidden), gets);
+			expect(cold.catalog.peek()).toBeUndefined();
+			cold.repair();
+			await expectOutcome(cold.catalog.list(hidden), listed);
+
+			const warm = makePlace();
+			await expectOutcome(warm.catalog.list(hidden), listed);
+			sh(damage, warm.place);
+			await expectOutcome(warm.catalog.list({ refresh: true }), gets);
+			await expectOutcome(warm.catalog.list(hidden), listed);
+			expect(warm.server.starts).toBe(1);
+			warm.repair();
+			await expectOutcome(warm.catalog.list({ ...hidden, refresh: true }), listed);
+			await Promise.all([cold.catalog.close(), warm.catalog.close()]);
+			expect([...cold.server.pids, ...warm.server.pids].filter(isAlive)).toEqual([]);
+		}
 	});
 }
 
-chapter.declare();
-test('the arguments are longer than the system allows (spawn): ERR_CODEX_EXITED', async () => {
+testFault('the arguments are longer than the system allows', 'spawn', '`ERR_CODEX_EXITED`', async () => {
 	const { catalog } = makeCatalog({ command: process.execPath, args: ['x'.repeat(4_000_000)], retries: 0 });
-	const calledAt = Date.now();
-	const settled = await settle(catalog.list());
-	expectOutcome(settled, { ...exited('spawn', null), says: 'E2BIG' } as Outcome);
-	expect(catalog.peek()).toBeUndefined();
-	const ms = settled.at - calledAt;
-	expect(ms).toBeLessThan(bound(atOnce));
-	const fault = 'the arguments are longer than the system allows';
-	chapter.record({ fault, phase: 'spawn', gets: '`ERR_CODEX_EXITED` (phase "spawn")', time: atOnce }, ms);
+	await expectOutcome(catalog.list(), { code: 'ERR_CODEX_EXITED', exitCode: null, phase: 'spawn', says: 'E2BIG' });
 });
 
-// What changes while an app-server is at work.
-
-chapter.declare();
-test('the working directory is deleted while the app-server works (model/list): the list', async () => {
+testFault('the working directory is deleted while the app-server works', 'model/list', 'the list', async () => {
 	const cwd = makeDirectory();
 	const { catalog, server } = makeScriptedCatalog([['answers', { models: known, gates: { 'model/list': 'open' } }]], { cwd });
-	const list = settle(catalog.list({ includeHidden: true }));
+	const list = catalog.list(hidden);
 	await server.untilAsked('model/list');
-	rmSync(cwd, { recursive: true });
+	fs.rmSync(cwd, { recursive: true });
 	server.open('open');
-	expectOutcome(await list, { ids: knownIds });
-	const failed = await settle(catalog.list({ refresh: true }));
-	expectOutcome(failed, notFound('does not exist or cannot be entered'));
-	expect(catalog.peek({ includeHidden: true })?.models.map(({ id }) => id)).toEqual(knownIds);
-	expect(server.starts).toBe(1);
-	const fault = 'the working directory is deleted while the app-server works';
-	chapter.record({ fault, phase: 'model/list', gets: 'the list', time: atOnce }, 0);
+	await expectOutcome(list, listed);
+	await expectOutcome(catalog.list({ refresh: true }), notFound('does not exist or cannot be entered'));
+	await expectOutcome(catalog.list(hidden), listed);
 });
 
-chapter.declare();
-test('the command is replaced by another release while it works (model/list): the old list, then the new one', async () => {
+testFault('another release replaces the command', 'model/list', 'the list, then that of the new release', async () => {
 	vi.useFakeTimers({ toFake: ['Date'] });
 	const old = script(['answers', { models: known, gates: { 'model/list': 'open' } }]);
 	const newer = script(['answers', { models: [{ id: 'newer' }] }]);
 	const command = path.join(makeDirectory(), 'codex');
-	renameSync(path.join(old.installAsCodex(), 'codex'), command);
+	fs.renameSync(path.join(old.installAsCodex(), 'codex'), command);
 	const { catalog, events } = makeCatalog({ command, args: [], retries: 0, deadlineMs: neverMs });
-	const list = settle(catalog.list({ includeHidden: true }));
+	const list = catalog.list(hidden);
 	await old.untilAsked('model/list');
-	renameSync(path.join(newer.installAsCodex(), 'codex'), command);
+	fs.renameSync(path.join(newer.installAsCodex(), 'codex'), command);
 	old.open('open');
-	expectOutcome(await list, { ids: knownIds });
+	await expectOutcome(list, listed);
 
-	// Files are looked at once a second.
+	// A hit looks at the files once a second.
 	vi.setSystemTime(Date.now() + 2_000);
-	expect(idsOf(await catalog.list({ includeHidden: true }))).toEqual(knownIds);
+	await expectOutcome(catalog.list(hidden), listed);
 	await events.nth('refreshed', 2);
-	expect(idsOf(await catalog.list({ includeHidden: true }))).toEqual(['newer']);
+	await expectOutcome(catalog.list(hidden), { ids: ['newer'] });
 	expect([old.starts, newer.starts]).toEqual([1, 1]);
-	await catalog.close();
-	expect([...old.pids, ...newer.pids].filter(isAlive)).toEqual([]);
-	const fault = 'the command is replaced by another release';
-	const gets = 'the list; within two seconds it is stale, and the new release is asked behind it';
-	chapter.record({ fault, phase: 'model/list', gets, time: atOnce }, 0);
 });
 
 // The clock.
 
 const hourMs = 3_600_000;
-const dayMs = 24 * hourMs;
+/** The end of the default `staleWhileRevalidateMs`, which begins at the end of `maxAgeMs`. */
+const dayMs = 24 * hourMs + 300_000;
+const clocks = {
+	'set back by more than a day': -dayMs,
+	'set forward by an hour': hourMs,
+	'set forward by more than a day': dayMs,
+};
 
-const clocks = [
-	['the clock is set back by a day', -dayMs],
-	['the clock is set forward by a day', dayMs],
-	['the machine slept for an hour', hourMs],
-] as const;
-
-for (const [fault, shiftMs] of clocks) {
-	for (const phase of ['initialize', 'model/list'] as const) {
-		chapter.declare();
-		test(`${fault} (${phase}): the list, fresh from then on`, async () => {
-			vi.useFakeTimers({ toFake: ['Date'] });
-			const { catalog, server, events } = makeScriptedCatalog(
-				[['answers', { models: known, gates: { [phase]: 'open' } }]],
-				// Were they counted by the clock, each would be over.
-				{ deadlineMs: 600_000, fetchTimeoutMs: 600_000 },
-			);
-			const list = settle(catalog.list({ includeHidden: true }));
-			await server.untilAsked(phase);
-			const now = Date.now() + shiftMs;
-			vi.setSystemTime(now);
-			server.open('open');
-			expectOutcome(await list, { ids: knownIds });
-			expect(catalog.peek()).toMatchObject({ isFresh: true, fetchedAt: now });
-			expect(idsOf(await catalog.list({ includeHidden: true }))).toEqual(knownIds);
-			expect(server.starts).toBe(1);
-			const [waited] = events.ofType('miss');
-			expect(waited?.waitedMs).toBeGreaterThan(0);
-			expect(waited?.waitedMs).toBeLessThan(60_000);
-			await catalog.close();
-			expect(server.pids.filter(isAlive)).toEqual([]);
-			chapter.record({ fault, phase, gets: 'the list', time: atOnce }, 0);
-		});
-	}
-
-	// Five minutes and a day are the end of maxAgeMs and staleWhileRevalidateMs.
-	const isServed = shiftMs < dayMs + 300_000;
-	const gets = isServed
-		? 'the list that is known, while one refresh runs behind it'
-		: 'a new list, for a day is `staleWhileRevalidateMs`';
-	chapter.declare();
-	test(`${fault} (before the spawn): ${gets.replaceAll('`', '')}`, async () => {
+for (const [what, shiftMs] of Object.entries(clocks)) {
+	const isServed = shiftMs < dayMs;
+	const outcome = isServed ? 'the list' : 'the list; a new list';
+	const phases = isServed ? 'initialize, model/list, after the answer' : 'initialize, model/list; after the answer';
+	testFault(`the clock is ${what}`, phases, outcome, async () => {
 		vi.useFakeTimers({ toFake: ['Date'] });
+		for (const phase of ['initialize', 'model/list'] as const) {
+			// A limit that is counted by the clock ends the fetch.
+			const limits = { deadlineMs: 600_000, fetchTimeoutMs: 600_000 };
+			const { catalog, server } = makeScriptedCatalog([['answers', { models: known, gates: { [phase]: 'open' } }]], limits);
+			const list = catalog.list(hidden);
+			await server.untilAsked(phase);
+			vi.setSystemTime(Date.now() + shiftMs);
+			server.open('open');
+			await expectOutcome(list, listed);
+			expect(catalog.peek()).toMatchObject({ isFresh: true, fetchedAt: Date.now() });
+		}
 		const { catalog, server, events } = makeScriptedCatalog([answers, ['answers', { models: [{ id: 'newer' }] }]]);
 		await catalog.list();
 		vi.setSystemTime(Date.now() + shiftMs);
-		const served = await Promise.all(Array.from({ length: 5 }, () => catalog.list({ includeHidden: true })));
+		const served = await Promise.all(Array.from({ length: 5 }, () => catalog.list(hidden)));
 		for (const models of served) expect(idsOf(models)).toEqual(isServed ? knownIds : ['newer']);
 		await events.nth('refreshed', 2);
 		expect(catalog.peek()).toMatchObject({ isFresh: true, fetchedAt: Date.now() });
 		expect(idsOf(await catalog.list())).toEqual(['newer']);
 		expect(server.starts).toBe(2);
-		await catalog.close();
-		expect(server.pids.filter(isAlive)).toEqual([]);
-		chapter.record({ fault, phase: 'before the spawn', gets, time: atOnce }, 0);
 	});
 }
 
-// What the system denies. The hosts of these are processes of their own, for it is they who are denied it.
+// Resources that the system denies a host.
 
 const isLinux = process.platform === 'linux';
-
-/** Says what was not shown: the page is not written then, either. */
-function testWhere(isPossible: boolean, why: string, name: string, run: () => Promise<void>): void {
-	chapter.declare();
-	if (!isPossible) console.warn(`NOT RUN, ${why}: ${name}`);
-	test.skipIf(!isPossible)(name, run);
-}
-
-const builtPackage = new URL('../../dist/index.js', import.meta.url).href;
-
-/** A host that is started through other commands; its last line of output is JSON. */
-function startHost(through: string[], source: string, facts: object) {
-	const head = `
-		import { closeSync, openSync, readdirSync } from 'node:fs';
-		import { CodexModelCatalog } from ${JSON.stringify(builtPackage)};
-		const facts = ${JSON.stringify(facts)};
-		const tell = (outcome) => console.log(JSON.stringify(outcome));
-		const settle = (list) => list.then(
-			(models) => ({ ids: models.map(({ id }) => id) }),
-			({ code, message, cause, phase }) => ({ code, message, phase, cause: cause?.code }),
-		);
-		const limits = { retries: 0, deadlineMs: 600_000, fetchTimeoutMs: 600_000 };
-	`;
-	const [command = '', ...args] = [...through, process.execPath, '--input-type=module', '-e', head + source];
-	const child = spawn(command, args, { cwd: '/' });
-	afterTest(() => child.kill('SIGKILL'));
-	const output = { stdout: '', stderr: '' };
-	for (const name of ['stdout', 'stderr'] as const) {
-		child[name].setEncoding('utf8').on('data', (chunk) => {
-			output[name] += chunk;
-		});
-	}
-	const done = new Promise<{ exitCode: number | null; stderr: string; told: Record<string, unknown>[] }>((resolve) => {
-		child.once('close', (exitCode) => {
-			const told = output.stdout.split('\n').filter(Boolean);
-			resolve({ exitCode, stderr: output.stderr, told: told.map((line) => JSON.parse(line)) });
-		});
-	});
-	return { child, done, output };
-}
-
+const has = (command: string, ...args: string[]) => spawnSync(command, args).status === 0;
+const isRoot = process.getuid?.() === 0;
 const denied = (cause: string) => ({
-	code: 'ERR_CODEX_EXITED',
-	cause,
-	phase: 'spawn',
+	...{ name: 'CodexModelsError', code: 'ERR_CODEX_EXITED', cause, phase: 'spawn' },
 	message: expect.stringContaining(cause),
 });
 
-/** What a host meets with whose descriptors are all taken but for so many, one number after the other. */
-async function exhaustDescriptors(frees: number[]): Promise<{ server: ReturnType<typeof script>; rounds: Round[] }> {
-	const server = script(answers);
-	const source = `
-		const { frees, ...options } = facts;
-		const count = () => readdirSync('/proc/self/fd').length;
-		const make = (onEvent) => new CodexModelCatalog({ ...options, ...limits, onEvent });
-		const ask = (catalog) => settle(catalog.list({ refresh: true, includeHidden: true }));
-		const used = make();
-		await used.list();
-		await used.close();
-		// Nothing of the package's keeps a host alive that waits for an event.
+const exhaust = `
+	/** Takes all descriptors but some, and returns a function that gives them back. */
+	const exhaust = (free) => {
+		const held = [];
+		try {
+			for (;;) held.push(openSync('/dev/null'));
+		} catch {}
+		for (let n = 0; n < free; n++) closeSync(held.pop());
+		return () => held.forEach((fd) => closeSync(fd));
+	};
+`;
+
+const few = { through: ['sh', '-c', 'ulimit -n 64 && exec "$0" "$@"'] };
+const descriptors = 'the host has no file descriptor left';
+testFault(`${descriptors}, at its first call, with and without a store`, 'before the spawn', '`ERR_CODEX_EXITED`', async () => {
+	const { facts } = serve();
+	const [first, then] = await runHost(
+		`${exhaust}
+		const release = exhaust(0);
+		const catalogs = [make(), make({ store: openStore() })];
+		tell(await Promise.all(catalogs.map((catalog) => settle(catalog.list()))));
+		release();
+		tell(await Promise.all(catalogs.map((catalog) => settle(catalog.list()))));
+		await Promise.all(catalogs.map((catalog) => catalog.close()));`,
+		{ facts, ...few },
+	);
+	expect(first).toEqual([denied('EMFILE'), denied('EMFILE')]);
+	expect(then).toEqual([served, served]);
+});
+
+testFault(`${descriptors}, or 3, 5 or 14`, 'spawn', '`ERR_CODEX_EXITED`; the list with 14', async () => {
+	const { facts } = serve();
+	const told = await runHost(
+		`${exhaust}
+		// Without a handle of its own, a host that waits for an event ends.
 		const hold = setInterval(() => {}, 60_000);
-		for (const free of frees) {
-			const cold = make();
-			let isGone;
-			const gone = new Promise((resolve) => {
-				isGone = resolve;
+		for (const free of [0, 3, 5, 14]) {
+			let onExit;
+			const exited = new Promise((resolve) => {
+				onExit = resolve;
 			});
-			const warm = make(({ type }) => type === 'exited' && isGone());
-			await warm.list();
-			await gone;
-			const before = count();
-			const held = [];
-			try {
-				for (;;) held.push(openSync('/dev/null'));
-			} catch {}
-			for (let n = 0; n < free; n++) closeSync(held.pop());
-			const startedAt = performance.now();
-			const refused = await ask(cold);
-			const ms = performance.now() - startedAt;
-			const refreshed = await ask(warm);
-			for (const fd of held) closeSync(fd);
-			const served = await settle(warm.list({ includeHidden: true }));
-			const isRemembered = cold.peek() !== undefined;
-			const again = await ask(cold);
-			await Promise.all([cold.close(), warm.close()]);
-			tell({ free, refused, refreshed, served, isRemembered, again, ms, lost: count() - before });
+			const catalog = make({ onEvent: ({ type }) => type === 'exited' && onExit() });
+			await catalog.list();
+			await exited;
+			const release = exhaust(free);
+			const refreshed = await settle(catalog.list({ refresh: true }));
+			release();
+			const kept = await settle(catalog.list());
+			tell({ refreshed, kept, again: await settle(catalog.list({ refresh: true })) });
+			await catalog.close();
 		}
-		clearInterval(hold);
-	`;
-	const { command, args } = server;
-	const through = ['sh', '-c', 'ulimit -n 64 && exec "$0" "$@"'];
-	const { exitCode, stderr, told } = await startHost(through, source, { frees, command, args, cwd: '/' }).done;
-	expect({ exitCode, stderr }).toEqual({ exitCode: 0, stderr: '' });
-	expect(told).toHaveLength(frees.length);
-	return { server, rounds: told as Round[] };
+		clearInterval(hold);`,
+		{ facts, ...few },
+	);
+	// A start takes six descriptors for three pipes, and two to learn of a failure.
+	const expected = [denied('EMFILE'), denied('EMFILE'), denied('EMFILE'), served];
+	expect(told).toEqual(expected.map((refreshed) => ({ refreshed, kept: served, again: served })));
+});
+
+testFault('the folder of the package is removed after its import', 'before the spawn', 'the list', async () => {
+	const { directory, facts } = serve();
+	const built = fs.realpathSync(builtDirectory);
+	const copy = path.join(directory, 'dist');
+	fs.cpSync(built, copy, { recursive: true });
+	for (const name of ['node_modules', 'package.json']) fs.symlinkSync(path.join(built, '..', name), path.join(directory, name));
+	const index = pathToFileURL(path.join(copy, 'index.js')).href;
+	const source = 'rmSync(facts.copy, { recursive: true }); await listOnce();';
+	expect(await runHost(source, { facts: { ...facts, copy, index } })).toEqual([served]);
+});
+
+const nobody = ['setpriv', '--reuid=65534', '--regid=65534', '--clear-groups'];
+const user = isRoot ? nobody : ['env'];
+/** Another user must be able to read the package; limits and permissions do not bind root. */
+const lackOfUser =
+	!isLinux || has(user[0] as string, ...user.slice(1), 'test', '-r', path.join(builtDirectory, 'index.js'))
+		? undefined
+		: 'setpriv';
+
+/** Lets any user use a directory of a test. */
+function share(directory: string): void {
+	fs.chmodSync(directory, 0o777);
+	for (const name of fs.readdirSync(directory)) fs.chmodSync(path.join(directory, name), 0o666);
 }
 
-type Round = {
-	free: number;
-	refused: object;
-	refreshed: object;
-	served: object;
-	isRemembered: boolean;
-	again: object;
-	ms: number;
-	lost: number;
+const lackOfLimit = lackOfUser ?? (has('prlimit', '--version') ? undefined : 'prlimit');
+testFault('the host may start no more processes (ulimit -u)', 'spawn', '`ERR_CODEX_EXITED`', limitProcesses, lackOfLimit);
+
+async function limitProcesses(): Promise<void> {
+	const { server, facts } = serve();
+	share(server.directory);
+	const { child, done, nth, write } = startHost(
+		`const [cold, warm] = [make(), make()];
+		// Each starts a thread of libuv, and the limit counts threads.
+		await Promise.all(Array.from({ length: 16 }, () => stat('/')));
+		await warm.list();
+		tell('is up');
+		await next();
+		tell([await settle(cold.list()), await settle(warm.list({ refresh: true })), await settle(warm.list())]);
+		await next();
+		tell([await settle(cold.list()), await settle(warm.list({ refresh: true }))]);
+		await Promise.all([cold.close(), warm.close()]);
+		process.stdin.destroy();`,
+		{ facts, through: user },
+	);
+	const limit = (soft: string) =>
+		execFileSync(user[0] as string, [...user.slice(1), 'prlimit', '--pid', String(child.pid), `--nproc=${soft}:`]);
+	await nth(1);
+	limit('1');
+	write('go');
+	expect(await nth(2)).toEqual([denied('EAGAIN'), denied('EAGAIN'), served]);
+	limit('4096');
+	write('go');
+	expect(await nth(3)).toEqual([served, served]);
+	expect(await done).toMatchObject({ exitCode: 0, stderr: '' });
+}
+
+// Files in CODEX_HOME.
+
+const homes = {
+	'a FIFO': 'mkfifo $file',
+	'a directory': 'mkdir $file',
+	'100 MB long': 'truncate -s 100M $file',
+	'a link to itself': 'ln -s $file $file',
+	unreadable: 'echo {} > $file; chmod 0 $file',
 };
 
-testWhere(isLinux, 'only Linux counts descriptors in /proc', 'too many open files (spawn): ERR_CODEX_EXITED', async () => {
-	const { server, rounds } = await exhaustDescriptors([0, 3, 5, 14]);
-	const listed = { ids: knownIds };
-	for (const { free, refused, refreshed, served, isRemembered, again, ms } of rounds) {
-		const isListed = 'ids' in refused;
-		expect(refused, `with ${free} free`).toEqual(isListed ? listed : denied('EMFILE'));
-		expect('ids' in refreshed ? listed : denied('EMFILE')).toEqual(refreshed);
-		expect(isRemembered).toBe(isListed);
-		expect([served, again]).toEqual([listed, listed]);
-		expect(ms).toBeLessThan(bound(atOnce));
-	}
-	// Six for the three pipes, and two to hear of a failure by.
-	expect(rounds.slice(0, 3).map(({ refused }) => refused)).toEqual(Array(3).fill(denied('EMFILE')));
-	expect(rounds.at(-1)?.refused).toEqual(listed);
-	expect(server.pids.filter(isAlive)).toEqual([]);
-	const gets = '`ERR_CODEX_EXITED` (phase "spawn"), its `cause` is EMFILE';
-	const ms = Math.max(...rounds.slice(0, 3).map((round) => round.ms));
-	chapter.record({ fault: 'too many open files', phase: 'spawn', gets, time: atOnce }, ms);
-});
+const what = '`auth.json` and `config.toml` are';
+testFault(`${what} each ${Object.keys(homes).join(', ')}`, 'any', 'the list', readHomes, lackOfUser);
 
-// Not of the page, for no caller gets it.
-// Not kept yet: Node 20 itself loses the pipes of a `spawn` that fails for want of descriptors.
-test.skipIf(!isLinux).fails('too many open files: no descriptor is lost', async () => {
-	const { rounds } = await exhaustDescriptors([4, 5, 6, 7, 8, 9, 10]);
-	expect(rounds.filter(({ lost }) => lost > 0).map(({ free, lost }) => ({ free, lost }))).toEqual([]);
-});
-
-const has = (command: string, ...args: string[]) => spawnSync(command, args).status === 0;
-const isRoot = process.getuid?.() === 0;
-const nobody = ['setpriv', '--reuid=65534', '--regid=65534', '--clear-groups'];
-// A limit does not bind root, and nobody must be able to read what it runs.
-const canLimit =
-	isLinux &&
-	has('prlimit', '--version') &&
-	(!isRoot || has('setpriv', ...nobody.slice(1), 'test', '-r', new URL(builtPackage).pathname));
-
-testWhere(
-	canLimit,
-	'for want of prlimit, of setpriv, or of what nobody may read',
-	'no more processes (spawn): ERR_CODEX_EXITED',
-	async () => {
-		const server = script(answers);
-		chmodSync(server.directory, 0o777);
-		for (const name of readdirSync(server.directory)) chmodSync(path.join(server.directory, name), 0o666);
-		const source = `
-			import { stat } from 'node:fs/promises';
-			const next = () => new Promise((resolve) => process.stdin.once('data', resolve));
-			const [cold, warm] = [0, 1].map(() => new CodexModelCatalog({ ...facts, ...limits }));
-			// Each of these brings a thread of its own, which the limit counts, too.
-			await Promise.all(Array.from({ length: 16 }, () => stat('/')));
+async function readHomes(): Promise<void> {
+	for (const spoil of Object.values(homes)) {
+		const { server, directory, facts } = serve();
+		share(server.directory);
+		const codexHomes = ['first', 'second', 'third', 'fourth'].map((name) => path.join(directory, name));
+		for (const [index, codexHome] of codexHomes.entries()) {
+			fs.mkdirSync(codexHome);
+			// The first home is spoiled when its list is known.
+			for (const name of ['auth.json', 'config.toml'])
+				sh(spoil, { file: path.join(codexHome, index === 0 ? `later-${name}` : name) });
+		}
+		if (isRoot) execFileSync('chown', ['-Rh', '65534:65534', directory]);
+		const { done } = startHost(
+			`const within = (promise) => Promise.race([promise, new Promise((resolve) => setTimeout(resolve, 10_000, 'hangs'))]);
+			const [home, ...others] = facts.codexHomes;
+			const warm = make({ codexHome: home });
 			await warm.list();
-			tell('is up');
-			await next();
-			const startedAt = performance.now();
-			const refused = await settle(cold.list());
-			const ms = performance.now() - startedAt;
-			tell({
-				ms,
-				refused,
-				coldPeek: cold.peek() === undefined,
-				refreshed: await settle(warm.list({ refresh: true })),
-				served: await settle(warm.list({ includeHidden: true })),
-			});
-			await next();
-			tell({
-				cold: await settle(cold.list({ includeHidden: true })),
-				warm: await settle(warm.list({ refresh: true, includeHidden: true })),
-			});
-			await Promise.all([cold.close(), warm.close()]);
-			process.stdin.destroy();
-		`;
-		const { command, args } = server;
-		const { child, done, output } = startHost(isRoot ? nobody : [], source, { command, args, cwd: '/' });
-		const user = isRoot ? nobody : ['env'];
-		const limit = (soft: string) =>
-			execFileSync(user[0] as string, [...user.slice(1), 'prlimit', '--pid', String(child.pid), `--nproc=${soft}:`]);
-		await until('the host is up', () => output.stdout.includes('is up'));
-		limit('1');
-		child.stdin.write('go');
-		await until('the host was refused', () => output.stdout.includes('refused'));
-		limit('4096');
-		child.stdin.write('go');
-		const { exitCode, stderr, told } = await done;
-		expect({ exitCode, stderr }).toEqual({ exitCode: 0, stderr: '' });
-		const [, whileLimited, afterwards] = told;
-		expect(whileLimited).toEqual({
-			ms: expect.any(Number),
-			refused: denied('EAGAIN'),
-			coldPeek: true,
-			refreshed: denied('EAGAIN'),
-			served: { ids: knownIds },
-		});
-		expect(whileLimited?.ms).toBeLessThan(bound(atOnce));
-		expect(afterwards).toEqual({ cold: { ids: knownIds }, warm: { ids: knownIds } });
-		expect(server.starts).toBe(3);
-		expect(server.pids.filter(isAlive)).toEqual([]);
-		const gets = '`ERR_CODEX_EXITED` (phase "spawn"), its `cause` is EAGAIN';
-		chapter.record({ fault: 'no more processes', phase: 'spawn', gets, time: atOnce }, whileLimited?.ms as number);
-	},
-);
+			for (const name of ['auth.json', 'config.toml']) renameSync(home + '/later-' + name, home + '/' + name);
+			// A hit looks at the files once a second.
+			const now = Date.now;
+			Date.now = () => now() + 5_000;
+			const { signal } = new AbortController();
+			tell(await within(settle(warm.list({ deadlineMs: 5_000, signal }))));
+			const cold = others.map((codexHome) => settle(make({ codexHome }).list()));
+			tell(await within(Promise.all(cold)));
+			tell(await within(stat('/').then(() => 'the host can read')));
+			process.exit(0);`,
+			{ facts: { ...facts, codexHomes }, through: user },
+		);
+		expect(await done).toMatchObject({ exitCode: 0, stderr: '', told: [served, [served, served, served], 'the host can read'] });
+	}
+}
 
-/** A file system of its own, as far as that is permitted. */
-function mountDisk(): string | undefined {
+testFault('HOME does not exist, and CODEX_HOME does', 'before the spawn', 'the list', async () => {
+	const { facts } = serve();
+	const options = { ...facts.options, cwd: undefined };
+	expect(await runHost('await listOnce();', { facts: { options }, env: { HOME: '/nonexistent' } })).toEqual([served]);
+});
+
+/** A file system of its own, of 8 MB. */
+function mountDisk(): string {
 	const directory = makeDirectory();
-	if (!has('mount', '-t', 'tmpfs', '-o', 'size=8m', 'tmpfs', directory)) return undefined;
-	afterTest(() => execFileSync('umount', ['-l', directory]));
+	sh('mount -t tmpfs -o size=8m tmpfs $directory', { directory });
+	afterTest(() => sh('umount -l $directory', { directory }));
 	return directory;
 }
 
+function fill(directory: string): void {
+	for (const name of fs.readdirSync(directory)) fs.rmSync(path.join(directory, name), { recursive: true });
+	const { bavail, bsize } = fs.statfsSync(directory);
+	fs.writeFileSync(path.join(directory, 'ballast'), Buffer.alloc(bavail * bsize));
+	expect(fs.statfsSync(directory).bavail).toBe(0);
+}
+
 const canMount = isLinux && isRoot && has('unshare', '-m', 'mount', '-t', 'tmpfs', 'tmpfs', '/mnt');
+const lackOfMount = canMount ? undefined : 'the right to mount';
 
-testWhere(
-	canMount,
-	'for want of the right to mount',
-	'a full disk under CODEX_HOME, with the real Codex (initialize): ERR_CODEX_EXITED',
-	async () => {
-		const codexHome = mountDisk() as string;
-		const ballast = path.join(codexHome, 'ballast');
-		const fill = () => {
-			for (const name of readdirSync(codexHome)) rmSync(path.join(codexHome, name), { recursive: true });
-			const { bavail, bsize } = statfsSync(codexHome);
-			writeFileSync(ballast, Buffer.alloc(bavail * bsize));
-			expect(statfsSync(codexHome).bavail).toBe(0);
-		};
-		const { catalog, events } = makeCatalog({
-			command: realCodex,
-			codexHome,
-			retries: 0,
-			deadlineMs: neverMs,
-			fetchTimeoutMs: neverMs,
-		});
-		const gets = { ...exited('initialize', 1), says: 'failed to initialize sqlite state' } as Outcome;
+async function fillHome(): Promise<void> {
+	const codexHome = mountDisk();
+	const limits = { retries: 0, deadlineMs: neverMs, fetchTimeoutMs: neverMs };
+	const { catalog, events } = makeCatalog({ command: realCodex, codexHome, ...limits });
+	const gets = exited('initialize', 1, null, 'failed to initialize sqlite state');
+	fill(codexHome);
+	await expectOutcome(catalog.list(), gets);
+	fs.rmSync(path.join(codexHome, 'ballast'));
+	const models = await catalog.list();
+	expect(models.length).toBeGreaterThan(0);
+	await events.nth('exited', 2);
+	fill(codexHome);
+	await expectOutcome(catalog.list({ refresh: true }), gets);
+	expect(await catalog.list()).toEqual(models);
+}
 
-		fill();
-		const startedAt = performance.now();
-		expectOutcome(await settle(catalog.list()), gets);
-		const ms = performance.now() - startedAt;
-		expect(ms).toBeLessThan(bound('< 1 s'));
-		expect(catalog.peek()).toBeUndefined();
+testFault('the disk of CODEX_HOME is full (the real Codex)', 'initialize', '`ERR_CODEX_EXITED`', fillHome, lackOfMount);
 
-		rmSync(ballast);
-		const models = await catalog.list();
-		expect(models.length).toBeGreaterThan(0);
-		await events.nth('exited', 2);
-		fill();
-		expectOutcome(await settle(catalog.list({ refresh: true })), gets);
-		expect(await catalog.list()).toEqual(models);
+async function fillStore(): Promise<void> {
+	const directory = mountDisk();
+	const { facts } = serve();
+	fill(directory);
+	const told = await runHost(
+		`for (let n = 0; n < 2; n++) {
+			const failed = [];
+			const catalog = make({ store: openStore(), onEvent: ({ type, operation }) => type === 'store-failed' && failed.push(operation) });
+			const list = await settle(catalog.list());
+			await catalog.close();
+			tell({ list, failed });
+			rmSync(facts.directory + '/ballast', { force: true });
+		}`,
+		{ facts: { ...facts, directory } },
+	);
+	expect(told).toEqual([
+		{ list: served, failed: ['set'] },
+		{ list: served, failed: [] },
+	]);
+	expect(fs.readdirSync(directory).filter((name) => name.endsWith('.json'))).toHaveLength(1);
+}
 
-		await catalog.close();
-		expect(
-			events
-				.ofType('spawned')
-				.map(({ pid }) => pid)
-				.filter(isAlive),
-		).toEqual([]);
-		const fault = 'the disk under CODEX_HOME is full (the real Codex)';
-		const shown = describeOutcome(gets);
-		chapter.record({ fault, phase: 'initialize', gets: shown, time: '< 1 s' }, ms);
-	},
-);
+testFault("the disk of the file store's directory is full", 'after the answer', 'the list', fillStore, lackOfMount);

@@ -294,6 +294,11 @@ const canMount = (() => {
 })();
 if (!canMount) console.warn('SKIPPED: full and read-only disks; "unshare -rm" may not mount a tmpfs here.');
 
+test.runIf(process.platform === 'linux')('a directory whose parent cannot be made rejects at once', async () => {
+	const store = fileStore({ directory: '/proc/missing/folder' });
+	await expect(store.set('key', 1, 1_000)).rejects.toMatchObject({ code: 'ENOENT' });
+});
+
 test('where the directory cannot be made, get misses and all else rejects', async () => {
 	const file = path.join(makeDirectory(), 'file');
 	writeFileSync(file, '');

@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { existsSync, lutimesSync, mkdirSync, readdirSync, symlinkSync, utimesSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, symlinkSync, utimesSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { expect, test, vi } from 'vitest';
 import { hash } from '../../src/core/hash.js';
@@ -8,7 +8,6 @@ import { fileStore } from '../../src/store/file-store.js';
 import { makeDirectory } from '../harness.js';
 
 const dayMs = 24 * 60 * 60 * 1_000;
-const weekMs = 7 * dayMs;
 const nameOf = (key: string, suffix: string) => `v1-${hash(key)}.${suffix}`;
 
 /** Sets the time of a file or directory back by `ms` milliseconds from now. */
@@ -33,21 +32,32 @@ async function sweep(directory: string): Promise<void> {
 	await store.delete('the one that sweeps');
 }
 
-test.each(['json', `json.${randomUUID()}`])('a file .%s goes when it was untouched for a week', async (suffix) => {
+test('lists that have expired or are damaged go, and no others', async () => {
 	const directory = makeDirectory();
-	const old = write(directory, nameOf('old', suffix), weekMs + 1_000);
-	const recent = write(directory, nameOf('recent', suffix), weekMs - 60_000);
+	write(directory, nameOf('expired', 'json'), 0, { expiresAt: Date.now() - 1, value: 1 });
+	write(directory, nameOf('damaged', 'json'), 0, '{');
+	write(directory, nameOf('fresh', 'json'), 10 * dayMs, { expiresAt: Date.now() + dayMs, value: 1 });
+	write(directory, nameOf('endless', 'json'), 1_000 * dayMs, { expiresAt: null, value: 1 });
+	await sweep(directory);
+	const kept = ['fresh', 'endless'].map((key) => nameOf(key, 'json'));
+	expect(readdirSync(directory).toSorted()).toEqual(kept.toSorted());
+});
+
+test('drafts go when they were untouched for a day', async () => {
+	const directory = makeDirectory();
+	const old = write(directory, nameOf('a', `json.${randomUUID()}`), dayMs + 1_000);
+	const recent = write(directory, nameOf('a', `json.${randomUUID()}`), dayMs - 60_000);
 	await sweep(directory);
 	expect([existsSync(old), existsSync(recent)]).toEqual([false, true]);
 });
 
-test('a lock goes when it was unused for a week, and works afterwards', async () => {
+test('a lock goes when it was unused for a day, and works afterwards', async () => {
 	const directory = makeDirectory();
 	const { signal } = new AbortController();
 	const [old, recent] = ['old', 'recent'].map((key) => path.join(directory, nameOf(key, 'lock'))) as [string, string];
 	for (const lock of [old, recent]) await (await acquireLock(lock, signal))();
-	age(old, weekMs + 1_000);
-	age(recent, weekMs - 60_000);
+	age(old, dayMs + 1_000);
+	age(recent, dayMs - 60_000);
 	await sweep(directory);
 	expect(readdirSync(directory)).toEqual([path.basename(recent)]);
 	await (await acquireLock(old, signal))();
@@ -76,14 +86,14 @@ test('files of anybody else, and of other versions, stay', async () => {
 	expect(readdirSync(directory).toSorted()).toEqual([...names, path.basename(foreign)].toSorted());
 });
 
-test('the target of a link in the place of a file stays', async () => {
+test('a link or a directory in the place of a list harms nothing', async () => {
 	const [directory, elsewhere] = [makeDirectory(), makeDirectory()];
 	const target = write(elsewhere, 'target', 10 * dayMs);
-	const link = path.join(directory, nameOf('link', 'json'));
-	symlinkSync(target, link);
-	lutimesSync(link, 1, 1);
+	symlinkSync(target, path.join(directory, nameOf('link', 'json')));
+	const folder = path.join(directory, nameOf('folder', 'json'));
+	mkdirSync(folder);
 	await sweep(directory);
-	expect([existsSync(target), existsSync(link)]).toEqual([true, false]);
+	expect([existsSync(target), existsSync(folder)]).toEqual([true, true]);
 });
 
 test('one sweep looks at a hundred files at most', async () => {
