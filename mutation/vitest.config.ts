@@ -13,6 +13,6 @@ export default defineConfig({
 		exclude: ['tests/core/{environment,find-executable}.test.ts'],
 		setupFiles: ['tests/windows/in-process-setup.ts'],
 		pool: 'threads',
-		testTimeout: 20_000,
+		testTimeout: 4_000,
 	},
 });
