@@ -16,7 +16,9 @@ test('noise is no message', () => {
 
 test('a long message is read as it is, with brackets and quotes in its strings', () => {
 	const deep = JSON.parse('['.repeat(90) + ']'.repeat(90));
-	const message = { id: 1, padding, deep, text: '[[{{"\\"\\\\', name: { '{[': ['}', ']'] } };
+	const brackets = '[{'.repeat(200);
+	const text = `${brackets}"${brackets}\\"\\\\`;
+	const message = { id: 1, padding, deep, text, [`${brackets}\\`]: { '{[': ['}', ']'] }, last: deep };
 	expect(parseMessage(JSON.stringify(message))).toEqual(message);
 });
 
@@ -28,6 +30,15 @@ test('parts of a long message that nest too deep are omitted, and the rest of it
 	let depth = 0;
 	for (; Array.isArray(part); part = part[0]) depth++;
 	expect([part, depth < 200]).toEqual([omitted, true]);
+});
+
+test('objects that nest too deep are omitted, and what follows each of them stays', () => {
+	const deep = `${'{"a":'.repeat(20_000)}1${'}'.repeat(20_000)}`;
+	const shallow = JSON.parse(`${'{"a":['.repeat(40)}1${']}'.repeat(40)}`);
+	const siblings = Array.from({ length: 300 }, () => shallow);
+	const message = parseMessage(`{"data":[${deep},"[",${deep}],"siblings":${JSON.stringify(siblings)}}`);
+	expect(message).toMatchObject({ data: [{ a: { a: {} } }, '[', { a: { a: {} } }], siblings });
+	expect(JSON.stringify(message).split(omitted)).toHaveLength(3);
 });
 
 test('a long message that is no JSON is noise', () => {

@@ -96,6 +96,20 @@ test('the summary is the line "Error: …" when a backtrace follows it', () => {
 	expect(stderrSummary).toBe('Error: no home');
 });
 
+test('the frames of a backtrace are no part of the summary, whatever white space stands before them', () => {
+	expect(tailOf('Error: no home\n   \n\t Stack backtrace:\n   0: std').stderrSummary).toBe('Error: no home');
+});
+
+test('a line that only begins as the "Error: …" before it is added to the summary', () => {
+	expect(tailOf('Error: no\nError: no home\nsee the log').stderrSummary).toBe('Error: no home … see the log');
+	expect(tailOf('Error: no  \n  Caused by: Error: no').stderrSummary).toBe('Caused by: Error: no');
+	expect(tailOf('error: no\nan error: later\nlast').stderrSummary).toBe('error: no … last');
+});
+
+test('a replacement character that the process wrote stays', () => {
+	expect(tailOf('one\ufffd two').stderr).toBe('one\ufffd two');
+});
+
 test('the summary has the line "Error: …" once when it is the last', () => {
 	expect(tailOf('start\nError: no home\n').stderrSummary).toBe('Error: no home');
 });

@@ -110,6 +110,24 @@ test('a change of the file that model_catalog_json names is another configuratio
 	expect(await readConfiguration()).not.toBe(absolute);
 });
 
+test('the model catalogue of the chosen profile counts, else that of the whole configuration', async () => {
+	const { directory, readConfiguration } = makeReader();
+	const write = (name: string, text: string) => writeFileSync(path.join(directory, name), text);
+	const changes = async (name: string) => {
+		write(name, 'a');
+		const before = await readConfiguration();
+		write(name, 'ab');
+		return (await readConfiguration()) !== before;
+	};
+	const profiles = '[profiles.one]\nmodel_catalog_json = "one.json"\n[profiles.two]\n';
+	write('config.toml', `model_catalog_json = "all.json"\nprofile = "one"\n${profiles}`);
+	expect([await changes('one.json'), await changes('all.json')]).toEqual([true, false]);
+	for (const profile of ['two', 'three']) {
+		write('config.toml', `model_catalog_json = "all.json"\nprofile = "${profile}"\n${profiles}`);
+		expect([await changes('one.json'), await changes('all.json')]).toEqual([false, true]);
+	}
+});
+
 test.each(['model_catalog_json = 7', 'model_catalog_json = ""', 'model_catalog_json = "/nowhere/at/all"', '[x'])(
 	'a config.toml of %s is no failure',
 	async (text) => {

@@ -44,39 +44,92 @@ test.each(Object.entries(examples))('the message of %s names no option and ends 
 	expect(error.message).toMatch(/(?:try again|in a while)\.(?: An update of Codex may help \("codex --version"\)\.)?$/);
 });
 
-test('the message of an exit tells the exit code, the phase, the time, the last words and the command line', () => {
-	expect(examples['an exit code']?.message).toBe(
-		'Codex ended with exit code 1 before it answered (phase initialize, after 12 ms): Error: no. To see more, run "codex app-server" in a terminal. Check the network and the login ("codex login status"), then try again.',
-	);
+const login = 'Check the network and the login ("codex login status"), then try again.';
+const installs = 'Install Codex with "npm install -g @openai/codex", then try again.';
+const noStart = 'Codex could not be started (phase spawn, after 3 ms):';
+const during = 'before it answered (phase initialize, after 12 ms)';
+const noList = `Codex did not list its models within 500 ms (phase initialize): Error: no. ${login}`;
+const runnable = 'Set the option "command" to a program that runs, by its path or as a name in an absolute folder of PATH.';
+const seeAttempts = 'See the property "stderr"; the option "onEvent" and NODE_DEBUG=codex-models show each attempt.';
+const program = 'Check that the program is the Codex CLI ("codex --version"), update it, then try again.';
+
+test.each<[string, string, string | undefined]>([
+	['a missing program', `${noStart} the program "codex" was not found (ENOENT). ${installs}`, runnable],
+	[
+		'a missing interpreter',
+		`${noStart} the program "codex" exists, but the interpreter that its first line names does not (ENOENT). ${installs}`,
+		runnable,
+	],
+	[
+		'a program without permission',
+		`${noStart} the program "codex" may not be run (ENOENT). Check its permissions. ${installs}`,
+		runnable,
+	],
+	[
+		'a missing directory',
+		`${noStart} the folder "/nowhere" does not exist or cannot be entered (ENOENT). Create the folder, then try again.`,
+		'Set the option "cwd" to another folder.',
+	],
+	[
+		'a look-up that failed',
+		`${noStart} the program "codex" could not be looked up (ENOENT). ${installs}`,
+		'The function that is the option "command" failed with "cause".',
+	],
+	[
+		'an exit code',
+		`Codex ended with exit code 1 ${during}: Error: no. To see more, run "codex app-server" in a terminal. ${login}`,
+		seeAttempts,
+	],
+	['a signal', `Codex was ended by SIGKILL ${during}: Error: no. ${login}`, seeAttempts],
+	['a closed output', `Codex closed its output, or gave up, ${during}. ${login}`, seeAttempts],
+	['a start that failed', `Codex could not be started (spawn EMFILE) ${during}: Error: no. ${login}`, seeAttempts],
+	['a deadline', noList, 'The fetch goes on and fills the cache. Allow a longer "deadlineMs" if this happens often.'],
+	['a fetch limit', noList, 'The app-server was ended. Allow a longer "fetchTimeoutMs" if this happens often.'],
+	[
+		'a JSON-RPC error',
+		`Codex answered with error -32600 (phase initialize, after 12 ms): no. ${login} An update of Codex may help ("codex --version").`,
+		undefined,
+	],
+	['an overload', 'Codex answered with error -32001 (phase initialize, after 12 ms): later. Try again in a while.', undefined],
+	[
+		'an unreadable answer',
+		`The answer of Codex cannot be read (phase initialize, after 12 ms): its result is no object. ${program}`,
+		'Check that the options "command" and "args" start `codex app-server`.',
+	],
+	[
+		'a closed catalog',
+		'The list of models is closed. Start the program again, then try again.',
+		'Make a new CodexModelCatalog to ask again.',
+	],
+])('%s has a message for its user and a hint for a developer', (name, message, hint) => {
+	expect(examples[name]?.message).toBe(message);
+	expect(examples[name]?.hint).toBe(hint);
 });
 
-test('the message of a missing program tells how to install it, and the hint names the option', () => {
-	const error = examples['a missing program'];
-	expect(error?.message).toBe(
-		'Codex could not be started (phase spawn, after 3 ms): the program "codex" was not found (ENOENT). Install Codex with "npm install -g @openai/codex", then try again.',
-	);
-	expect(error?.hint).toContain('"command"');
-	expect(error).toMatchObject({ code: 'ERR_CODEX_NOT_FOUND', command: 'codex', cause: missing });
+test('an error of each kind has the properties of its code', () => {
+	expect(examples['a missing program']).toMatchObject({ code: 'ERR_CODEX_NOT_FOUND', command: 'codex', cause: missing });
+	const exit = { phase: 'initialize', exitCode: 1, signal: null, stderr: 'Error: no' };
+	expect(examples['an exit code']).toMatchObject({ code: 'ERR_CODEX_EXITED', ...exit });
+	const deadline = { timeoutMs: 500, phase: 'initialize', stderr: 'Error: no' };
+	expect(examples['a deadline']).toMatchObject({ code: 'ERR_CODEX_TIMEOUT', ...deadline });
+	expect(examples['a JSON-RPC error']).toMatchObject({ code: 'ERR_CODEX_RPC', phase: 'initialize', rpcCode: -32600 });
+	expect(examples['an unreadable answer']).toMatchObject({ code: 'ERR_CODEX_PROTOCOL', phase: 'initialize' });
 });
 
-test('the message of a missing directory names the directory', () => {
-	expect(examples['a missing directory']?.message).toContain('the folder "/nowhere" does not exist or cannot be entered');
-	expect(examples['a missing directory']?.hint).toContain('"cwd"');
+test('last words that end with a full stop, a question or an exclamation mark get no other one', () => {
+	for (const words of ['No.', 'Why?', 'Stop!']) {
+		expect(protocolError({ phase: 'initialize', problem: words }).message).toContain(`(phase initialize): ${words} Check`);
+	}
+	expect(protocolError({ phase: 'initialize', problem: 'a. b' }).message).toContain(': a. b. Check');
 });
 
-test('the message of a deadline tells the limit and the last words, and the hint names the option', () => {
-	expect(examples['a deadline']).toMatchObject({ timeoutMs: 500, phase: 'initialize', stderr: 'Error: no' });
-	expect(examples['a deadline']?.message).toContain('did not list its models within 500 ms (phase initialize): Error: no. Check');
-	expect(examples['a deadline']?.hint).toContain('"deadlineMs"');
-	expect(examples['a fetch limit']?.hint).toContain('"fetchTimeoutMs"');
+test('an exit code of Windows is shown in hexadecimal, too, and a signal-like one is not', () => {
+	expect(exitedError({ ...ended, exitCode: 3_221_225_781 }).message).toContain('exit code 3221225781 (0xC0000135) before');
+	expect(exitedError({ ...ended, exitCode: 0x7fff_ffff }).message).toContain('exit code 2147483647 before');
 });
 
-test('an exit code of Windows is shown in hexadecimal, too', () => {
-	expect(exitedError({ ...ended, exitCode: 3_221_225_781 }).message).toContain('exit code 3221225781 (0xC0000135)');
-});
-
-test('a start that failed tells the reason of the system', () => {
-	expect(examples['a start that failed']?.message).toContain('Codex could not be started (spawn EMFILE)');
+test('an error without a cause has no property of that name', () => {
+	expect(Object.hasOwn(closedError(), 'cause')).toBe(false);
 });
 
 test('an error has only the properties of its code', () => {
@@ -110,5 +163,7 @@ test('toCodexModelsError keeps an error of its class and wraps any other value',
 	expect(toCodexModelsError(error)).toBe(error);
 	const cause = new Error('spawn EAGAIN');
 	expect(toCodexModelsError(cause)).toMatchObject({ code: 'ERR_CODEX_EXITED', cause, exitCode: null });
-	expect(toCodexModelsError('odd').message).toContain('odd');
+	const odd = toCodexModelsError('odd');
+	expect(odd.message).toMatch(/^Codex could not be started \(odd\) before it answered \(phase spawn, after 0 ms\)\. Check/);
+	expect(odd).toMatchObject({ stderr: '', phase: 'spawn' });
 });

@@ -25,7 +25,7 @@ vi.mock('node:fs/promises', async (importOriginal) => {
 
 // The setup has loaded the module already, with the real functions.
 vi.resetModules();
-const { describeFile, hasCode, readRegularFile } = await import('../../src/core/files.js');
+const { describeFile, hasCode, ignore, readRegularFile } = await import('../../src/core/files.js');
 
 const isWindows = process.platform === 'win32';
 const makeFile = (text = 'text') => {
@@ -116,4 +116,33 @@ test('codes are told from errors of any kind', () => {
 	for (const error of [undefined, null, 'ENOENT', new Error('ENOENT'), { code: 7 }]) {
 		expect(hasCode(error, 'ENOENT')).toBe(false);
 	}
+});
+
+test('three looks are under way at most, and the next one starts when one ends', async () => {
+	const files = Array.from({ length: 5 }, () => makeFile());
+	calls.length = 0;
+	const opens: (() => void)[] = [];
+	gate = { then: (open: () => void) => void opens.push(open) } as Promise<void>;
+	const looks = files.map((file) => describeFile(file));
+	await vi.waitFor(() => expect(opens).toHaveLength(3));
+	expect(calls).toEqual(files.slice(0, 3));
+	opens[0]?.();
+	await looks[0];
+	await vi.waitFor(() => expect(opens).toHaveLength(4));
+	expect(calls).toEqual(files.slice(0, 4));
+	gate = undefined;
+	for (const open of opens) open();
+	expect(new Set(await Promise.all(looks)).size).toBe(5);
+	expect(calls).toEqual(files);
+});
+
+test('a handler ignores errors of its code, and throws any other', () => {
+	const error = Object.assign(new Error('x'), { code: 'ENOENT' });
+	expect(ignore('ENOENT')(error)).toBeUndefined();
+	expect(() => ignore('EEXIST')(error)).toThrow(error);
+});
+
+test.skipIf(isWindows)('a path with a name that is too long rejects', async () => {
+	const name = 'x'.repeat(300);
+	await expect(readRegularFile(path.join(makeDirectory(), name), 10)).rejects.toThrow(/ENAMETOOLONG/);
 });

@@ -185,6 +185,8 @@ const wrongListOptions: [options: Record<string, unknown>, message: RegExp][] = 
 	[{ includeHidden: 'yes' }, /includeHidden.*boolean.*'yes'/],
 	[{ refresh: 1 }, /refresh.*boolean.*1/],
 	[{ signal: {} }, /signal.*AbortSignal/],
+	[{ signal: { aborted: false } }, /signal.*AbortSignal/],
+	[{ signal: { addEventListener() {} } }, /signal.*AbortSignal/],
 	[{ signal: new AbortController() }, /signal.*AbortSignal/],
 	[{ cwd: '' }, /cwd.*''/],
 	[{ codexHome: 7 }, /codexHome.*7/],
