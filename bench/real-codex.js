@@ -43,7 +43,7 @@ export async function compareCold(rounds, baseline) {
 function findPackages() {
 	const files = readdirSync(dist, { recursive: true }).filter((name) => /^(?!cli|store).*\.js$/.test(name));
 	const source = files.map((name) => readFileSync(path.join(dist, name), 'utf8')).join('\n');
-	return Object.keys(manifest.dependencies).filter((name) => source.includes(` from '${name}';`));
+	return Object.keys(manifest.dependencies).filter((name) => source.includes(` from "${name}";`));
 }
 
 const urlOf = (file) => JSON.stringify(pathToFileURL(file).href);
