@@ -6,18 +6,18 @@ import { makeDirectory } from '../harness.js';
 
 /** Opened and described paths, and the gate that holds them up. */
 const calls: string[] = [];
-let gate: Promise<void> | undefined;
+let gate: (() => Promise<void>) | undefined;
 
 vi.mock('node:fs/promises', async (importOriginal) => {
 	const original = await importOriginal<typeof import('node:fs/promises')>();
 	const open = async (file: string, ...rest: []) => {
 		calls.push(file);
-		await gate;
+		await gate?.();
 		return original.open(file, ...rest);
 	};
 	const stat = async (file: string) => {
 		calls.push(file);
-		await gate;
+		await gate?.();
 		return original.stat(file);
 	};
 	return { ...original, open, stat };
@@ -82,9 +82,10 @@ test('callers that come during a look share the next one, which sees what was wr
 	for (const look of [(path: string) => readRegularFile(path, 100), describeFile]) {
 		calls.length = 0;
 		let open = () => {};
-		gate = new Promise((resolve) => {
+		const opened = new Promise<void>((resolve) => {
 			open = resolve;
 		});
+		gate = () => opened;
 		const first = look(file);
 		const others = Array.from({ length: 50 }, () => look(file));
 		const missing = look(`${file}.other`);
@@ -122,7 +123,7 @@ test('three looks are under way at most, and the next one starts when one ends',
 	const files = Array.from({ length: 5 }, () => makeFile());
 	calls.length = 0;
 	const opens: (() => void)[] = [];
-	gate = { then: (open: () => void) => void opens.push(open) } as Promise<void>;
+	gate = () => new Promise((resolve) => opens.push(resolve));
 	const looks = files.map((file) => describeFile(file));
 	await vi.waitFor(() => expect(opens).toHaveLength(3));
 	expect(calls).toEqual(files.slice(0, 3));
