@@ -18,30 +18,32 @@ const missing = Object.assign(new Error('spawn codex ENOENT'), { code: 'ENOENT' 
 const notFound = (problem: Parameters<typeof notFoundError>[0]['problem'], directory?: string) =>
 	notFoundError({ elapsedMs: 3, command: 'codex', problem, cause: missing, ...(directory && { directory }) });
 
-const examples: Record<string, CodexModelsError> = {
-	'a missing program': notFound('missing'),
-	'a missing interpreter': notFound('no interpreter'),
-	'a program without permission': notFound('not executable'),
-	'a missing directory': notFound('no directory', '/nowhere'),
-	'a look-up that failed': notFound('look-up failed'),
-	'an exit code': exitedError({ ...ended, commandLine: 'codex app-server' }),
-	'a signal': exitedError({ ...ended, exitCode: null, signal: 'SIGKILL' }),
-	'a closed output': exitedError({ ...ended, exitCode: null, stderr: '', stderrSummary: '' }),
-	'a start that failed': exitedError({ ...ended, exitCode: null, cause: new Error('spawn EMFILE') }),
-	'a deadline': timeoutError({ ...ended, limit: 'deadlineMs', timeoutMs: 500 }),
-	'a fetch limit': timeoutError({ ...ended, limit: 'fetchTimeoutMs', timeoutMs: 500 }),
-	'a JSON-RPC error': rpcError({ ...at, rpcCode: -32600, rpcMessage: 'no', rpcData: undefined }),
-	'an overload': rpcError({ ...at, rpcCode: -32001, rpcMessage: 'later', rpcData: undefined }),
-	'an unreadable answer': protocolError({ ...at, problem: 'its result is no object' }),
-	'a closed catalog': closedError(),
+/** Functions, so that mutation testing sees which test runs which line. */
+const examples: Record<string, () => CodexModelsError> = {
+	'a missing program': () => notFound('missing'),
+	'a missing interpreter': () => notFound('no interpreter'),
+	'a program without permission': () => notFound('not executable'),
+	'a missing directory': () => notFound('no directory', '/nowhere'),
+	'a look-up that failed': () => notFound('look-up failed'),
+	'an exit code': () => exitedError({ ...ended, commandLine: 'codex app-server' }),
+	'a signal': () => exitedError({ ...ended, exitCode: null, signal: 'SIGKILL' }),
+	'a closed output': () => exitedError({ ...ended, exitCode: null, stderr: '', stderrSummary: '' }),
+	'a start that failed': () => exitedError({ ...ended, exitCode: null, cause: new Error('spawn EMFILE') }),
+	'a deadline': () => timeoutError({ ...ended, limit: 'deadlineMs', timeoutMs: 500 }),
+	'a fetch limit': () => timeoutError({ ...ended, limit: 'fetchTimeoutMs', timeoutMs: 500 }),
+	'a JSON-RPC error': () => rpcError({ ...at, rpcCode: -32600, rpcMessage: 'no', rpcData: undefined }),
+	'an overload': () => rpcError({ ...at, rpcCode: -32001, rpcMessage: 'later', rpcData: undefined }),
+	'an unreadable answer': () => protocolError({ ...at, problem: 'its result is no object' }),
+	'a closed catalog': () => closedError(),
 };
 
 const optionNames =
 	/\b(?:command|args|cwd|codexHome|env|clientInfo|\w+Ms|retries|maxEntries|store|onEvent|includeHidden|signal|refresh|hint)\b/;
 
-test.each(Object.entries(examples))('the message of %s names no option and ends with a sentence for a user', (_, error) => {
-	expect(error.message).not.toMatch(optionNames);
-	expect(error.message).toMatch(/(?:try again|in a while)\.(?: An update of Codex may help \("codex --version"\)\.)?$/);
+test.each(Object.entries(examples))('the message of %s names no option and ends with a sentence for a user', (_, make) => {
+	const { message } = make();
+	expect(message).not.toMatch(optionNames);
+	expect(message).toMatch(/(?:try again|in a while)\.(?: An update of Codex may help \("codex --version"\)\.)?$/);
 });
 
 const login = 'Check the network and the login ("codex login status"), then try again.';
@@ -102,18 +104,18 @@ test.each<[string, string, string | undefined]>([
 		'Make a new CodexModelCatalog to ask again.',
 	],
 ])('%s has a message for its user and a hint for a developer', (name, message, hint) => {
-	expect(examples[name]?.message).toBe(message);
-	expect(examples[name]?.hint).toBe(hint);
+	expect(examples[name]?.().message).toBe(message);
+	expect(examples[name]?.().hint).toBe(hint);
 });
 
 test('an error of each kind has the properties of its code', () => {
-	expect(examples['a missing program']).toMatchObject({ code: 'ERR_CODEX_NOT_FOUND', command: 'codex', cause: missing });
+	expect(examples['a missing program']?.()).toMatchObject({ code: 'ERR_CODEX_NOT_FOUND', command: 'codex', cause: missing });
 	const exit = { phase: 'initialize', exitCode: 1, signal: null, stderr: 'Error: no' };
-	expect(examples['an exit code']).toMatchObject({ code: 'ERR_CODEX_EXITED', ...exit });
+	expect(examples['an exit code']?.()).toMatchObject({ code: 'ERR_CODEX_EXITED', ...exit });
 	const deadline = { timeoutMs: 500, phase: 'initialize', stderr: 'Error: no' };
-	expect(examples['a deadline']).toMatchObject({ code: 'ERR_CODEX_TIMEOUT', ...deadline });
-	expect(examples['a JSON-RPC error']).toMatchObject({ code: 'ERR_CODEX_RPC', phase: 'initialize', rpcCode: -32600 });
-	expect(examples['an unreadable answer']).toMatchObject({ code: 'ERR_CODEX_PROTOCOL', phase: 'initialize' });
+	expect(examples['a deadline']?.()).toMatchObject({ code: 'ERR_CODEX_TIMEOUT', ...deadline });
+	expect(examples['a JSON-RPC error']?.()).toMatchObject({ code: 'ERR_CODEX_RPC', phase: 'initialize', rpcCode: -32600 });
+	expect(examples['an unreadable answer']?.()).toMatchObject({ code: 'ERR_CODEX_PROTOCOL', phase: 'initialize' });
 });
 
 test('last words that end with a full stop, a question or an exclamation mark get no other one', () => {
@@ -133,8 +135,8 @@ test('an error without a cause has no property of that name', () => {
 });
 
 test('an error has only the properties of its code', () => {
-	expect(Object.keys(examples['a closed catalog'] ?? {}).sort()).toEqual(['code', 'hint']);
-	expect(Object.keys(examples['a JSON-RPC error'] ?? {}).sort()).toEqual(['code', 'hint', 'phase', 'rpcCode', 'rpcData']);
+	expect(Object.keys(examples['a closed catalog']?.() ?? {}).sort()).toEqual(['code', 'hint']);
+	expect(Object.keys(examples['a JSON-RPC error']?.() ?? {}).sort()).toEqual(['code', 'hint', 'phase', 'rpcCode', 'rpcData']);
 });
 
 test('a message is at most 2,000 characters long', () => {
