@@ -15,7 +15,8 @@ const unreadable = 'unreadable ';
 
 /** Reads the files that tell lists apart: the login, the configuration and the command. Never rejects. */
 export async function readFingerprint(target: FetchTarget, { env }: Settings, command: CommandSource): Promise<Fingerprint> {
-	const userHome = findCodexUserHome(env);
+	const environment = buildEnvironment(env, undefined);
+	const userHome = findCodexUserHome(environment);
 	// Codex takes a relative CODEX_HOME from its own working directory.
 	const home = path.resolve(target.cwd, target.codexHome ?? path.join(userHome, '.codex'));
 	// One file at a time, because each look at a dead network mount occupies a thread of libuv.
@@ -23,7 +24,7 @@ export async function readFingerprint(target: FetchTarget, { env }: Settings, co
 	const config = await readText(path.join(home, 'config.toml'));
 	const modelCatalog = findModelCatalog(config, home, userHome);
 	const configuration = hash('configuration', config, modelCatalog && (await describeFile(modelCatalog)));
-	return { account, configuration, command: await describeCommand(command.latest, env) };
+	return { account, configuration, command: await describeCommand(command.latest, environment) };
 }
 
 /** The text of a regular file; an empty one where there is none. */
@@ -37,10 +38,10 @@ async function readText(file: string): Promise<string> {
 }
 
 /** Another file, size or time of the command means another release, most likely. */
-async function describeCommand(command: string | undefined, env: Settings['env']): Promise<string | null> {
+async function describeCommand(command: string | undefined, environment: NodeJS.ProcessEnv): Promise<string | null> {
 	if (command === undefined) return null;
 	try {
-		const file = await findExecutable(command, buildEnvironment(env, undefined));
+		const file = await findExecutable(command, environment);
 		return hash('command', file, await describeFile(file));
 	} catch {
 		return 'none';

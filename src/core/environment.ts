@@ -14,9 +14,9 @@ export function findHome(): string {
 }
 
 /** The directory in which Codex looks for `.codex` when its environment has no CODEX_HOME. */
-export function findCodexUserHome(overlay: EnvironmentOverlay): string {
+export function findCodexUserHome(environment: NodeJS.ProcessEnv): string {
 	// Codex asks Windows for the profile's folder and ignores HOME and USERPROFILE there (0.169.0).
-	const own = isWindows ? findProfile() : findDirectory(() => buildEnvironment(overlay, undefined).HOME);
+	const own = isWindows ? findProfile() : findDirectory(() => environment.HOME);
 	return own ?? findHome();
 }
 

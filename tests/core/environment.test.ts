@@ -52,9 +52,8 @@ test('a home that can be found again is found again', () => {
 
 test.skipIf(isWindows)("Codex's home is HOME of the app-server's environment, if that is an absolute path", () => {
 	vi.stubEnv('HOME', '/of-process');
-	expect(findCodexUserHome({})).toBe('/of-process');
 	expect(findCodexUserHome({ HOME: '/of-env' })).toBe('/of-env');
-	for (const HOME of ['', 'relative', undefined]) expect(findCodexUserHome({ HOME })).toBe('/of-process');
+	for (const environment of [{ HOME: '' }, { HOME: 'relative' }, {}]) expect(findCodexUserHome(environment)).toBe('/of-process');
 });
 
 test("the environment is the process's at the time of the call, with the overlay and CODEX_HOME laid over it", () => {
