@@ -76,7 +76,8 @@ export function notFoundError({ elapsedMs, command, problem, directory, cause }:
 	const [words, advice, hint] = startProblems[problem];
 	const name = directory === undefined ? `program "${sanitizeLine(command, 300)}"` : `folder "${sanitizeLine(directory, 300)}"`;
 	const { code } = (cause ?? {}) as NodeJS.ErrnoException;
-	const parts = ['Codex could not be started', `the ${name} ${words}${typeof code === 'string' ? ` (${code})` : ''}`, advice];
+	const reason = typeof code === 'string' ? code : toReason(cause);
+	const parts = ['Codex could not be started', `the ${name} ${words}${reason && ` (${reason})`}`, advice];
 	const facts = { command: sanitizeLine(command, 1_000), cause, hint };
 	return makeError('ERR_CODEX_NOT_FOUND', { phase: 'spawn', elapsedMs }, parts, facts);
 }

@@ -109,7 +109,7 @@ test('a look-up function that throws or rejects is ERR_CODEX_NOT_FOUND with its 
 		const { start, events } = makeFetcher([{}], { command });
 		const error = await failureOf(start().answer);
 		expect(error).toMatchObject({ code: 'ERR_CODEX_NOT_FOUND', command: 'codex', cause });
-		expect(error.message).toContain('could not be looked up');
+		expect(error.message).toContain('could not be looked up (of the function).');
 		expectNoOption(error.message);
 		expect(events).toEqual([]);
 	}
