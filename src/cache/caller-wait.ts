@@ -1,4 +1,3 @@
-import { setMaxListeners } from 'node:events';
 import pTimeout from 'p-timeout';
 import { keepProcessAlive, refTimers } from '../core/timers.js';
 
@@ -16,12 +15,7 @@ export async function waitForCaller<T>(
 	const release = deadlineMs === Number.POSITIVE_INFINITY ? keepProcessAlive() : undefined;
 	const controller = new AbortController();
 	const abort = () => controller.abort();
-	for (const signal of signals) {
-		// Node warns of the eleventh caller with one signal. The signal of another realm (jsdom) is no EventTarget of Node's.
-		if (signal instanceof EventTarget) setMaxListeners(0, signal);
-		signal?.addEventListener('abort', abort);
-		if (signal?.aborted) abort();
-	}
+	const cancels = signals.map((signal) => signal && onAbort(signal, abort));
 	// p-timeout refuses 0, and leaves `work` without a handler then (7.0.2).
 	const milliseconds = Math.max(1, deadlineMs);
 	try {
@@ -30,7 +24,38 @@ export async function waitForCaller<T>(
 		for (const signal of signals) signal?.throwIfAborted();
 		throw error;
 	} finally {
-		for (const signal of signals) signal?.removeEventListener('abort', abort);
+		for (const cancel of cancels) cancel?.();
 		release?.();
 	}
+}
+
+type Watch = { actions: Set<() => void>; listener: () => void };
+
+const watches = new WeakMap<AbortSignal, Watch>();
+
+/**
+ * Calls `action` when the signal aborts, or now if it is aborted. Returns a function that cancels the call. A signal has one
+ * listener for all callers, because Node compares each new listener with all others (20: 14 s for 40,000), and warns of the
+ * eleventh.
+ */
+function onAbort(signal: AbortSignal, action: () => void): () => void {
+	if (signal.aborted) action();
+	const { actions, listener } = watches.get(signal) ?? watch(signal);
+	actions.add(action);
+	return () => {
+		actions.delete(action);
+		if (actions.size > 0) return;
+		signal.removeEventListener('abort', listener);
+		watches.delete(signal);
+	};
+}
+
+function watch(signal: AbortSignal): Watch {
+	const actions = new Set<() => void>();
+	const listener = () => {
+		for (const action of actions) action();
+	};
+	signal.addEventListener('abort', listener);
+	watches.set(signal, { actions, listener });
+	return { actions, listener };
 }
