@@ -1,3 +1,5 @@
+import { writeFileSync } from 'node:fs';
+import path from 'node:path';
 import { expect, test, vi } from 'vitest';
 import { deaf, list, refuse, say } from '../app-server/shell-server.js';
 import { failureOf, idsOf, isAlive, makeDirectory, neverMs, realCodex, untilGone } from '../harness.js';
@@ -45,12 +47,16 @@ test('each target has an app-server of its own', async () => {
 });
 
 test('fetches of one target that are under way together have an app-server each, and one is kept', async () => {
-	const { list: ids, starts, untilEvents, ofType } = makeFetcher([{}], keeps);
-	await Promise.all([ids(), ids()]);
-	expect(starts()).toBe(2);
+	const gate = path.join(makeDirectory(), 'gate');
+	const shell = { list: `until [ -e ${gate} ]; do sleep 0.01; done; ${list('a')}` };
+	const { list: ids, untilEvents, ofType } = makeFetcher([shell], keeps);
+	const both = Promise.all([ids(), ids()]);
+	await untilEvents('spawned', 2);
+	writeFileSync(gate, '');
+	await both;
 	await untilEvents('exited');
 	await ids();
-	expect([starts(), ofType('exited').length]).toEqual([2, 1]);
+	expect([ofType('spawned').length, ofType('exited').length]).toEqual([2, 1]);
 });
 
 test('an app-server is kept for keepAliveMs after its last answer, by a timer that keeps nothing alive', async () => {
