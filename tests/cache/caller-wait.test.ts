@@ -144,6 +144,21 @@ test('2,000 callers with one signal share one listener, which is gone after them
 	expect(warnings).toEqual([]);
 });
 
+test('an abort reaches the callers that still wait after another one with the same signal got its list', async () => {
+	const controller = new AbortController();
+	const wait = (work: Promise<string>) => waitForCaller(work, infinity, [controller.signal], () => 'late');
+	const patient = failureOf(wait(never()));
+	expect(await wait(Promise.resolve('a'))).toBe('a');
+	controller.abort(new Error('left'));
+	expect(await patient).toBe(controller.signal.reason);
+});
+
+test('a signal that is aborted already ends the wait at once', async () => {
+	const signal = AbortSignal.abort(new Error('left'));
+	expect(await failureOf(waitForCaller(never(), infinity, [signal], () => 'late'))).toBe(signal.reason);
+	expect(getEventListeners(signal, 'abort')).toEqual([]);
+});
+
 test('no listener and no timer is left after a success, a failure, a deadline or an abort', async () => {
 	stopClock();
 	const unhandled = countUnhandledRejections();
