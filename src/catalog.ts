@@ -1,4 +1,4 @@
-import { resolveTarget } from './cache/fetch-target.js';
+import { type ResolvedTarget, resolveTarget } from './cache/fetch-target.js';
 import { readFingerprint } from './cache/fingerprint.js';
 import { ModelCache } from './cache/model-cache.js';
 import type { CatalogSnapshot } from './cache/model-list.js';
@@ -6,7 +6,8 @@ import type { CodexModel, CodexModelSummary } from './core/codex-model.js';
 import { createEmitter } from './core/events.js';
 import type { FetchTarget } from './core/fetch.js';
 import type { CodexModelCatalogOptions, ListOptions, TargetOptions } from './core/options.js';
-import { CommandSource, checkListener, checkListOptions, resolveSettings, type Settings } from './core/settings.js';
+import type { Settings } from './core/settings.js';
+import { CommandSource, checkListener, checkListOptions, checkTargetOptions, resolveSettings } from './core/settings.js';
 import { keepProcessAlive } from './core/timers.js';
 import { createFetcher, type Fetcher } from './fetch/fetch-models.js';
 
@@ -25,15 +26,17 @@ export class CodexModelCatalog implements AsyncDisposable {
 	static {
 		listSummaries = async (catalog, options) => {
 			const target = catalog.#resolveTarget(options);
+			// The caller may change the object of the options during the wait.
+			const includeHidden = options?.includeHidden ?? false;
 			const list = catalog.#cache.lookup(target, options) ?? (await catalog.#cache.getOrFetch(target, options));
-			return list.copySummaries(options?.includeHidden ?? false);
+			return list.copySummaries(includeHidden);
 		};
 	}
 
 	readonly #settings: Settings;
 	readonly #fetcher: Fetcher;
 	readonly #cache: ModelCache;
-	#lastTarget: FetchTarget | undefined;
+	#lastTarget: ResolvedTarget | undefined;
 	#closing: Promise<void> | undefined;
 
 	/** Starts nothing. @throws TypeError that names the option, its bounds and the value. */
@@ -60,20 +63,22 @@ export class CodexModelCatalog implements AsyncDisposable {
 	 */
 	async list(options?: ListOptions): Promise<CodexModel[]> {
 		const target = this.#resolveTarget(options);
+		const includeHidden = options?.includeHidden ?? false;
 		const list = this.#cache.lookup(target, options) ?? (await this.#cache.getOrFetch(target, options));
-		return list.copyModels(options?.includeHidden ?? false);
+		return list.copyModels(includeHidden);
 	}
 
 	/** The list of `list`, with its age, the configured model and the failure of its last refresh. @throws the same as `list`. */
 	async read(options?: ListOptions): Promise<CatalogSnapshot> {
 		const target = this.#resolveTarget(options);
+		const includeHidden = options?.includeHidden ?? false;
 		const list = this.#cache.lookup(target, options) ?? (await this.#cache.getOrFetch(target, options));
-		return this.#cache.snapshot(target, list, options?.includeHidden ?? false);
+		return this.#cache.snapshot(target, list, includeHidden);
 	}
 
 	/** The snapshot that `read` would serve from memory, or `undefined`; starts nothing. @throws TypeError for a wrong option. */
 	peek(options?: TargetOptions): CatalogSnapshot | undefined {
-		return this.#cache.peek(this.#resolveTarget(options), options?.includeHidden ?? false);
+		return this.#cache.peek(this.#resolveTarget(options, checkTargetOptions), options?.includeHidden ?? false);
 	}
 
 	/**
@@ -85,7 +90,8 @@ export class CodexModelCatalog implements AsyncDisposable {
 	 */
 	subscribe(listener: (snapshot: CatalogSnapshot) => void, options?: TargetOptions): () => void {
 		checkListener(listener);
-		return this.#cache.subscribe(this.#resolveTarget(options), options?.includeHidden ?? false, listener);
+		const target = this.#resolveTarget(options, checkTargetOptions);
+		return this.#cache.subscribe(target, options?.includeHidden ?? false, listener);
 	}
 
 	/** Forgets every list, in the store too. A fetch under way answers its callers, but is neither remembered nor joined. */
@@ -113,8 +119,8 @@ export class CodexModelCatalog implements AsyncDisposable {
 		await Promise.all([this.#cache.close(), this.#fetcher.close()]).finally(release);
 	}
 
-	#resolveTarget(options: ListOptions | undefined): FetchTarget {
-		if (options !== undefined) checkListOptions(options);
+	#resolveTarget(options: ListOptions | undefined, check = checkListOptions): FetchTarget {
+		if (options !== undefined) check(options);
 		this.#lastTarget = resolveTarget(this.#settings, options, this.#lastTarget);
 		return this.#lastTarget;
 	}

@@ -35,11 +35,6 @@ export class LineSplitter {
 		this.#append(chunk.subarray(start));
 	}
 
-	/** The part of a line that has not ended yet. */
-	get rest(): string {
-		return this.#line;
-	}
-
 	#append(part: Buffer): void {
 		if (this.#size > this.#limit) return;
 		this.#line += this.#decoder.write(part.subarray(0, this.#limit - this.#size));

@@ -1,3 +1,4 @@
+import { StringDecoder } from 'node:string_decoder';
 import { sanitize, sanitizeLine, stripTerminalCodes } from '../core/sanitize.js';
 import { LineSplitter } from './line-splitter.js';
 
@@ -16,19 +17,20 @@ export type StderrSnapshot = {
 	stderrSummary: string;
 };
 
-/** Keeps the end of stderr in whole lines, so that no token is cut in two and past recognition. */
+/**
+ * Keeps the end of stderr in whole lines, so that no token is cut in two and past recognition; of a line that is longer than
+ * all that is kept, the end.
+ */
 export class StderrTail {
 	readonly #splitter: LineSplitter;
-	#lines = '';
+	readonly #decoder = new StringDecoder('utf8');
+	#text = '';
 	#errorLine = '';
 	#snapshot: StderrSnapshot | undefined;
 
 	/** @param onFatalLine - is called at each line `Error: …`, as a Rust program writes when its `main` fails. */
 	constructor(onFatalLine: () => void) {
 		const add = (line: string) => {
-			this.#lines += `${line}\n`;
-			const excess = this.#lines.length - keptLength;
-			if (excess > keptLength) this.#lines = this.#lines.slice(this.#lines.indexOf('\n', excess) + 1);
 			if (!/error:/i.test(line)) return;
 			// Colours come although stderr is no terminal (Codex 0.66.0 to 0.169.0).
 			const [word] = /^error: /i.exec(stripTerminalCodes(line.slice(0, 100))) ?? [];
@@ -40,6 +42,13 @@ export class StderrTail {
 
 	push(chunk: Buffer): void {
 		this.#snapshot = undefined;
+		this.#text += this.#decoder.write(chunk);
+		const excess = this.#text.length - keptLength;
+		if (excess > keptLength) {
+			const lineStart = this.#text.indexOf('\n', excess) + 1;
+			const isShortLine = lineStart > 0 && this.#text.length - lineStart > quotedBytes;
+			this.#text = this.#text.slice(isShortLine ? lineStart : excess);
+		}
 		this.#splitter.push(chunk);
 	}
 
@@ -50,7 +59,7 @@ export class StderrTail {
 	}
 
 	#makeSnapshot(): StderrSnapshot {
-		const text = sanitize(this.#lines + this.#splitter.rest).trim();
+		const text = sanitize(this.#text).trim();
 		// The first character may be cut in two.
 		const stderr = Buffer.from(text)
 			.subarray(-quotedBytes)

@@ -54,7 +54,7 @@ export class CacheEntry {
 			(list) => {
 				this.revalidation = undefined;
 				const { attempts } = revalidation;
-				if (list.size === 0) this.#fail(emptyListError());
+				if (list.size === 0) this.#fail(emptyListError(getDurationMs()));
 				// Not by `fetchedAt`, because the clock may have been set back.
 				else if (this.owns(list)) this.list = list;
 				if (attempts > 0) this.emit({ type: 'refreshed', durationMs: getDurationMs(), models: list.size, attempts });
@@ -79,7 +79,8 @@ export class CacheEntry {
 	}
 }
 
-const emptyListError = () => protocolError({ problem: 'the list of models is empty', phase: 'model/list', elapsedMs: 0 });
+const emptyListError = (elapsedMs: number) =>
+	protocolError({ problem: 'the list of models is empty', phase: 'model/list', elapsedMs });
 
 type RevalidationStart = {
 	/** The files as they are before the fetch. */
@@ -121,7 +122,8 @@ export class Revalidation {
 		this.#minFetchedAt = minFetchedAt;
 		const lookup = predecessors.then(() => this.#lookUpInStore());
 		this.found = lookup.then(({ list }) => list);
-		this.list = this.#limit(this.#run(lookup));
+		// The limit is that of this fetch, and does not include the end of another one's app-server.
+		this.list = predecessors.then(() => this.#limit(this.#run(lookup)));
 		this.released = this.list.catch(() => this.#fetch?.released);
 		this.ended = this.released.then(() => this.#cleanUp);
 	}

@@ -1,10 +1,12 @@
-import path from 'node:path';
 // An import, because the global `process` is an accessor, which costs 4 % of a hit (Node 20).
 import process from 'node:process';
-import { findHome } from '../core/environment.js';
+import { findHome, resolvePath } from '../core/environment.js';
 import type { FetchTarget } from '../core/fetch.js';
 import type { TargetOptions } from '../core/options.js';
 import type { Settings } from '../core/settings.js';
+
+/** A target, and the home directory in which Codex looks for its own default of CODEX_HOME. */
+export type ResolvedTarget = FetchTarget & { readonly home: string };
 
 /**
  * The list that a call is about. `process.env` and the home directory are read each time, because a program may set them
@@ -15,13 +17,14 @@ import type { Settings } from '../core/settings.js';
 export function resolveTarget(
 	settings: Settings,
 	options: TargetOptions | undefined,
-	last: FetchTarget | undefined,
-): FetchTarget {
-	const chosenCwd = options?.cwd === undefined ? settings.cwd : path.resolve(options.cwd);
+	last: ResolvedTarget | undefined,
+): ResolvedTarget {
+	const chosenCwd = options?.cwd === undefined ? settings.cwd : resolvePath(options.cwd);
 	const isDefaultCwd = chosenCwd === undefined;
-	const cwd = chosenCwd ?? findHome();
+	const home = findHome();
+	const cwd = chosenCwd ?? home;
 	const inherited = settings.inheritsCodexHome ? process.env.CODEX_HOME || undefined : undefined;
 	const codexHome = options?.codexHome ?? settings.codexHome ?? inherited;
-	if (last?.cwd === cwd && last.codexHome === codexHome && last.isDefaultCwd === isDefaultCwd) return last;
-	return { cwd, isDefaultCwd, codexHome, key: `${cwd}\0${isDefaultCwd}\0${codexHome ?? ''}` };
+	if (last?.cwd === cwd && last.codexHome === codexHome && last.isDefaultCwd === isDefaultCwd && last.home === home) return last;
+	return { cwd, isDefaultCwd, codexHome, home, key: `${cwd}\0${isDefaultCwd}\0${codexHome ?? `\0${home}`}` };
 }

@@ -1,7 +1,6 @@
-import pTimeout from 'p-timeout';
 import QuickLRU from 'quick-lru';
 import type { FetchTarget, Fingerprint } from '../core/fetch.js';
-import { unrefTimers } from '../core/timers.js';
+import { clearTimer, setUnrefInterval } from '../core/timers.js';
 
 /** The files of a target, and the cache key of its list: the target and the account. */
 export type TargetFingerprint = Fingerprint & { readonly cacheKey: string };
@@ -10,8 +9,14 @@ export type ReadFingerprint = (target: FetchTarget) => Promise<Fingerprint>;
 
 /** The minimum time between two looks at the files, in milliseconds, so that a hit stays cheap. */
 const lookIntervalMs = 1_000;
-/** How long a caller with a known list waits for a look at the files, in milliseconds: a dead network mount hangs it. */
+/**
+ * How long a caller with a known list waits for a look at the files, in milliseconds: a dead network mount hangs it. The time
+ * in which the event loop stands still counts as one step, because the look stands still, too.
+ */
 const lookLimitMs = 100;
+const stepMs = 10;
+
+const spareStates = 1_000;
 
 /** `lookedAt` and `validUntil` are in epoch ms. */
 type State = { latest?: TargetFingerprint; pending?: Promise<TargetFingerprint>; lookedAt: number; validUntil: number };
@@ -23,7 +28,8 @@ export class FingerprintCache {
 
 	constructor(read: ReadFingerprint, maxEntries: number) {
 		this.#read = read;
-		this.#states = new QuickLRU({ maxSize: maxEntries });
+		// A target without a list, such as one that failed, must not evict that of a remembered list.
+		this.#states = new QuickLRU({ maxSize: maxEntries + spareStates });
 	}
 
 	/** The result of the latest look; `undefined` before the first one. */
@@ -51,11 +57,17 @@ export class FingerprintCache {
 	lookWithinLimit(target: FetchTarget, known: TargetFingerprint, isNew = false): Promise<TargetFingerprint> {
 		const state = this.#getState(target);
 		const look = (isNew && state.pending?.then(() => this.look(target))) || this.look(target);
-		const fallback = () => {
-			if (state.pending === look) state.validUntil = Number.POSITIVE_INFINITY;
-			return known;
-		};
-		return pTimeout(look, { milliseconds: lookLimitMs, fallback, customTimers: unrefTimers });
+		let waitedMs = 0;
+		let timer: NodeJS.Timeout | undefined;
+		const limit = new Promise<TargetFingerprint>((resolve) => {
+			timer = setUnrefInterval(() => {
+				waitedMs += stepMs;
+				if (waitedMs < lookLimitMs) return;
+				if (state.pending === look) state.validUntil = Number.POSITIVE_INFINITY;
+				resolve(known);
+			}, stepMs);
+		});
+		return Promise.race([look, limit]).finally(() => clearTimer(timer));
 	}
 
 	async #look(target: FetchTarget, state: State): Promise<TargetFingerprint> {

@@ -43,6 +43,6 @@ export class Subscriptions {
 	}
 }
 
-/** The own properties of an error leave out its message, which tells a duration. */
+/** The message of an error tells a duration, which differs between two failures for the same reason. */
 const digest = ({ models, configured, refreshError }: CatalogSnapshot) =>
-	hash(models, configured, refreshError && { ...refreshError });
+	hash(models, configured, refreshError && [{ ...refreshError }, refreshError.message.replace(/, after \d+ ms/, '')]);

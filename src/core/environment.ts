@@ -32,6 +32,15 @@ function findDirectory(find: () => string | undefined): string | undefined {
 	}
 }
 
+/** An absolute path; the joined parts where the current directory was deleted, so that their user meets a missing file. */
+export function resolvePath(...parts: string[]): string {
+	try {
+		return path.resolve(...parts);
+	} catch {
+		return path.join(...parts);
+	}
+}
+
 /** The value of a variable in an environment; on Windows in any spelling, also in a worker's copy of `process.env`. */
 export function lookUp(environment: NodeJS.ProcessEnv, name: string): string | undefined {
 	return environment[findSpelling(environment, name) ?? name];
@@ -43,11 +52,10 @@ export function findSpelling(environment: NodeJS.ProcessEnv, name: string): stri
 	return Object.keys(environment).find((other) => other.toUpperCase() === name.toUpperCase());
 }
 
-/** The app-server's whole environment. */
+/** The app-server's whole environment. `process.env` may have got another CODEX_HOME since `codexHome` was found out. */
 export function buildEnvironment(overlay: EnvironmentOverlay, codexHome: string | undefined): NodeJS.ProcessEnv {
 	const environment = { ...process.env };
-	const all = codexHome === undefined ? overlay : { ...overlay, CODEX_HOME: codexHome };
-	for (const [name, value] of Object.entries(all)) {
+	for (const [name, value] of Object.entries({ ...overlay, CODEX_HOME: codexHome })) {
 		delete environment[findSpelling(environment, name) ?? name];
 		if (value !== undefined) environment[name] = value;
 	}

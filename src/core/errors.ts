@@ -1,5 +1,8 @@
 import { cut, sanitize, sanitizeLine, toReason } from './sanitize.js';
 
+/** Misuse of the library; a class of its own tells it from a `TypeError` that is a defect. */
+export class MisuseError extends TypeError {}
+
 /** The step that a fetch waited for: the start of the process, or the answer to that request. */
 export type FetchPhase = 'spawn' | 'initialize' | 'model/list';
 
@@ -93,6 +96,8 @@ export function exitedError({ elapsedMs, stderrSummary, commandLine, ...facts }:
 }
 
 function describeExit({ exitCode, signal, cause }: Exit): string {
+	// Misuse names an option of this library, which says nothing to an end user.
+	if (cause instanceof MisuseError) return 'Codex could not be started (its program was not named)';
 	if (cause !== undefined) return `Codex could not be started (${toReason(cause)})`;
 	if (signal) return `Codex was ended by ${signal}`;
 	if (exitCode === null) return 'Codex closed its output, or gave up,';

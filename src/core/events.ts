@@ -37,13 +37,14 @@ export type Emit = (payload: CatalogEventPayload) => void;
 export type EmitEvent = ((target: EventTarget, payload: CatalogEventPayload) => void) | undefined;
 
 const debug = debuglog('codex-models');
+const skipError = () => {};
 const showErrors = (_name: string, value: unknown) => (value instanceof Error ? value.message : value);
 
 /** Hands events to the listener, and to stderr with `NODE_DEBUG=codex-models`. */
 export function createEmitter(onEvent: ((event: CatalogEvent) => unknown) | undefined): EmitEvent {
 	if (!onEvent && !debug.enabled) return undefined;
 	// A reader of stderr that leaves must not end this process (EPIPE).
-	if (debug.enabled) process.stderr.on('error', () => {});
+	if (debug.enabled && !process.stderr.listeners('error').includes(skipError)) process.stderr.on('error', skipError);
 	return ({ cwd, codexHome }, payload) => {
 		// A listener that throws or rejects harms nothing, and neither does a closed stderr.
 		try {

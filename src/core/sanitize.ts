@@ -13,7 +13,7 @@ const lead = String.raw`(?:${assignment}|--[\w-]{0,60}${secretName}\s{1,8}|[?&](
 const value = String.raw`(?:(?<=["'\x60])[^"'\x60\n]+|[^\s"'\x60\\,;&(){}[\]]+)`;
 
 /** A word that may be a token; not the mark of one that is redacted already. */
-const token = String.raw`(?!\[)[^\s"'\x60\\,;]+`;
+const token = String.raw`(?!\[redacted)[^\s"'\x60\\,;]+`;
 
 const secrets: [RegExp, string][] = [
 	[/-----BEGIN [A-Z ]{0,40}PRIVATE KEY-----[^-]{0,20000}(?:-----END [A-Z ]{0,40}-----)?/g, redacted],
@@ -24,7 +24,10 @@ const secrets: [RegExp, string][] = [
 	[/(?<![A-Za-z\d])(?:gh[opsur]|github_pat|[sr]k_(?:live|test)|hf|npm)_\w{8,}/g, redacted],
 	// Authorization: Scheme abc; Bearer abc; Basic YWJj.
 	[new RegExp(`(\\bauthorization${quote}\\s{0,8}[=:]\\s{0,8}${quote})(?:[\\w-]{1,20} {1,8})?${token}`, 'gi'), `$1${redacted}`],
-	[new RegExp(`\\b(bearer\\s{1,8})(?!(?:or|auth|authentication|tokens?)\\b)${token}`, 'gi'), `$1${redacted}`],
+	[
+		new RegExp(`\\b(bearer(?:\\s{1,8}|%20)${quote})(?!(?:or|auth|authentication|tokens?)(?![\\w-]))${token}`, 'gi'),
+		`$1${redacted}`,
+	],
 	[/\b([Bb]asic\s{1,8})(?=\S{0,40}[A-Z\d=])[A-Za-z\d+/]{8,}={0,2}/g, `$1${redacted}`],
 	[new RegExp(`(${lead})${value}`, 'gi'), `$1${redacted}`],
 ];
@@ -41,7 +44,7 @@ const terminalCode =
 
 export const stripTerminalCodes = (text: string) => text.replaceAll(terminalCode, '');
 
-const controls = /(?![\n\t])\p{Cc}|[\u200b\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff]/gu;
+const controls = /(?![\n\t])\p{Cc}|[\u00ad\u200b\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff]/gu;
 
 /**
  * The text without terminal codes, control characters (line feeds and tabs excepted), bidirectional controls and secrets.

@@ -1,8 +1,8 @@
-import path from 'node:path';
 import { inspect } from 'node:util';
 import { isObject } from './codex-model.js';
-import { findSpelling } from './environment.js';
-import type { CodexModelCatalogOptions, ListOptions } from './options.js';
+import { findSpelling, resolvePath } from './environment.js';
+import { MisuseError } from './errors.js';
+import type { CodexModelCatalogOptions, ListOptions, TargetOptions } from './options.js';
 import { version } from './version.js';
 
 type Defaulted = Required<Omit<CodexModelCatalogOptions, 'cwd' | 'codexHome' | 'store' | 'onEvent'>>;
@@ -12,9 +12,6 @@ type Defaulted = Required<Omit<CodexModelCatalogOptions, 'cwd' | 'codexHome' | '
  * call, where neither `codexHome` nor `env` says which.
  */
 export type Settings = Readonly<CodexModelCatalogOptions & Defaulted & { inheritsCodexHome: boolean }>;
-
-/** Misuse of the library; a class of its own tells it from a `TypeError` that is a defect. */
-export class MisuseError extends TypeError {}
 
 /** A test, the words for what passes it, and the default. */
 type Rule = { expected: string; test(value: unknown): boolean; default?: unknown };
@@ -47,13 +44,16 @@ const isFunction = (value: unknown) => typeof value === 'function';
 const boolean: Rule = { expected: 'a boolean', test: (value) => typeof value === 'boolean' };
 const filledString: Rule = { expected: 'a string that is not blank and has no NUL', test: isFilled };
 
+const targetRules: Record<keyof TargetOptions, Rule> = { includeHidden: boolean, cwd: filledString, codexHome: filledString };
+
 const listRules: Record<keyof ListOptions, Rule> = {
-	includeHidden: boolean,
+	...targetRules,
 	deadlineMs: durationOrInfinity,
-	signal: { expected: 'an AbortSignal', test: (value) => isObject(value) && 'aborted' in value && 'addEventListener' in value },
+	signal: {
+		expected: 'an AbortSignal',
+		test: (value) => isObject(value) && ['addEventListener', 'throwIfAborted'].every((name) => isFunction(value[name])),
+	},
 	refresh: boolean,
-	cwd: filledString,
-	codexHome: filledString,
 };
 
 /** The defaults of `cwd` and `codexHome` are found out at each call. */
@@ -66,7 +66,7 @@ const catalogRules: Record<keyof CodexModelCatalogOptions, Rule> = {
 	args: {
 		default: ['app-server', '-c', 'features.plugins=false'],
 		expected: 'an array of strings without NUL',
-		test: (value) => Array.isArray(value) && value.every(isString),
+		test: (value) => Array.isArray(value) && Array.from(value).every(isString),
 	},
 	cwd: filledString,
 	codexHome: filledString,
@@ -130,17 +130,20 @@ export function resolveSettings(options: CodexModelCatalogOptions = {}): Setting
 		inheritsCodexHome: codexHome === undefined && spelling === undefined,
 		// Paths start from the working directory of this process, not from that of the app-server.
 		command: typeof command === 'string' ? toCommandPath(command) : command,
-		cwd: cwd === undefined ? undefined : path.resolve(cwd),
+		cwd: cwd === undefined ? undefined : resolvePath(cwd),
 		args: [...settings.args],
 		env,
 		clientInfo: { ...settings.clientInfo },
 	};
 }
 
-const toCommandPath = (command: string) => (/[\\/]/.test(command) ? path.resolve(command) : command);
+const toCommandPath = (command: string) => (/[\\/]/.test(command) ? resolvePath(command) : command);
 
 /** @throws TypeError that names the option, its bounds and the value. */
 export const checkListOptions = (options: ListOptions) => void check(options, listRules);
+
+/** @throws TypeError that names the option and the value. */
+export const checkTargetOptions = (options: TargetOptions) => void check(options, targetRules);
 
 /** @throws TypeError that names the option and the value. */
 export const checkStoreOptions = (options: object) => void check(options, { directory: filledString });

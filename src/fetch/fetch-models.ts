@@ -7,10 +7,11 @@ import type { AppServerSession, SessionSpec } from '../app-server/session.js';
 import type { ProcessTimings } from '../app-server/shutdown.js';
 import { findDirectoryProblem } from '../app-server/spawn-error.js';
 import { buildEnvironment } from '../core/environment.js';
-import { CodexModelsError, notFoundError, overloadedCode, type StartProblem, toCodexModelsError } from '../core/errors.js';
+import type { StartProblem } from '../core/errors.js';
+import { CodexModelsError, MisuseError, notFoundError, overloadedCode, toCodexModelsError } from '../core/errors.js';
 import type { Fetch, FetchModels, FetchProgress, FetchTarget, ModelListAnswer } from '../core/fetch.js';
 import { findExecutable } from '../core/find-executable.js';
-import { type CommandSource, MisuseError, type Settings } from '../core/settings.js';
+import type { CommandSource, Settings } from '../core/settings.js';
 import { type AppServerPool, createAppServerPool } from './app-server-pool.js';
 
 /**

@@ -2,7 +2,7 @@ import { spawn } from 'node:child_process';
 import { chmodSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { expect, test, vi } from 'vitest';
-import { MisuseError } from '../../src/core/settings.js';
+import { MisuseError } from '../../src/core/errors.js';
 import { makeLog, makeScript } from '../app-server/shell-server.js';
 import { afterTest, failureOf, makeDirectory } from '../harness.js';
 import { buildModule } from '../store/build-module.js';
