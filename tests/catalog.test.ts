@@ -1,5 +1,5 @@
 import { expect, test, vi } from 'vitest';
-import { CodexModelCatalog } from '../src/catalog.js';
+import { CodexModelCatalog, listSummaries } from '../src/catalog.js';
 import { failureOf, idsOf, isAlive, makeScriptedCatalog, type Step, script } from './harness.js';
 
 // The rules of the cache have tests without processes in tests/cache.
@@ -21,6 +21,18 @@ test('list() and read() serve both views by one request, which asks for hidden m
 	expect(catalog.peek({ includeHidden: true })).toEqual(snapshot);
 	expect(server.starts).toBe(1);
 	expect(server.requests('model/list').map(({ params }) => params)).toEqual([{ includeHidden: true }]);
+});
+
+test('a call keeps to the options of its start, whatever happens to their object during the wait', async () => {
+	const { catalog } = makeScriptedCatalog([lists]);
+	const options = { includeHidden: true };
+	const calls = [
+		catalog.list(options),
+		catalog.read(options).then((snapshot) => snapshot.models),
+		listSummaries(catalog, options),
+	];
+	options.includeHidden = false;
+	for (const models of await Promise.all(calls)) expect(idsOf(models)).toEqual(['a', 'b', 'c']);
 });
 
 test('the constructor, peek() and subscribe() start no process', async () => {
@@ -58,6 +70,9 @@ test('misuse rejects or throws a TypeError, and starts nothing', async () => {
 		expect(await failureOf(call)).toBeInstanceOf(TypeError);
 	}
 	expect(() => catalog.peek({ cwd: '' })).toThrow(TypeError);
+	const more: object = { refresh: true };
+	expect(() => catalog.peek(more)).toThrow(/Unknown option "refresh"/);
+	expect(() => catalog.subscribe(() => {}, more)).toThrow(/Unknown option "refresh"/);
 	expect(() => catalog.subscribe(() => {}, { cwd: '' })).toThrow(TypeError);
 	expect(() => catalog.subscribe(undefined as never)).toThrow(TypeError);
 	expect(() => new CodexModelCatalog(wrong)).toThrow(TypeError);

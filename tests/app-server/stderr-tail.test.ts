@@ -31,6 +31,13 @@ test('the tail is at most 4 KiB, and the end of the text', () => {
 	expect(lines.endsWith(stderr)).toBe(true);
 });
 
+test.each([6_000, 1_000_000])('the tail of a last line of %d characters is its end', (length) => {
+	const { stderr, stderrSummary } = tailOf('first\n', `${'x '.repeat(length / 2)}LAST WORDS: disk full`);
+	expect(Buffer.byteLength(stderr)).toBe(4096);
+	expect(stderr).toMatch(/x LAST WORDS: disk full$/);
+	expect(stderrSummary).not.toBe('');
+});
+
 test('the 4 KiB are bytes, and no character is cut in two', () => {
 	for (const padding of ['', 'a', 'aa']) {
 		const { stderr } = tailOf(`${'€'.repeat(1_300)}\n`, `${'€'.repeat(700)}${padding}`);

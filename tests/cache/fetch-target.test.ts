@@ -18,6 +18,16 @@ test.runIf(isMainThread)("the working directory is the user's home, never that o
 	expect(resolve()).toMatchObject({ cwd: '/another/home', isDefaultCwd: true });
 });
 
+test.runIf(isMainThread)('another home is another target where Codex finds its own default of CODEX_HOME there', () => {
+	const settings = resolveSettings({ cwd: '/one' });
+	vi.stubEnv('HOME', '/the/home');
+	const last = resolveTarget(settings, undefined, undefined);
+	const chosen = resolveTarget(settings, { codexHome: '/two' }, undefined);
+	vi.stubEnv('HOME', '/another/home');
+	expect(resolveTarget(settings, undefined, last).key).not.toBe(last.key);
+	expect(resolveTarget(settings, { codexHome: '/two' }, last).key).toBe(chosen.key);
+});
+
 test("the cwd of a call comes before the catalog's, and both start from the directory of this process", () => {
 	expect(resolve({ cwd: '/one' })).toMatchObject({ cwd: '/one', isDefaultCwd: false });
 	expect(resolve({ cwd: '/one' }, { cwd: '/two' })).toMatchObject({ cwd: '/two', isDefaultCwd: false });

@@ -1,4 +1,5 @@
 import { expect, test, vi } from 'vitest';
+import { FingerprintCache } from '../../src/cache/fingerprint-cache.js';
 import { answer, makeCache, makeFilledCache } from './cache-harness.js';
 import { checkIntervalMs, failureOf, isPending, maxAgeMs, pass, servableMs, setAge, settle, stopClock } from './fakes.js';
 
@@ -113,4 +114,19 @@ test('a look that hangs after a fetch holds up neither its list nor close(), als
 	expect(await isPending(list)).toBe(false);
 	expect(await list).toEqual(['a']);
 	await made.close();
+});
+
+test('a look that ends after the event loop stood still counts, however long that was', async () => {
+	const finished = new Promise<void>((resolve) => {
+		const files = { account: 'new', configuration: '', command: null };
+		const cache = new FingerprintCache(() => new Promise((found) => setImmediate(found, files)), 1);
+		const target = { cwd: '/', isDefaultCwd: true, codexHome: undefined, key: '' };
+		const known = { account: 'known', configuration: '', command: null, cacheKey: '' };
+		const look = cache.lookWithinLimit(target, known);
+		// The timers are due before the look can end.
+		const until = performance.now() + 2 * lookLimitMs;
+		while (performance.now() < until);
+		resolve(look.then(({ account }) => expect(account).toBe('new')));
+	});
+	await finished;
 });

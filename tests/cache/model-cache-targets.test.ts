@@ -67,6 +67,19 @@ test.each([1, 2, 3, 5])('with a maxEntries of %d that number of lists is remembe
 	}
 });
 
+test('a list stays visible to peek() while fetches of other targets fail', async () => {
+	const made = makeCache({ maxEntries: 1 });
+	const list = made.ids();
+	await answer(made, 1, 'a');
+	await list;
+	for (let count = 2; count < 50; count++) {
+		const failure = failureOf(made.list({ cwd: `/${count}` }));
+		(await made.fetches.nth(count)).fail();
+		await failure;
+	}
+	expect(made.peek()?.models.map(({ id }) => id)).toEqual(['a']);
+});
+
 test('a fetch is joined also when its list was forgotten for others meanwhile', async () => {
 	const made = makeCache({ maxEntries: 1 });
 	const first = made.ids({ cwd: '/one' });

@@ -1,5 +1,6 @@
 import { expect, test, vi } from 'vitest';
 import type { CatalogSnapshot } from '../../src/cache/model-list.js';
+import { rpcError } from '../../src/core/errors.js';
 import { answer, makeCache, makeFilledCache, recordSnapshots, refreshWith } from './cache-harness.js';
 import {
 	checkIntervalMs,
@@ -47,6 +48,18 @@ test('a subscriber hears of a change of the configured model', async () => {
 	(await made.fetches.nth(2)).succeed(['a'], configured);
 	await done;
 	expect(snapshots.map((snapshot) => snapshot.configured)).toEqual([configured]);
+});
+
+test('a subscriber hears of a failure with another message, but not of one with another duration', async () => {
+	const made = await makeFilledCache(['a']);
+	const { snapshots } = recordSnapshots(made);
+	const failWith = (rpcMessage: string, elapsedMs: number) =>
+		refreshWith(made, rpcError({ rpcCode: -1, rpcMessage, rpcData: undefined, phase: 'model/list', elapsedMs }));
+	await failWith('quota exceeded', 10);
+	await failWith('quota exceeded', 20);
+	await failWith('login expired', 20);
+	const messages = snapshots.map(({ refreshError }) => refreshError?.message);
+	expect(messages).toEqual([expect.stringContaining('quota exceeded'), expect.stringContaining('login expired')]);
 });
 
 test('a subscriber hears of a failed refresh once, and of the end of the failure', async () => {

@@ -187,6 +187,7 @@ const wrongListOptions: [options: Record<string, unknown>, message: RegExp][] = 
 	[{ signal: {} }, /signal.*AbortSignal/],
 	[{ signal: { aborted: false } }, /signal.*AbortSignal/],
 	[{ signal: { addEventListener() {} } }, /signal.*AbortSignal/],
+	[{ signal: { aborted: false, addEventListener() {}, removeEventListener() {} } }, /signal.*AbortSignal/],
 	[{ signal: new AbortController() }, /signal.*AbortSignal/],
 	[{ cwd: '' }, /cwd.*''/],
 	[{ codexHome: 7 }, /codexHome.*7/],

@@ -161,3 +161,14 @@ test('NODE_DEBUG=codex-models writes each event to stderr, also for the drop-in,
 	expect(types.slice(0, 4)).toEqual(['spawned', 'refreshed', 'miss', 'hit']);
 	expect([host.status, host.stdout]).toEqual([0, '']);
 });
+
+test('with NODE_DEBUG all catalogs of a process share one listener for errors of stderr', () => {
+	const program = `
+		const { CodexModelCatalog } = await import(${JSON.stringify(new URL('../../dist/index.js', import.meta.url).href)});
+		for (let count = 0; count < 20; count++) new CodexModelCatalog();
+		console.log(process.stderr.listenerCount('error'));
+	`;
+	const env = { ...process.env, NODE_DEBUG: 'codex-models' };
+	const host = spawnSync(process.execPath, ['--input-type=module', '--eval', program], { env, encoding: 'utf8' });
+	expect([host.status, host.stdout]).toEqual([0, '1\n']);
+});
