@@ -1,6 +1,6 @@
 import path from 'node:path';
 import { parse } from 'smol-toml';
-import { buildEnvironment, findCodexUserHome } from '../core/environment.js';
+import { buildEnvironment, findCodexUserHome, resolvePath } from '../core/environment.js';
 import type { FetchTarget, Fingerprint } from '../core/fetch.js';
 import { describeFile, readRegularFile } from '../core/files.js';
 import { findExecutable } from '../core/find-executable.js';
@@ -18,7 +18,7 @@ export async function readFingerprint(target: FetchTarget, { env }: Settings, co
 	const environment = buildEnvironment(env, undefined);
 	const userHome = findCodexUserHome(environment);
 	// Codex takes a relative CODEX_HOME from its own working directory.
-	const home = path.resolve(target.cwd, target.codexHome ?? path.join(userHome, '.codex'));
+	const home = resolvePath(target.cwd, target.codexHome ?? path.join(userHome, '.codex'));
 	// One file at a time, because each look at a dead network mount occupies a thread of libuv.
 	const account = identifyAccount(await readText(path.join(home, 'auth.json')));
 	const config = await readText(path.join(home, 'config.toml'));

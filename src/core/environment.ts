@@ -32,12 +32,12 @@ function findDirectory(find: () => string | undefined): string | undefined {
 	}
 }
 
-/** An absolute path; the joined parts where the current directory was deleted, so that their user meets a missing file. */
+/** An absolute path; the parts as they are where the current directory was deleted, so that their user meets a missing file. */
 export function resolvePath(...parts: string[]): string {
 	try {
 		return path.resolve(...parts);
 	} catch {
-		return path.join(...parts);
+		return parts.join(path.sep);
 	}
 }
 

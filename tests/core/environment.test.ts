@@ -10,7 +10,7 @@ vi.mock('node:os', async (importOriginal) => {
 // The setup of the tests has loaded these modules before.
 vi.resetModules();
 const { homedir, userInfo } = vi.mocked(await import('node:os'));
-const { buildEnvironment, findCodexUserHome, findHome, findSpelling, isWindows, lookUp } = await import(
+const { buildEnvironment, findCodexUserHome, findHome, findSpelling, isWindows, lookUp, resolvePath } = await import(
 	'../../src/core/environment.js'
 );
 
@@ -82,4 +82,14 @@ test.skipIf(isWindows)('the names of variables differ by case, and names of prot
 	expect(lookUp({ Path: '/a' }, 'PATH')).toBeUndefined();
 	expect(findSpelling({ PATH: '/a' }, 'PATH')).toBe('PATH');
 	expect(findSpelling({}, 'constructor')).toBeUndefined();
+});
+
+test('a path is absolute, and stays relative where the current directory was deleted', () => {
+	expect(resolvePath('a')).toBe(path.resolve('a'));
+	vi.spyOn(process, 'cwd').mockImplementation(() => {
+		throw new Error('ENOENT: uv_cwd');
+	});
+	// Not "a", which would be looked up on PATH.
+	expect(resolvePath('./a')).toBe('./a');
+	expect(resolvePath('/a')).toBe(path.resolve('/a'));
 });

@@ -4,6 +4,7 @@ import {
 	CodexModelsError,
 	closedError,
 	exitedError,
+	MisuseError,
 	notFoundError,
 	protocolError,
 	rpcError,
@@ -168,4 +169,13 @@ test('toCodexModelsError keeps an error of its class and wraps any other value',
 	const odd = toCodexModelsError('odd');
 	expect(odd.message).toMatch(/^Codex could not be started \(odd\) before it answered \(phase spawn, after 0 ms\)\. Check/);
 	expect(odd).toMatchObject({ stderr: '', phase: 'spawn' });
+});
+
+test('the message of a refresh that failed by misuse names no option', () => {
+	const { message, code, cause } = toCodexModelsError(
+		new MisuseError('Expected option "command" to be a string, got 7 (number)'),
+	);
+	expect(code).toBe('ERR_CODEX_EXITED');
+	expect(message).not.toMatch(/option|"command"/);
+	expect(cause).toBeInstanceOf(TypeError);
 });

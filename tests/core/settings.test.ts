@@ -68,7 +68,7 @@ const others: [name: string, good: unknown[], bad: unknown[]][] = [
 	['retries', [0, 1, 100], [-1, 0.5, Number.NaN, Number.POSITIVE_INFINITY, 101, '1', null]],
 	['maxEntries', [1, 100, 1_000_000], [0, -1, 1.5, Number.NaN, Number.POSITIVE_INFINITY, 1_000_001, '1', null]],
 	['command', ['codex', '/a/b', 'with space', () => 'codex'], ['', '  ', 7, null, ['codex'], 'a\0b']],
-	['args', [[], ['a', '']], ['a', [7], [null], [undefined], {}, null, ['a\0']]],
+	['args', [[], ['a', '']], ['a', [7], [null], [undefined], Array(1), {}, null, ['a\0']]],
 	['cwd', ['/', '.'], ['', ' ', 7, null, {}, 'a\0']],
 	['codexHome', ['/a'], ['', ' ', 7, null, {}, 'a\0']],
 	[
