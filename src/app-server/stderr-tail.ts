@@ -67,8 +67,10 @@ export class StderrTail {
 			.replace(/^\ufffd+/, '');
 		// The frames of a backtrace (`RUST_BACKTRACE`) explain nothing to a user.
 		const [message = ''] = stderr.split(/\n\s*Stack backtrace:/);
-		const lastLine = message.slice(message.lastIndexOf('\n') + 1);
 		const errorLine = sanitize(this.#errorLine).trim();
+		const wholeLine = message.slice(message.lastIndexOf('\n') + 1);
+		// The gist of an error stands at its start, and that of other text at its end.
+		const lastLine = errorLine === '' ? wholeLine.slice(-summaryLength) : wholeLine;
 		const words = lastLine.endsWith(errorLine) ? lastLine : `${errorLine} … ${lastLine}`;
 		return { stderr, stderrSummary: sanitizeLine(words, summaryLength) };
 	}
