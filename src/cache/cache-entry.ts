@@ -120,7 +120,8 @@ export class Revalidation {
 		this.#entry = entry;
 		this.#fingerprint = fingerprint;
 		this.#minFetchedAt = minFetchedAt;
-		const lookup = predecessors.then(() => this.#lookUpInStore());
+		// At once, because the list of another process needs no app-server; not in this turn, which a caller may wait for.
+		const lookup = Promise.resolve().then(() => this.#lookUpInStore());
 		this.found = lookup.then(({ list }) => list);
 		// The limit is that of this fetch, and does not include the end of another one's app-server.
 		this.list = predecessors.then(() => this.#limit(this.#run(lookup)));
@@ -167,7 +168,9 @@ export class Revalidation {
 		const { signal } = this.#controller;
 		signal.throwIfAborted();
 		if (this.#isNewEnough(list)) return list;
-		const unlock = await this.#entry.stored?.lock(signal);
+		const locking = this.#entry.stored?.lock(signal);
+		this.#cleanUp = locking?.catch(() => {});
+		const unlock = await locking;
 		// Without a lock no time has passed since the lookup, and another one is pointless.
 		const work = this.#findOrFetch(unlock !== undefined && !hasFailed);
 		// The next process may start its app-server when that of a failure is gone.

@@ -82,12 +82,12 @@ export class ModelCache {
 		return this.#subscriptions.add(target.key, includeHidden, listener, this.peek(target, includeHidden));
 	}
 
-	/** Forgets every list, also in the store. */
+	/** Forgets every list, also in the store; one that the store is still asked for, too. */
 	clear(): void {
 		this.#clearedAt = Date.now();
-		for (const { dropped, list, stored } of this.#entries.takeAll()) {
+		for (const { dropped, stored } of this.#entries.takeAll()) {
 			dropped.abort();
-			if (list) this.#deletions = Promise.all([this.#deletions, stored?.delete()]);
+			this.#deletions = Promise.all([this.#deletions, stored?.delete()]);
 		}
 	}
 

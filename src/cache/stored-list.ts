@@ -73,7 +73,10 @@ export class StoredList {
 		await this.#try('delete', () => this.#store.delete(this.#key));
 	}
 
-	/** Resolves to the release; to `undefined` where the store cannot lock. Rejects only with the signal's reason. */
+	/**
+	 * Resolves to the release; to `undefined` where the store cannot lock. Rejects only with the signal's reason, when a lock
+	 * that comes a little later is released, too.
+	 */
 	async lock(signal: AbortSignal): Promise<(() => Promise<unknown>) | undefined> {
 		const locked = (async () => this.#store.lock?.(this.#key, signal))();
 		// The fetch needs a part of its time, too.
@@ -83,9 +86,11 @@ export class StoredList {
 			const unlock = await pTimeout(locked, { milliseconds, message, signal, customTimers: unrefTimers });
 			return unlock && (() => this.#try('lock', unlock));
 		} catch (error) {
-			// A lock that comes after the limit is released at once.
-			locked.then((unlock) => unlock?.()).catch(() => {});
-			signal.throwIfAborted();
+			const released = locked.then((unlock) => unlock?.()).catch(() => {});
+			if (signal.aborted) {
+				await pTimeout(released, { milliseconds: storeTimeoutMs, message: false, customTimers: unrefTimers });
+				throw signal.reason;
+			}
 			this.#emitFailure('lock', error);
 			return async () => {};
 		}

@@ -172,3 +172,22 @@ test('a lock that is waited for at clear() does not keep the next caller from th
 	expect(await after).toEqual(['new']);
 	expect(made.peekIds()).toEqual(['new']);
 });
+
+test('clear() deletes a stored list that the store is still asked for', async () => {
+	const store = makeStore();
+	await makeFilledCache(['old'], { store });
+	const gate = makeGate();
+	const get = async (key: string) => {
+		const value = store.map.get(key);
+		await gate.opened;
+		return value;
+	};
+	const made = makeCache({ store: makeStore({ get }, store.map) });
+	const list = made.ids();
+	await settle();
+	made.clear();
+	gate.open();
+	expect(await list).toEqual(['old']);
+	await settle();
+	expect(store.map.size).toBe(0);
+});

@@ -92,7 +92,8 @@ test('a list that a slow store brings after close() is not remembered', async ()
 	expect(made.peek()).toBeUndefined();
 });
 
-test('close() ends the wait for a lock, and aborts its signal', async () => {
+test('close() ends the wait for a lock, aborts its signal, and waits for a second at most until it is released', async () => {
+	stopClock();
 	const unhandled = countUnhandledRejections();
 	const signals: AbortSignal[] = [];
 	const lock = (_: string, signal: AbortSignal) => {
@@ -102,8 +103,10 @@ test('close() ends the wait for a lock, and aborts its signal', async () => {
 	const made = makeCache({ store: makeStore({ lock }) });
 	const failure = failureOf(made.list());
 	await settle();
-	await made.close();
+	const closing = made.close();
 	expect(await failure).toMatchObject(closed);
+	await pass(1_000);
+	await closing;
 	expect(signals.map(({ aborted }) => aborted)).toEqual([true]);
 	await settle();
 	expect(unhandled).toEqual([]);
@@ -214,4 +217,20 @@ test('close() in a subscriber who hears of another account starts no fetch for i
 	expect(await failureOf(made.list({ refresh: true }))).toMatchObject(closed);
 	await settle();
 	expect(made.fetches.count).toBe(2);
+});
+
+test('close() waits until a lock that comes after it is released', async () => {
+	const locked = makeGate<() => unknown>();
+	const released = makeGate();
+	const made = makeCache({ store: makeStore({ lock: () => locked.opened }) });
+	const failure = failureOf(made.list());
+	await settle();
+	const closing = made.close();
+	expect(await failure).toMatchObject(closed);
+	expect(await isPending(closing)).toBe(true);
+	locked.open(() => released.opened);
+	expect(await isPending(closing)).toBe(true);
+	released.open();
+	await closing;
+	expect(made.eventsOf('store-failed')).toEqual([]);
 });

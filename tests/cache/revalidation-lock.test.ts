@@ -196,3 +196,15 @@ test.each<[string, () => unknown]>([
 	expect(made.eventsOf('store-failed')).toMatchObject([{ operation: 'lock', reason: expect.any(String) }]);
 	expect(unhandled).toEqual([]);
 });
+
+test('a store is asked at once, also while the app-server of a failed fetch lingers', async () => {
+	const store = makeStore();
+	const made = makeCache({ store }, { lingers: true });
+	const failure = failureOf(made.list());
+	(await made.fetches.nth(1)).fail();
+	await failure;
+	await makeFilledCache(['of another process'], { store });
+	expect(await made.ids()).toEqual(['of another process']);
+	expect(made.fetches.count).toBe(1);
+	made.fetches.all[0]?.release();
+});
