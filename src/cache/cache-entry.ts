@@ -44,10 +44,10 @@ export class CacheEntry {
 		const startedAt = performance.now();
 		const getDurationMs = () => performance.now() - startedAt;
 		// A list in the store that is as old as the known one is the known one.
-		const minFetchedAt = Math.max(start.minFetchedAt, this.list?.fetchedAt ?? Number.NEGATIVE_INFINITY);
-		const revalidation = new Revalidation(this, { ...start, minFetchedAt });
+		const newerThan = Math.max(start.newerThan, this.list?.fetchedAt ?? Number.NEGATIVE_INFINITY);
+		const revalidation = new Revalidation(this, { ...start, newerThan });
 		this.revalidation = revalidation;
-		revalidation.found.then((list) => {
+		revalidation.storedList.then((list) => {
 			this.list = list ?? this.list;
 		});
 		revalidation.list.then(
@@ -86,7 +86,7 @@ type RevalidationStart = {
 	/** The files as they are before the fetch. */
 	fingerprint: TargetFingerprint;
 	/** A list of another process must be newer than this, in epoch ms. */
-	minFetchedAt: number;
+	newerThan: number;
 	/** Resolves when an app-server may be started. */
 	predecessors: Promise<unknown>;
 };
@@ -97,36 +97,36 @@ type RevalidationStart = {
  */
 export class Revalidation {
 	/** The list of the store, which may be a stale one, if it is newer than the known one. Never rejects. */
-	readonly found: Promise<ModelList | undefined>;
+	readonly storedList: Promise<ModelList | undefined>;
 	/** The new list. Rejects with a `CodexModelsError`, or with a `TypeError` after misuse of the library. */
 	readonly list: Promise<ModelList>;
 	/**
 	 * Resolves when another fetch of this list may start. After a failure that is when the app-server is gone, because two
 	 * that refresh one rotating login token can log the user out (openai/codex #10332).
 	 */
-	readonly released: Promise<unknown>;
+	readonly nextMayStart: Promise<unknown>;
 	/** Resolves when the app-server of a failure is gone, the list is stored and the lock released. */
 	readonly ended: Promise<unknown>;
 	readonly #entry: CacheEntry;
 	readonly #fingerprint: TargetFingerprint;
 	readonly #controller = new AbortController();
 	readonly #startedAt = Date.now();
-	#minFetchedAt: number;
+	#newerThan: number;
 	#fetch: Fetch | undefined;
 	/** Saves the list and releases the lock. */
 	#cleanUp: Promise<unknown> | undefined;
 
-	constructor(entry: CacheEntry, { fingerprint, minFetchedAt, predecessors }: RevalidationStart) {
+	constructor(entry: CacheEntry, { fingerprint, newerThan, predecessors }: RevalidationStart) {
 		this.#entry = entry;
 		this.#fingerprint = fingerprint;
-		this.#minFetchedAt = minFetchedAt;
+		this.#newerThan = newerThan;
 		// At once, because the list of another process needs no app-server; not in this turn, which a caller may wait for.
 		const lookup = Promise.resolve().then(() => this.#lookUpInStore());
-		this.found = lookup.then(({ list }) => list);
+		this.storedList = lookup.then(({ list }) => list);
 		// The limit is that of this fetch, and does not include the end of another one's app-server.
 		this.list = predecessors.then(() => this.#limit(this.#run(lookup)));
-		this.released = this.list.catch(() => this.#fetch?.released);
-		this.ended = this.released.then(() => this.#cleanUp);
+		this.nextMayStart = this.list.catch(() => this.#fetch?.nextMayStart);
+		this.ended = this.nextMayStart.then(() => this.#cleanUp);
 	}
 
 	get target(): FetchTarget {
@@ -144,7 +144,7 @@ export class Revalidation {
 
 	/** Refuses the lists that other processes stored before now. */
 	requireNewList(): void {
-		this.#minFetchedAt = Math.max(this.#minFetchedAt, Date.now() - 1);
+		this.#newerThan = Math.max(this.#newerThan, Date.now() - 1);
 	}
 
 	/** Rejects `list`, unless it is there, and ends the app-server without patience. */
@@ -174,7 +174,7 @@ export class Revalidation {
 		// Without a lock no time has passed since the lookup, and another one is pointless.
 		const work = this.#findOrFetch(unlock !== undefined && !hasFailed);
 		// The next process may start its app-server when that of a failure is gone.
-		const save = work.then((newList) => this.#save(newList)).catch(() => this.#fetch?.released);
+		const save = work.then((newList) => this.#save(newList)).catch(() => this.#fetch?.nextMayStart);
 		this.#cleanUp = save.then(unlock);
 		return work;
 	}
@@ -182,12 +182,12 @@ export class Revalidation {
 	async #lookUpInStore(): Promise<StoreLookup> {
 		const { stored } = this.#entry;
 		if (!stored || this.#controller.signal.aborted) return { list: undefined, hasFailed: false };
-		return stored.load(this.#fingerprint, this.#minFetchedAt);
+		return stored.load(this.#fingerprint, this.#newerThan);
 	}
 
 	/** Whether the list of another process spares the fetch. A caller who joined may have required a newer one. */
 	#isNewEnough(list: ModelList | undefined): list is ModelList {
-		if (!list?.matches(this.#fingerprint) || list.fetchedAt <= this.#minFetchedAt) return false;
+		if (!list?.matches(this.#fingerprint) || list.fetchedAt <= this.#newerThan) return false;
 		return list.fetchedAt > this.#startedAt || list.isFresh(this.#fingerprint, Date.now(), this.#entry.context.settings);
 	}
 

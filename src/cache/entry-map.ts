@@ -29,7 +29,7 @@ export class EntryMap {
 	}
 
 	/** Remembers an entry that has a list; lets go of one without a revalidation. */
-	settle(entry: CacheEntry): void {
+	update(entry: CacheEntry): void {
 		const { cacheKey } = entry;
 		if (entry.dropped.signal.aborted) return;
 		if (!entry.revalidation) this.#revalidating.delete(cacheKey);

@@ -59,7 +59,7 @@ export class ModelCache {
 		const { deadlineMs = this.#settings.deadlineMs, refresh = false, signal } = options;
 		const startedAt = performance.now();
 		const wait: Wait = { isMiss: false };
-		const work = this.#getOrFetch(target, refresh, wait);
+		const work = this.#findOrRevalidate(target, refresh, wait);
 		const onDeadline = () => this.#onDeadline(target, deadlineMs, refresh, wait);
 		const list = await waitForCaller(work, deadlineMs, [signal, this.#closed.signal], onDeadline);
 		if (wait.isMiss) this.#emit(target, { type: 'miss', waitedMs: performance.now() - startedAt });
@@ -102,7 +102,7 @@ export class ModelCache {
 		await Promise.all([this.#deletions, ...[...this.#running].map(({ ended }) => ended)]);
 	}
 
-	async #getOrFetch(target: FetchTarget, refresh: boolean, wait: Wait): Promise<ModelList> {
+	async #findOrRevalidate(target: FetchTarget, refresh: boolean, wait: Wait): Promise<ModelList> {
 		const known = !refresh && this.#peekList(target) && this.#fingerprints.latest(target);
 		const fingerprint = await (known ? this.#fingerprints.lookWithinLimit(target, known) : this.#fingerprints.look(target));
 		this.#notify(target);
@@ -115,7 +115,7 @@ export class ModelCache {
 		const revalidation = this.#revalidate(target, fingerprint);
 		wait.revalidation = revalidation;
 		if (refresh) revalidation.requireNewList();
-		const found = refresh ? undefined : await Promise.race([revalidation.found, revalidation.list]);
+		const found = refresh ? undefined : await Promise.race([revalidation.storedList, revalidation.list]);
 		return found?.isServable(Date.now(), this.#settings) ? found : revalidation.list;
 	}
 
@@ -146,13 +146,13 @@ export class ModelCache {
 		const entry = this.#entries.getOrCreate(fingerprint.cacheKey, create);
 		if (entry.revalidation) return entry.revalidation;
 		const earlier = [...this.#running].filter((other) => other.target.key === target.key);
-		const predecessors = Promise.all(earlier.map(({ released }) => released));
-		const revalidation = entry.startRevalidation({ fingerprint, minFetchedAt: this.#clearedAt, predecessors });
+		const predecessors = Promise.all(earlier.map(({ nextMayStart }) => nextMayStart));
+		const revalidation = entry.startRevalidation({ fingerprint, newerThan: this.#clearedAt, predecessors });
 		this.#running.add(revalidation);
 		revalidation.ended.then(() => this.#running.delete(revalidation));
 		// The list is remembered before a caller gets it.
 		const onChange = () => this.#onChange(entry);
-		revalidation.found.then(onChange);
+		revalidation.storedList.then(onChange);
 		revalidation.list.then(onChange, onChange);
 		return revalidation;
 	}
@@ -160,7 +160,7 @@ export class ModelCache {
 	/** Remembers the entry if it has a list, and tells the subscribers. */
 	#onChange(entry: CacheEntry): void {
 		if (this.#closed.signal.aborted) return;
-		this.#entries.settle(entry);
+		this.#entries.update(entry);
 		this.#notify(entry.target);
 	}
 

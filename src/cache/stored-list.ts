@@ -49,11 +49,11 @@ export class StoredList {
 		this.#emit = emit;
 	}
 
-	/** The stored list, if it is valid and newer than `minFetchedAt` (epoch ms). */
-	async load(current: Fingerprint, minFetchedAt: number): Promise<StoreLookup> {
+	/** The stored list, if it is valid and newer than `newerThan` (epoch ms). */
+	async load(current: Fingerprint, newerThan: number): Promise<StoreLookup> {
 		const answer = await this.#try('get', () => this.#store.get(this.#key));
 		const list = answer && this.#parse(answer.value, current);
-		if (!list || list.fetchedAt <= minFetchedAt) return { list: undefined, hasFailed: !answer };
+		if (!list || list.fetchedAt <= newerThan) return { list: undefined, hasFailed: !answer };
 		this.#emit({ type: 'loaded', ageMs: Date.now() - list.fetchedAt });
 		return { list, hasFailed: false };
 	}

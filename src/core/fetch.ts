@@ -32,7 +32,7 @@ export type Fetch = {
 	/** Rejects with a `CodexModelsError`, or with the reason of an abort. */
 	readonly answer: Promise<ModelListAnswer>;
 	/** Settles after `answer`: after a failure when the last app-server and its process group are gone, else at once. */
-	readonly released: Promise<void>;
+	readonly nextMayStart: Promise<void>;
 	readonly attempts: number;
 	progress(): FetchProgress;
 };

@@ -33,7 +33,7 @@ type Job = Parameters<FetchModels>[1] & { settings: Settings; command: CommandSo
 
 class ModelsFetch implements Fetch {
 	readonly answer: Promise<ModelListAnswer>;
-	readonly released: Promise<void>;
+	readonly nextMayStart: Promise<void>;
 	attempts = 0;
 	readonly #job: Job;
 	readonly #startedAt = performance.now();
@@ -45,7 +45,7 @@ class ModelsFetch implements Fetch {
 		this.#job = job;
 		this.#command = job.command.latest ?? 'codex';
 		this.answer = this.#runUntilAborted();
-		this.released = this.answer.catch(() => this.#session?.exited).then(() => {});
+		this.nextMayStart = this.answer.catch(() => this.#session?.exited).then(() => {});
 	}
 
 	progress(): FetchProgress {

@@ -144,7 +144,7 @@ export class FakeFetch implements Fetch {
 	readonly #answer = makeGate<ModelListAnswer>();
 	readonly #released = makeGate();
 	readonly answer = this.#answer.opened;
-	readonly released = this.#released.opened;
+	readonly nextMayStart = this.#released.opened;
 
 	readonly context: FetchContext;
 	readonly #lingers: boolean;

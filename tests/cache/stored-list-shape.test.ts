@@ -103,7 +103,7 @@ test.each([
 	expect(list?.configured).toEqual({ model, modelProvider: null, reasoningEffort: null });
 });
 
-test('a list that is as old as minFetchedAt is no newer one', async () => {
+test('a list that is exactly as old as the known one is no newer one', async () => {
 	const value = await makeValue();
 	const fetchedAt = value.fetchedAt as number;
 	const stored = makeStoredList(makeStore({ get: () => value }));

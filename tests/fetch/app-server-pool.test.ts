@@ -164,7 +164,7 @@ test('a kept app-server that hangs is ended by the abort of its fetch, and the n
 	expect(fetch.progress().phase).toBe('model/list');
 	controller.abort();
 	await failureOf(fetch.answer);
-	await fetch.released;
+	await fetch.nextMayStart;
 	expect(isAlive(ofType('spawned')[0]?.pid ?? 0)).toBe(false);
 	expect(await ids()).toEqual(['new']);
 	expect(starts()).toBe(2);

@@ -18,7 +18,7 @@ test('a fetch answers with the models, hidden ones included, and the configured 
 		],
 		configured: { model: null },
 	});
-	await fetch.released;
+	await fetch.nextMayStart;
 	expect(fetch.attempts).toBe(1);
 	expect(ofType('spawned')).toMatchObject([{ pid: expect.any(Number), attempt: 1 }]);
 	expect(events.every(({ type }) => type === 'spawned' || type === 'exited')).toBe(true);
@@ -28,7 +28,7 @@ test('an answer does not wait for the end of the process', async () => {
 	const { start, ofType } = makeFetcher([{ list: `${list('a')}; ${deaf}` }]);
 	const fetch = start();
 	await fetch.answer;
-	await fetch.released;
+	await fetch.nextMayStart;
 	expect(ofType('exited')).toEqual([]);
 	expect(isAlive(ofType('spawned')[0]?.pid ?? 0)).toBe(true);
 });
@@ -115,12 +115,12 @@ test('each attempt has an app-server of its own, and the one before it is gone b
 	expect([first?.pid ?? 0, grandchild].filter(isAlive)).toEqual([]);
 });
 
-test('a failed fetch is released when its app-server is gone', async () => {
+test('the next fetch may start when the app-server of a failed one is gone', async () => {
 	const { start, ofType } = makeFetcher([{ list: `${refuse({ code: 1, message: 'no' })}; ${deaf}` }]);
 	const fetch = start();
 	await failureOf(fetch.answer);
 	expect(ofType('exited')).toEqual([]);
-	await fetch.released;
+	await fetch.nextMayStart;
 	expect(ofType('exited')).toMatchObject([{ exitCode: null, signal: 'SIGKILL', lifetimeMs: expect.any(Number) }]);
 	expect(isAlive(ofType('spawned')[0]?.pid ?? 0)).toBe(false);
 });
@@ -133,7 +133,7 @@ test('an abort rejects with its reason at once, and ends the app-server, one tha
 	const reason = new Error('of the caller');
 	controller.abort(reason);
 	expect(await failureOf(fetch.answer)).toBe(reason);
-	await fetch.released;
+	await fetch.nextMayStart;
 	expect(ofType('exited')).toMatchObject([{ signal: 'SIGKILL' }]);
 });
 
@@ -144,7 +144,7 @@ test('an abort ends the wait between two attempts, and no further one starts', a
 	await untilEvents('retried');
 	controller.abort();
 	expect(await failureOf(fetch.answer)).toMatchObject({ name: 'AbortError' });
-	await fetch.released;
+	await fetch.nextMayStart;
 	await new Promise((resolve) => setTimeout(resolve, 250));
 	expect(starts()).toBe(1);
 });
@@ -194,7 +194,7 @@ test('a fetch that is over leaves no listener on its signal, and no referenced t
 	const setTimeout = vi.spyOn(globalThis, 'setTimeout');
 	const fetch = start({ signal });
 	await fetch.answer;
-	await fetch.released;
+	await fetch.nextMayStart;
 	expect(removed).toHaveBeenCalledTimes(added.mock.calls.length);
 	const timers = setTimeout.mock.results.map(({ value }) => value as NodeJS.Timeout);
 	expect(timers.filter((timer) => timer.hasRef())).toEqual([]);

@@ -141,7 +141,7 @@ test('an abort ends the wait for a look-up function that never returns, and what
 	await new Promise((settle) => setImmediate(settle));
 	controller.abort();
 	expect(await failureOf(fetch.answer)).toMatchObject({ name: 'AbortError' });
-	await fetch.released;
+	await fetch.nextMayStart;
 	resolve('/bin/sh');
 	await new Promise((settle) => setTimeout(settle, 50));
 	expect([starts(), events]).toEqual([0, []]);
