@@ -1,6 +1,7 @@
 import { type CodexConfiguredModel, isObject, unknownConfiguredModel } from '../core/codex-model.js';
-import { type CodexModelsError, exitedError, type FetchPhase, protocolError, rpcError } from '../core/errors.js';
-import type { FetchProgress, ModelListAnswer } from '../core/fetch.js';
+import type { CodexModelsError, FetchPhase, FetchProgress } from '../core/errors.js';
+import { exitedError, protocolError, rpcError } from '../core/errors.js';
+import type { ModelListAnswer } from '../core/fetch.js';
 import type { ClientInfo } from '../core/options.js';
 import { parseConfiguredModel } from '../core/parse-models.js';
 import { sanitizeJson, sanitizeLine } from '../core/sanitize.js';

@@ -1,7 +1,7 @@
 import pTimeout from 'p-timeout';
-import { type CodexModelsError, protocolError, timeoutError, toCodexModelsError } from '../core/errors.js';
+import { type CodexModelsError, type FetchProgress, protocolError, timeoutError, toCodexModelsError } from '../core/errors.js';
 import type { Emit } from '../core/events.js';
-import type { Fetch, FetchModels, FetchProgress, FetchTarget } from '../core/fetch.js';
+import type { Fetch, FetchModels, FetchTarget } from '../core/fetch.js';
 import type { Settings } from '../core/settings.js';
 import { unrefTimers } from '../core/timers.js';
 import type { FingerprintCache, TargetFingerprint } from './fingerprint-cache.js';
@@ -43,7 +43,7 @@ export class CacheEntry {
 	startRevalidation(start: RevalidationStart): Revalidation {
 		const startedAt = performance.now();
 		const getDurationMs = () => performance.now() - startedAt;
-		// A list in the store that is as old as the known one is the known one.
+		// A list in the store that is as old as the one in memory is the same.
 		const newerThan = Math.max(start.newerThan, this.list?.fetchedAt ?? Number.NEGATIVE_INFINITY);
 		const revalidation = new Revalidation(this, { ...start, newerThan });
 		this.revalidation = revalidation;
@@ -54,7 +54,8 @@ export class CacheEntry {
 			(list) => {
 				this.revalidation = undefined;
 				const { attempts } = revalidation;
-				if (list.size === 0) this.#fail(emptyListError(getDurationMs()));
+				const problem = 'the list of models is empty';
+				if (list.size === 0) this.#fail(protocolError({ problem, phase: 'model/list', elapsedMs: getDurationMs() }));
 				// Not by `fetchedAt`, because the clock may have been set back.
 				else if (this.owns(list)) this.list = list;
 				if (attempts > 0) this.emit({ type: 'refreshed', durationMs: getDurationMs(), models: list.size, attempts });
@@ -79,9 +80,6 @@ export class CacheEntry {
 	}
 }
 
-const emptyListError = (elapsedMs: number) =>
-	protocolError({ problem: 'the list of models is empty', phase: 'model/list', elapsedMs });
-
 type RevalidationStart = {
 	/** The files as they are before the fetch. */
 	fingerprint: TargetFingerprint;
@@ -96,7 +94,8 @@ type RevalidationStart = {
  * held the lock; a fetch, and its list into the store. It goes on whether or not a caller waits for it.
  */
 export class Revalidation {
-	/** The list of the store, which may be a stale one, if it is newer than the known one. Never rejects. */
+	readonly entry: CacheEntry;
+	/** The list of the store, which may be a stale one, if it is newer than that in memory. Never rejects. */
 	readonly storedList: Promise<ModelList | undefined>;
 	/** The new list. Rejects with a `CodexModelsError`, or with a `TypeError` after misuse of the library. */
 	readonly list: Promise<ModelList>;
@@ -107,7 +106,6 @@ export class Revalidation {
 	readonly nextMayStart: Promise<unknown>;
 	/** Resolves when the app-server of a failure is gone, the list is stored and the lock released. */
 	readonly ended: Promise<unknown>;
-	readonly #entry: CacheEntry;
 	readonly #fingerprint: TargetFingerprint;
 	readonly #controller = new AbortController();
 	readonly #startedAt = Date.now();
@@ -117,7 +115,7 @@ export class Revalidation {
 	#cleanUp: Promise<unknown> | undefined;
 
 	constructor(entry: CacheEntry, { fingerprint, newerThan, predecessors }: RevalidationStart) {
-		this.#entry = entry;
+		this.entry = entry;
 		this.#fingerprint = fingerprint;
 		this.#newerThan = newerThan;
 		// At once, because the list of another process needs no app-server; not in this turn, which a caller may wait for.
@@ -127,10 +125,6 @@ export class Revalidation {
 		this.list = predecessors.then(() => this.#limit(this.#run(lookup)));
 		this.nextMayStart = this.list.catch(() => this.#fetch?.nextMayStart);
 		this.ended = this.nextMayStart.then(() => this.#cleanUp);
-	}
-
-	get target(): FetchTarget {
-		return this.#entry.target;
 	}
 
 	get progress(): FetchProgress {
@@ -153,7 +147,7 @@ export class Revalidation {
 	}
 
 	#limit(run: Promise<ModelList>): Promise<ModelList> {
-		const { fetchTimeoutMs: timeoutMs } = this.#entry.context.settings;
+		const { fetchTimeoutMs: timeoutMs } = this.entry.context.settings;
 		const fallback = () => {
 			const error = timeoutError({ limit: 'fetchTimeoutMs', timeoutMs, ...this.progress });
 			this.abort(error);
@@ -168,7 +162,7 @@ export class Revalidation {
 		const { signal } = this.#controller;
 		signal.throwIfAborted();
 		if (this.#isNewEnough(list)) return list;
-		const locking = this.#entry.stored?.lock(signal);
+		const locking = this.entry.stored?.lock(signal);
 		this.#cleanUp = locking?.catch(() => {});
 		const unlock = await locking;
 		// Without a lock no time has passed since the lookup, and another one is pointless.
@@ -180,7 +174,7 @@ export class Revalidation {
 	}
 
 	async #lookUpInStore(): Promise<StoreLookup> {
-		const { stored } = this.#entry;
+		const { stored } = this.entry;
 		if (!stored || this.#controller.signal.aborted) return { list: undefined, hasFailed: false };
 		return stored.load(this.#fingerprint, this.#newerThan);
 	}
@@ -188,11 +182,11 @@ export class Revalidation {
 	/** Whether the list of another process spares the fetch. A caller who joined may have required a newer one. */
 	#isNewEnough(list: ModelList | undefined): list is ModelList {
 		if (!list?.matches(this.#fingerprint) || list.fetchedAt <= this.#newerThan) return false;
-		return list.fetchedAt > this.#startedAt || list.isFresh(this.#fingerprint, Date.now(), this.#entry.context.settings);
+		return list.fetchedAt > this.#startedAt || list.isFresh(this.#fingerprint, Date.now(), this.entry.context.settings);
 	}
 
 	async #findOrFetch(looksInStore: boolean): Promise<ModelList> {
-		const { target, context, emit } = this.#entry;
+		const { target, context, emit } = this.entry;
 		const { signal } = this.#controller;
 		const { list } = looksInStore ? await this.#lookUpInStore() : {};
 		if (this.#isNewEnough(list)) return list;
@@ -201,15 +195,15 @@ export class Revalidation {
 		const answer = await this.#fetch.answer;
 		const fetchedAt = Date.now();
 		const { account, command } = await context.fingerprints.lookWithinLimit(target, this.#fingerprint, true);
-		// A command that is a function is known since it was called for this fetch.
-		const known = typeof context.settings.command === 'function' ? { account, command } : { account };
-		return new ModelList(answer, fetchedAt, { ...this.#fingerprint, ...known });
+		// A command that is a function has a file since it was called for this fetch.
+		const seen = typeof context.settings.command === 'function' ? { account, command } : { account };
+		return new ModelList(answer, fetchedAt, { ...this.#fingerprint, ...seen });
 	}
 
 	async #save(list: ModelList): Promise<void> {
-		const { stored, dropped } = this.#entry;
+		const { stored, dropped } = this.entry;
 		const isFetched = this.#fetch !== undefined;
-		if (!stored || !isFetched || list.size === 0 || !this.#entry.owns(list)) return;
+		if (!stored || !isFetched || list.size === 0 || !this.entry.owns(list)) return;
 		await stored.save(list);
 		if (dropped.signal.aborted) await stored.delete();
 	}

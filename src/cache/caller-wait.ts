@@ -29,9 +29,14 @@ export async function waitForCaller<T>(
 	}
 }
 
-type Watch = { actions: Set<() => void>; listener: () => void };
+/** What is to be done when one signal aborts; the set itself is the listener. */
+class AbortActions extends Set<() => void> {
+	handleEvent(): void {
+		for (const action of this) action();
+	}
+}
 
-const watches = new WeakMap<AbortSignal, Watch>();
+const actionsBySignal = new WeakMap<AbortSignal, AbortActions>();
 
 /**
  * Calls `action` when the signal aborts, or now if it is aborted. Returns a function that cancels the call. A signal has one
@@ -40,22 +45,10 @@ const watches = new WeakMap<AbortSignal, Watch>();
  */
 function onAbort(signal: AbortSignal, action: () => void): () => void {
 	if (signal.aborted) action();
-	const { actions, listener } = watches.get(signal) ?? watch(signal);
-	actions.add(action);
+	const actions = actionsBySignal.get(signal) ?? new AbortActions();
+	if (actions.size === 0) signal.addEventListener('abort', actions);
+	actionsBySignal.set(signal, actions.add(action));
 	return () => {
-		actions.delete(action);
-		if (actions.size > 0) return;
-		signal.removeEventListener('abort', listener);
-		watches.delete(signal);
+		if (actions.delete(action) && actions.size === 0) signal.removeEventListener('abort', actions);
 	};
-}
-
-function watch(signal: AbortSignal): Watch {
-	const actions = new Set<() => void>();
-	const listener = () => {
-		for (const action of actions) action();
-	};
-	signal.addEventListener('abort', listener);
-	watches.set(signal, { actions, listener });
-	return { actions, listener };
 }

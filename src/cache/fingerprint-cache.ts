@@ -50,11 +50,11 @@ export class FingerprintCache {
 	}
 
 	/**
-	 * A look within a limit; after the limit, `known` counts until the look ends.
+	 * A look within a limit; after the limit, `fallback` counts until the look ends.
 	 *
 	 * @param isNew - whether the look starts now: one under way may have read a file before the file changed.
 	 */
-	lookWithinLimit(target: FetchTarget, known: TargetFingerprint, isNew = false): Promise<TargetFingerprint> {
+	lookWithinLimit(target: FetchTarget, fallback: TargetFingerprint, isNew = false): Promise<TargetFingerprint> {
 		const state = this.#getState(target);
 		const look = (isNew && state.pending?.then(() => this.look(target))) || this.look(target);
 		let waitedMs = 0;
@@ -64,7 +64,7 @@ export class FingerprintCache {
 				waitedMs += stepMs;
 				if (waitedMs < lookLimitMs) return;
 				if (state.pending === look) state.validUntil = Number.POSITIVE_INFINITY;
-				resolve(known);
+				resolve(fallback);
 			}, stepMs);
 		});
 		return Promise.race([look, limit]).finally(() => clearTimer(timer));

@@ -44,7 +44,7 @@ export class ModelCache {
 
 	/** The list in memory, without a promise: most calls end here. A stale one is revalidated in the background. */
 	lookup(target: FetchTarget, options: ListOptions | undefined): ModelList | undefined {
-		this.#throwIfClosed();
+		this.#closed.signal.throwIfAborted();
 		options?.signal?.throwIfAborted();
 		if (options?.refresh) return undefined;
 		const now = Date.now();
@@ -62,7 +62,7 @@ export class ModelCache {
 		const work = this.#findOrRevalidate(target, refresh, wait);
 		const onDeadline = () => this.#onDeadline(target, deadlineMs, refresh, wait);
 		const list = await waitForCaller(work, deadlineMs, [signal, this.#closed.signal], onDeadline);
-		if (wait.isMiss) this.#emit(target, { type: 'miss', waitedMs: performance.now() - startedAt });
+		if (wait.isMiss) this.#emitEvent?.(target, { type: 'miss', waitedMs: performance.now() - startedAt });
 		else this.#emitHit(target, list, Date.now());
 		return list;
 	}
@@ -103,11 +103,11 @@ export class ModelCache {
 	}
 
 	async #findOrRevalidate(target: FetchTarget, refresh: boolean, wait: Wait): Promise<ModelList> {
-		const known = !refresh && this.#peekList(target) && this.#fingerprints.latest(target);
-		const fingerprint = await (known ? this.#fingerprints.lookWithinLimit(target, known) : this.#fingerprints.look(target));
+		const latest = !refresh && this.#peekList(target) && this.#fingerprints.latest(target);
+		const fingerprint = await (latest ? this.#fingerprints.lookWithinLimit(target, latest) : this.#fingerprints.look(target));
 		this.#notify(target);
 		// A listener may have closed the catalog.
-		this.#throwIfClosed();
+		this.#closed.signal.throwIfAborted();
 		const served = refresh ? undefined : this.#serve(target, fingerprint, Date.now());
 		if (served) return served;
 
@@ -135,17 +135,17 @@ export class ModelCache {
 		wait.isMiss = !list;
 		if (list) return list;
 		const progress = wait.revalidation?.progress ?? { phase: 'spawn', stderr: '', stderrSummary: '' };
-		this.#emit(target, { type: 'timed-out', timeoutMs, phase: progress.phase });
+		this.#emitEvent?.(target, { type: 'timed-out', timeoutMs, phase: progress.phase });
 		throw timeoutError({ limit: 'deadlineMs', timeoutMs, ...progress });
 	}
 
 	/** Joins the revalidation under way, or starts one. */
 	#revalidate(target: FetchTarget, fingerprint: TargetFingerprint): Revalidation {
-		const emit = (payload: CatalogEventPayload) => this.#emit(target, payload);
+		const emit = (payload: CatalogEventPayload) => this.#emitEvent?.(target, payload);
 		const create = () => new CacheEntry(target, fingerprint, this.#context, emit);
 		const entry = this.#entries.getOrCreate(fingerprint.cacheKey, create);
 		if (entry.revalidation) return entry.revalidation;
-		const earlier = [...this.#running].filter((other) => other.target.key === target.key);
+		const earlier = [...this.#running].filter((other) => other.entry.target.key === target.key);
 		const predecessors = Promise.all(earlier.map(({ nextMayStart }) => nextMayStart));
 		const revalidation = entry.startRevalidation({ fingerprint, newerThan: this.#clearedAt, predecessors });
 		this.#running.add(revalidation);
@@ -179,16 +179,8 @@ export class ModelCache {
 		return list.isFresh(this.#fingerprints.latest(target) ?? list.fingerprint, now, this.#settings);
 	}
 
-	#throwIfClosed(): void {
-		if (this.#closed.signal.aborted) throw closedError();
-	}
-
 	#emitHit(target: FetchTarget, list: ModelList, now: number): void {
 		if (!this.#emitEvent) return;
-		this.#emit(target, { type: this.#isFresh(target, list, now) ? 'hit' : 'stale', ageMs: now - list.fetchedAt });
-	}
-
-	#emit(target: FetchTarget, payload: CatalogEventPayload): void {
-		this.#emitEvent?.(target, payload);
+		this.#emitEvent?.(target, { type: this.#isFresh(target, list, now) ? 'hit' : 'stale', ageMs: now - list.fetchedAt });
 	}
 }

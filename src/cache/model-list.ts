@@ -52,10 +52,7 @@ export class ModelList {
 	copySummaries(includeHidden: boolean): CodexModelSummary[] {
 		const view = includeHidden ? this.#all : this.#visible;
 		view.summaries ??= view.models.map(toSummary);
-		// A loop, because `map` takes 5 % of a hit more (Node 20).
-		const copies: CodexModelSummary[] = [];
-		for (const summary of view.summaries) copies.push(copySummary(summary));
-		return copies;
+		return view.summaries.map(copySummary);
 	}
 
 	/** Whether the list is from these files. */

@@ -7,8 +7,8 @@ type Subscription = {
 	targetKey: string;
 	includeHidden: boolean;
 	listener: SnapshotListener;
-	/** The digest of the last snapshot that the subscriber knows. */
-	known: string | undefined;
+	/** The digest of the last snapshot that the subscriber has seen. */
+	seen: string | undefined;
 };
 
 /** The subscribers of a catalog. Each hears of changes only. */
@@ -17,7 +17,7 @@ export class Subscriptions {
 
 	/** @param current - the snapshot that the subscriber can already see by `peek`. */
 	add(targetKey: string, includeHidden: boolean, listener: SnapshotListener, current: CatalogSnapshot | undefined): () => void {
-		const subscription = { targetKey, includeHidden, listener, known: current && digest(current) };
+		const subscription = { targetKey, includeHidden, listener, seen: current && digest(current) };
 		this.#subscriptions.add(subscription);
 		return () => void this.#subscriptions.delete(subscription);
 	}
@@ -28,9 +28,9 @@ export class Subscriptions {
 			// A listener that was called before may have unsubscribed this one.
 			if (subscription.targetKey !== targetKey || !this.#subscriptions.has(subscription)) continue;
 			const snapshot = takeSnapshot(subscription.includeHidden);
-			const seen = snapshot && digest(snapshot);
-			if (!snapshot || seen === subscription.known) continue;
-			subscription.known = seen;
+			const latest = snapshot && digest(snapshot);
+			if (!snapshot || latest === subscription.seen) continue;
+			subscription.seen = latest;
 			// A listener that throws or rejects harms nothing.
 			try {
 				Promise.resolve(subscription.listener(snapshot) as unknown).catch(() => {});

@@ -25,8 +25,6 @@ export type Fingerprint = {
 
 export type ModelListAnswer = { models: CodexModel[]; configured: CodexConfiguredModel };
 
-export type { FetchProgress };
-
 /** One fetch under way: attempts with an app-server each, one after the other. */
 export type Fetch = {
 	/** Rejects with a `CodexModelsError`, or with the reason of an abort. */
