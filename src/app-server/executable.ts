@@ -5,7 +5,6 @@ import process from 'node:process';
 import { findSpelling, isWindows, lookUp } from '../core/environment.js';
 import { readRegularFile } from '../core/files.js';
 
-/** A file to start, and its whole environment. */
 export type Executable = { file: string; env: NodeJS.ProcessEnv };
 
 const architectures: Record<string, string> = { x64: 'x86_64', arm64: 'aarch64' };
@@ -72,7 +71,6 @@ async function findPackage(from: string, name: string): Promise<string | undefin
 	}
 }
 
-/** The environment that the launcher gives to the binary. */
 function addVariables(env: NodeJS.ProcessEnv, source: string, root: string, extraFolders: string[]): NodeJS.ProcessEnv {
 	const result: NodeJS.ProcessEnv = { ...env };
 	for (const manager of ['NPM', 'BUN', 'PNPM', 'VITE_PLUS']) {

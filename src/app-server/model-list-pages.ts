@@ -10,7 +10,6 @@ const maxListLength = 32 * 1024 * 1024;
 /** The longest cursor, in characters; that of Codex 0.169.0 is a number. */
 const maxCursorLength = 10_000;
 
-/** Collects the pages of one list. */
 export class ModelListPages {
 	readonly models: CodexModel[] = [];
 	/** The cursor of the next page; `undefined` before the first page and after the last. */

@@ -4,7 +4,6 @@ import { LineSplitter } from './line-splitter.js';
 
 /** The length of the text that an error quotes, and of one line of it, in bytes. */
 const quotedBytes = 4096;
-/** The length of the summary, in characters. */
 const summaryLength = 1_000;
 /** The length of the text that is kept, in characters: more than is quoted, because sanitizing shortens the text. */
 const keptLength = 4 * quotedBytes;

@@ -11,7 +11,6 @@ const maxWidth = 80;
 const cutOrder = ['EFFORTS', 'NAME', 'TIERS'];
 const minWidth = 10;
 
-/** Whether the configuration picks this model. */
 const isConfigured = ({ id, model }: CodexModel, configured: CodexConfiguredModel) =>
 	configured.model !== null && (id === configured.model || model === configured.model);
 

@@ -2,7 +2,6 @@ import { CodexModelsError, type CodexModelsErrorCode } from '../core/errors.js';
 
 const otherProgram = 'The option --codex PATH names another Codex CLI.';
 
-/** The options that help against a failure. */
 const advice: Partial<Record<CodexModelsErrorCode, string>> = {
 	ERR_CODEX_NOT_FOUND: otherProgram,
 	ERR_CODEX_PROTOCOL: otherProgram,

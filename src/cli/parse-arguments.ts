@@ -27,10 +27,8 @@ Examples:
 Exit code: 0 with a list, 1 after a failure, 2 after wrong usage.
 `;
 
-/** The longest delay of a timer, in milliseconds. */
 const maxTimeoutMs = 2_147_483_647;
 
-/** Wrong usage of the command line. */
 export class UsageError extends Error {}
 
 export type Arguments = ReturnType<typeof parseArguments>;

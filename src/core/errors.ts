@@ -62,7 +62,6 @@ function makeError(code: CodexModelsErrorCode, at: At, [what, words, advice]: st
 	return new CodexModelsError(code, `${what} (${where})${quoted} ${advice}`, facts);
 }
 
-/** The words, the advice and the hint for each reason why nothing could be started. */
 const startProblems = {
 	missing: ['was not found', install, runnable],
 	'no interpreter': ['exists, but the interpreter that its first line names does not', install, runnable],
@@ -74,7 +73,6 @@ const startProblems = {
 export type StartProblem = keyof typeof startProblems;
 type StartFailure = { elapsedMs: number; command: string; problem: StartProblem; directory?: string; cause: unknown };
 
-/** The error for a program, or a working directory, that is not there or may not be used. */
 export function notFoundError({ elapsedMs, command, problem, directory, cause }: StartFailure): CodexModelsError {
 	const [words, advice, hint] = startProblems[problem];
 	const name = directory === undefined ? `program "${sanitizeLine(command, 300)}"` : `folder "${sanitizeLine(directory, 300)}"`;
@@ -107,7 +105,6 @@ function describeExit({ exitCode, signal, cause }: Exit): string {
 
 type Limit = { limit: 'deadlineMs' | 'fetchTimeoutMs'; timeoutMs: number };
 
-/** The error for a caller's deadline, or the limit of a fetch, that ran out. */
 export function timeoutError({ limit, timeoutMs, phase, stderr, stderrSummary }: FetchProgress & Limit): CodexModelsError {
 	const state = limit === 'deadlineMs' ? 'The fetch goes on and fills the cache.' : 'The app-server was ended.';
 	const facts = { timeoutMs, phase, stderr, hint: `${state} Allow a longer "${limit}" if this happens often.` };
@@ -115,10 +112,8 @@ export function timeoutError({ limit, timeoutMs, phase, stderr, stderrSummary }:
 	return makeError('ERR_CODEX_TIMEOUT', { phase }, parts, facts);
 }
 
-/** The JSON-RPC code of an app-server that is overloaded. */
 export const overloadedCode = -32001;
 
-/** The error for a request that the app-server answered with a JSON-RPC error. */
 export function rpcError({ rpcMessage, elapsedMs, ...facts }: At & { rpcCode: number; rpcMessage: string; rpcData: unknown }) {
 	const isOverload = facts.rpcCode === overloadedCode;
 	const advice = isOverload ? 'Try again in a while.' : `${checkLogin} An update of Codex may help ("codex --version").`;
@@ -126,7 +121,6 @@ export function rpcError({ rpcMessage, elapsedMs, ...facts }: At & { rpcCode: nu
 	return makeError('ERR_CODEX_RPC', { phase: facts.phase, elapsedMs }, parts, facts);
 }
 
-/** The error for an answer that cannot be read as one. */
 export function protocolError({ problem, ...at }: At & { problem: string }): CodexModelsError {
 	const advice = 'Check that the program is the Codex CLI ("codex --version"), update it, then try again.';
 	const hint = 'Check that the options "command" and "args" start `codex app-server`.';
@@ -134,7 +128,6 @@ export function protocolError({ problem, ...at }: At & { problem: string }): Cod
 	return makeError('ERR_CODEX_PROTOCOL', at, parts, { phase: at.phase, hint });
 }
 
-/** The error for a call on a closed catalog. */
 export const closedError = () =>
 	new CodexModelsError('ERR_CODEX_CLOSED', closed, { hint: 'Make a new CodexModelCatalog to ask again.' });
 

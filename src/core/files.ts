@@ -67,7 +67,6 @@ export function readRegularFile(file: string, maxBytes: number): Promise<string 
 	});
 }
 
-/** Whether an error of the file system has one of these codes. */
 export const hasCode = (error: unknown, ...codes: string[]) =>
 	codes.includes((error as NodeJS.ErrnoException | undefined)?.code ?? '');
 

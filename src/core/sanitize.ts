@@ -55,7 +55,6 @@ export function sanitize(text: string): string {
 	return secrets.reduce((rest, [pattern, replacement]) => rest.replace(pattern, replacement), plain);
 }
 
-/** The text with at most `maxLength` characters. */
 export const cut = (text: string, maxLength: number) => (text.length > maxLength ? `${text.slice(0, maxLength - 2)} …` : text);
 
 /** The text on one line of at most `maxLength` characters, sanitized. */

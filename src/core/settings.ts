@@ -16,6 +16,7 @@ export type Settings = Readonly<CodexModelCatalogOptions & Defaulted & { inherit
 /** A test, the words for what passes it, and the default. */
 type Rule = { expected: string; test(value: unknown): boolean; default?: unknown };
 
+/** Names the option, its bounds and the value. */
 function misuse(name: string, expected: string, value: unknown): MisuseError {
 	const limits = { depth: 0, customInspect: false, maxStringLength: 100, maxArrayLength: 3 };
 	const isSecret = name === 'env' || name === 'args';
@@ -118,7 +119,6 @@ function check(options: unknown, rules: Record<string, Rule>): Record<string, un
 	return checked;
 }
 
-/** @throws TypeError that names the option, its bounds and the value. */
 export function resolveSettings(options: CodexModelCatalogOptions = {}): Settings {
 	const settings = check(options, catalogRules) as Omit<Settings, 'inheritsCodexHome'>;
 	const { command, cwd, codexHome } = settings;
@@ -139,16 +139,11 @@ export function resolveSettings(options: CodexModelCatalogOptions = {}): Setting
 
 const toCommandPath = (command: string) => (/[\\/]/.test(command) ? resolvePath(command) : command);
 
-/** @throws TypeError that names the option, its bounds and the value. */
+/** The checks throw a `MisuseError`. */
 export const checkListOptions = (options: ListOptions) => void check(options, listRules);
-
-/** @throws TypeError that names the option and the value. */
 export const checkTargetOptions = (options: TargetOptions) => void check(options, targetRules);
-
-/** @throws TypeError that names the option and the value. */
 export const checkStoreOptions = (options: object) => void check(options, { directory: filledString });
 
-/** @throws TypeError when the listener is no function. */
 export function checkListener(listener: unknown): void {
 	if (!isFunction(listener)) throw misuse('listener', 'a function', listener);
 }

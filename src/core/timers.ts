@@ -23,7 +23,6 @@ const setRefTimeout = (step: () => void, ms: number) => start('setTimeout', step
 export const setUnrefTimeout = (step: () => void, ms: number) => setRefTimeout(step, ms).unref();
 export const setUnrefInterval = (step: () => void, ms: number) => start('setInterval', step, ms).unref();
 
-/** Keeps the process alive until the returned function is called. */
 export function keepProcessAlive(): () => void {
 	const timer = start('setInterval', () => {}, 60_000);
 	return () => clearTimer(timer);

@@ -47,12 +47,9 @@ export function fileStore(options: FileStoreOptions = {}): Required<ModelListSto
 
 	return {
 		async get(key) {
-			try {
-				return await readEntry(toPath(key, 'json'));
-			} catch (error) {
-				if (isSharingViolation(error)) return undefined;
-				throw error;
-			}
+			return readEntry(toPath(key, 'json')).catch((error: unknown) => {
+				if (!isSharingViolation(error)) throw error;
+			});
 		},
 
 		async set(key, value, ttlMs) {
