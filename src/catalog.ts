@@ -11,9 +11,6 @@ import { CommandSource, checkListener, checkListOptions, checkTargetOptions, res
 import { keepProcessAlive } from './core/timers.js';
 import { createFetcher, type Fetcher } from './fetch/fetch-models.js';
 
-/** Lists summaries for the drop-in, which copies them without a detour over whole models. */
-export let listSummaries: (catalog: CodexModelCatalog, options: ListOptions | undefined) => Promise<CodexModelSummary[]>;
-
 /**
  * The models that a Codex CLI offers, cached: served from memory while fresh, served and refreshed in the background while
  * stale, else fetched by an app-server that all who wait share.
@@ -23,19 +20,10 @@ export let listSummaries: (catalog: CodexModelCatalog, options: ListOptions | un
  * const models = await catalog.list();
  */
 export class CodexModelCatalog implements AsyncDisposable {
-	static {
-		listSummaries = async (catalog, options) => {
-			const target = catalog.#resolveTarget(options);
-			// The caller may change the object of the options during the wait.
-			const includeHidden = options?.includeHidden ?? false;
-			const list = catalog.#cache.lookup(target, options) ?? (await catalog.#cache.getOrFetch(target, options));
-			return list.copySummaries(includeHidden);
-		};
-	}
-
 	readonly #settings: Settings;
 	readonly #fetcher: Fetcher;
 	readonly #cache: ModelCache;
+	/** Most calls have the same target, whose key is not made again. */
 	#lastTarget: ResolvedTarget | undefined;
 	#closing: Promise<void> | undefined;
 
@@ -55,7 +43,7 @@ export class CodexModelCatalog implements AsyncDisposable {
 	}
 
 	/**
-	 * The models of one list, in Codex's order: the caller's own copy.
+	 * The models in Codex's order: the caller's own copy.
 	 *
 	 * @throws CodexModelsError when there is nothing to serve and no answer comes; `code` tells the kinds apart.
 	 * @throws TypeError for an option that is wrong or unknown, by the promise.
@@ -63,12 +51,25 @@ export class CodexModelCatalog implements AsyncDisposable {
 	 */
 	async list(options?: ListOptions): Promise<CodexModel[]> {
 		const target = this.#resolveTarget(options);
+		// Read now, because the caller may change the object of the options during the wait.
 		const includeHidden = options?.includeHidden ?? false;
 		const list = this.#cache.lookup(target, options) ?? (await this.#cache.getOrFetch(target, options));
 		return list.copyModels(includeHidden);
 	}
 
-	/** The list of `list`, with its age, the configured model and the failure of its last refresh. @throws the same as `list`. */
+	/**
+	 * The same as `list`, as summaries; whole models are not copied on the way.
+	 *
+	 * @internal
+	 */
+	async listSummaries(options?: ListOptions): Promise<CodexModelSummary[]> {
+		const target = this.#resolveTarget(options);
+		const includeHidden = options?.includeHidden ?? false;
+		const list = this.#cache.lookup(target, options) ?? (await this.#cache.getOrFetch(target, options));
+		return list.copySummaries(includeHidden);
+	}
+
+	/** The models of `list`, with their age, the configured model and the failure of its last refresh. @throws the same as `list`. */
 	async read(options?: ListOptions): Promise<CatalogSnapshot> {
 		const target = this.#resolveTarget(options);
 		const includeHidden = options?.includeHidden ?? false;
@@ -94,7 +95,10 @@ export class CodexModelCatalog implements AsyncDisposable {
 		return this.#cache.subscribe(target, options?.includeHidden ?? false, listener);
 	}
 
-	/** Forgets every list, in the store too. A fetch under way answers its callers, but is neither remembered nor joined. */
+	/**
+	 * Forgets every list, and deletes the lists that this catalog knows in the store. A fetch under way answers the callers that
+	 * wait for it; its list is not remembered, and later callers get a new fetch.
+	 */
 	clear(): void {
 		this.#cache.clear();
 		this.#fetcher.evictIdle();

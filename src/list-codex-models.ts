@@ -1,4 +1,4 @@
-import { CodexModelCatalog, listSummaries } from './catalog.js';
+import { CodexModelCatalog } from './catalog.js';
 import type { CodexModelSummary } from './core/codex-model.js';
 import type { ListOptions } from './core/options.js';
 
@@ -18,5 +18,5 @@ export const codexModels = new CodexModelCatalog();
  * @throws the same as `CodexModelCatalog.list`.
  */
 export function listCodexModels(options?: boolean | ListOptions): Promise<CodexModelSummary[]> {
-	return listSummaries(codexModels, typeof options === 'boolean' ? { includeHidden: options } : options);
+	return codexModels.listSummaries(typeof options === 'boolean' ? { includeHidden: options } : options);
 }

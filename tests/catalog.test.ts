@@ -1,5 +1,5 @@
 import { expect, test, vi } from 'vitest';
-import { CodexModelCatalog, listSummaries } from '../src/catalog.js';
+import { CodexModelCatalog } from '../src/catalog.js';
 import { failureOf, idsOf, isAlive, makeScriptedCatalog, type Step, script } from './harness.js';
 
 // The rules of the cache have tests without processes in tests/cache.
@@ -29,7 +29,7 @@ test('a call keeps to the options of its start, whatever happens to their object
 	const calls = [
 		catalog.list(options),
 		catalog.read(options).then((snapshot) => snapshot.models),
-		listSummaries(catalog, options),
+		catalog.listSummaries(options),
 	];
 	options.includeHidden = false;
 	for (const models of await Promise.all(calls)) expect(idsOf(models)).toEqual(['a', 'b', 'c']);

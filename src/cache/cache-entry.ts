@@ -1,12 +1,19 @@
 import pTimeout from 'p-timeout';
-import { type CodexModelsError, type FetchProgress, protocolError, timeoutError, toCodexModelsError } from '../core/errors.js';
+import {
+	type CodexModelsError,
+	type FetchProgress,
+	notStarted,
+	protocolError,
+	timeoutError,
+	toCodexModelsError,
+} from '../core/errors.js';
 import type { Emit } from '../core/events.js';
 import type { Fetch, FetchModels, FetchTarget } from '../core/fetch.js';
 import type { Settings } from '../core/settings.js';
 import { unrefTimers } from '../core/timers.js';
 import type { FingerprintCache, TargetFingerprint } from './fingerprint-cache.js';
 import { ModelList } from './model-list.js';
-import { StoredList, type StoreLookup } from './stored-list.js';
+import { type LoadResult, StoredList } from './stored-list.js';
 
 /** The settings and functions that all entries of a cache share. */
 export type CacheContext = { settings: Settings; fetchModels: FetchModels; fingerprints: FingerprintCache };
@@ -20,12 +27,12 @@ export class CacheEntry {
 	readonly context: CacheContext;
 	/** The same list in the store; `undefined` without a store. */
 	readonly stored: StoredList | undefined;
-	/** Aborts when the list is forgotten: a later result is dropped, too. */
-	readonly dropped = new AbortController();
-	/** The list, also where it is too old to be served. */
+	/** The list, also after the time in which it may be served. */
 	list: ModelList | undefined;
 	/** The revalidation that callers may join. */
 	revalidation: Revalidation | undefined;
+	/** Whether `clear` has removed this entry: the result of its revalidation is not remembered. */
+	isDropped = false;
 
 	readonly #account: string;
 
@@ -39,16 +46,17 @@ export class CacheEntry {
 		this.stored = settings.store && new StoredList(settings.store, settings, target, account, emit);
 	}
 
-	/** Starts a revalidation; the caller has looked for one to join. */
-	startRevalidation(start: RevalidationStart): Revalidation {
+	/** Starts a revalidation, where none is under way. */
+	startRevalidation(options: RevalidationOptions): Revalidation {
 		const startedAt = performance.now();
 		const getDurationMs = () => performance.now() - startedAt;
-		// A list in the store that is as old as the one in memory is the same.
-		const newerThan = Math.max(start.newerThan, this.list?.fetchedAt ?? Number.NEGATIVE_INFINITY);
-		const revalidation = new Revalidation(this, { ...start, newerThan });
+		// The store may hold the very list that is in memory.
+		const newerThan = Math.max(options.newerThan, this.list?.fetchedAt ?? Number.NEGATIVE_INFINITY);
+		const revalidation = new Revalidation(this, { ...options, newerThan });
 		this.revalidation = revalidation;
-		revalidation.storedList.then((list) => {
-			this.list = list ?? this.list;
+		revalidation.loaded.then((list) => {
+			// The store may answer after the fetch.
+			if (list && list.fetchedAt > (this.list?.fetchedAt ?? Number.NEGATIVE_INFINITY)) this.list = list;
 		});
 		revalidation.list.then(
 			(list) => {
@@ -56,8 +64,8 @@ export class CacheEntry {
 				const { attempts } = revalidation;
 				const problem = 'the list of models is empty';
 				if (list.size === 0) this.#fail(protocolError({ problem, phase: 'model/list', elapsedMs: getDurationMs() }));
-				// Not by `fetchedAt`, because the clock may have been set back.
-				else if (this.owns(list)) this.list = list;
+				// The latest answer counts, whatever its `fetchedAt`, because the clock may have been set back.
+				else if (this.canKeep(list)) this.list = list;
 				if (attempts > 0) this.emit({ type: 'refreshed', durationMs: getDurationMs(), models: list.size, attempts });
 			},
 			(reason) => {
@@ -70,9 +78,9 @@ export class CacheEntry {
 		return revalidation;
 	}
 
-	/** Whether the list may be remembered: somebody may have logged in as another account, or `clear` was called. */
-	owns(list: ModelList): boolean {
-		return !this.dropped.signal.aborted && list.fingerprint.account === this.#account;
+	/** Whether the list may be remembered: the user may have logged in as another account during the fetch. */
+	canKeep(list: ModelList): boolean {
+		return !this.isDropped && list.fingerprint.account === this.#account;
 	}
 
 	#fail(error: CodexModelsError): void {
@@ -80,55 +88,56 @@ export class CacheEntry {
 	}
 }
 
-type RevalidationStart = {
-	/** The files as they are before the fetch. */
+type RevalidationOptions = {
+	/** The login and the configuration before the fetch. */
 	fingerprint: TargetFingerprint;
-	/** A list of another process must be newer than this, in epoch ms. */
+	/** The list of another process must be newer than this, in epoch ms. */
 	newerThan: number;
 	/** Resolves when an app-server may be started. */
 	predecessors: Promise<unknown>;
 };
 
 /**
- * One way to a new list, under one time limit: the store; its lock, and the store again, because another process may have
- * held the lock; a fetch, and its list into the store. It goes on whether or not a caller waits for it.
+ * Gets a new list: asks the store, takes the store's lock, asks the store again, because another process may have held the
+ * lock, fetches, and saves the list in the store. A revalidation goes on whether or not a caller waits for it.
  */
 export class Revalidation {
 	readonly entry: CacheEntry;
-	/** The list of the store, which may be a stale one, if it is newer than that in memory. Never rejects. */
-	readonly storedList: Promise<ModelList | undefined>;
+	/** The list of the store, fresh or stale, if it is newer than the one in memory. Never rejects. */
+	readonly loaded: Promise<ModelList | undefined>;
 	/** The new list. Rejects with a `CodexModelsError`, or with a `TypeError` after misuse of the library. */
 	readonly list: Promise<ModelList>;
 	/**
-	 * Resolves when another fetch of this list may start. After a failure that is when the app-server is gone, because two
-	 * that refresh one rotating login token can log the user out (openai/codex #10332).
+	 * Resolves when another fetch for this target may start: with the list, or when the app-server of a failed fetch is gone.
+	 * Two app-servers that refresh one rotating login token can log the user out (openai/codex #10332).
 	 */
 	readonly nextMayStart: Promise<unknown>;
-	/** Resolves when the app-server of a failure is gone, the list is stored and the lock released. */
+	/** Resolves when the list is saved, the lock is released, and the app-server of a failed fetch is gone. */
 	readonly ended: Promise<unknown>;
 	readonly #fingerprint: TargetFingerprint;
 	readonly #controller = new AbortController();
 	readonly #startedAt = Date.now();
 	#newerThan: number;
 	#fetch: Fetch | undefined;
-	/** Saves the list and releases the lock. */
-	#cleanUp: Promise<unknown> | undefined;
+	/** Resolves when the list is saved and the lock is released; `undefined` while neither is needed. */
+	#cleanedUp: Promise<unknown> | undefined;
 
-	constructor(entry: CacheEntry, { fingerprint, newerThan, predecessors }: RevalidationStart) {
+	constructor(entry: CacheEntry, { fingerprint, newerThan, predecessors }: RevalidationOptions) {
 		this.entry = entry;
 		this.#fingerprint = fingerprint;
 		this.#newerThan = newerThan;
-		// At once, because the list of another process needs no app-server; not in this turn, which a caller may wait for.
-		const lookup = Promise.resolve().then(() => this.#lookUpInStore());
-		this.storedList = lookup.then(({ list }) => list);
-		// The limit is that of this fetch, and does not include the end of another one's app-server.
-		this.list = predecessors.then(() => this.#limit(this.#run(lookup)));
+		// The store is asked before the predecessors end, because its list needs no app-server. A microtask later, because a
+		// caller with a stale list must not wait for a store that works synchronously.
+		const loading = Promise.resolve().then(() => this.#loadFromStore());
+		this.loaded = loading.then(({ list }) => list);
+		// The time limit starts when the predecessors have ended.
+		this.list = predecessors.then(() => this.#withTimeout(this.#run(loading)));
 		this.nextMayStart = this.list.catch(() => this.#fetch?.nextMayStart);
-		this.ended = this.nextMayStart.then(() => this.#cleanUp);
+		this.ended = this.nextMayStart.then(() => this.#cleanedUp);
 	}
 
 	get progress(): FetchProgress {
-		return this.#fetch?.progress() ?? { phase: 'spawn', stderr: '', stderrSummary: '' };
+		return this.#fetch?.progress() ?? notStarted;
 	}
 
 	/** The number of app-servers that were asked: 0 for the list of another process. */
@@ -136,17 +145,17 @@ export class Revalidation {
 		return this.#fetch?.attempts ?? 0;
 	}
 
-	/** Refuses the lists that other processes stored before now. */
+	/** Refuses the lists that other processes fetched before this millisecond. */
 	requireNewList(): void {
 		this.#newerThan = Math.max(this.#newerThan, Date.now() - 1);
 	}
 
-	/** Rejects `list`, unless it is there, and ends the app-server without patience. */
+	/** Rejects `list`, unless it is there, and ends the app-server fast. */
 	abort(error: CodexModelsError): void {
 		this.#controller.abort(error);
 	}
 
-	#limit(run: Promise<ModelList>): Promise<ModelList> {
+	#withTimeout(run: Promise<ModelList>): Promise<ModelList> {
 		const { fetchTimeoutMs: timeoutMs } = this.entry.context.settings;
 		const fallback = () => {
 			const error = timeoutError({ limit: 'fetchTimeoutMs', timeoutMs, ...this.progress });
@@ -157,54 +166,55 @@ export class Revalidation {
 		return pTimeout(run, { milliseconds: Math.max(1, timeoutMs), signal, fallback, customTimers: unrefTimers });
 	}
 
-	async #run(lookup: Promise<StoreLookup>): Promise<ModelList> {
-		const { list, hasFailed } = await lookup;
+	async #run(loading: Promise<LoadResult>): Promise<ModelList> {
+		const { list, hasFailed } = await loading;
 		const { signal } = this.#controller;
 		signal.throwIfAborted();
-		if (this.#isNewEnough(list)) return list;
+		if (this.#sparesFetch(list)) return list;
 		const locking = this.entry.stored?.lock(signal);
-		this.#cleanUp = locking?.catch(() => {});
-		const unlock = await locking;
-		// Without a lock no time has passed since the lookup, and another one is pointless.
-		const work = this.#findOrFetch(unlock !== undefined && !hasFailed);
-		// The next process may start its app-server when that of a failure is gone.
-		const save = work.then((newList) => this.#save(newList)).catch(() => this.#fetch?.nextMayStart);
-		this.#cleanUp = save.then(unlock);
+		const work = (async () => {
+			const unlock = await locking;
+			// Another process may have saved its list during the wait for the lock.
+			return this.#fetchUnlessStored(unlock !== undefined && !hasFailed);
+		})();
+		// The next process may start its app-server when that of a failed fetch is gone.
+		const saved = work.then((newList) => this.#save(newList)).catch(() => this.#fetch?.nextMayStart);
+		this.#cleanedUp = saved.then(async () => (await locking?.catch(() => undefined))?.());
 		return work;
 	}
 
-	async #lookUpInStore(): Promise<StoreLookup> {
+	async #loadFromStore(): Promise<LoadResult> {
 		const { stored } = this.entry;
 		if (!stored || this.#controller.signal.aborted) return { list: undefined, hasFailed: false };
 		return stored.load(this.#fingerprint, this.#newerThan);
 	}
 
-	/** Whether the list of another process spares the fetch. A caller who joined may have required a newer one. */
-	#isNewEnough(list: ModelList | undefined): list is ModelList {
+	/** Whether the list of another process will do. A caller who joined may have required a newer one. */
+	#sparesFetch(list: ModelList | undefined): list is ModelList {
 		if (!list?.matches(this.#fingerprint) || list.fetchedAt <= this.#newerThan) return false;
 		return list.fetchedAt > this.#startedAt || list.isFresh(this.#fingerprint, Date.now(), this.entry.context.settings);
 	}
 
-	async #findOrFetch(looksInStore: boolean): Promise<ModelList> {
+	async #fetchUnlessStored(asksStore: boolean): Promise<ModelList> {
 		const { target, context, emit } = this.entry;
 		const { signal } = this.#controller;
-		const { list } = looksInStore ? await this.#lookUpInStore() : {};
-		if (this.#isNewEnough(list)) return list;
+		const { list } = asksStore ? await this.#loadFromStore() : {};
+		if (this.#sparesFetch(list)) return list;
 		signal.throwIfAborted();
 		this.#fetch = context.fetchModels(target, { fingerprint: this.#fingerprint, signal, emit });
 		const answer = await this.#fetch.answer;
 		const fetchedAt = Date.now();
-		const { account, command } = await context.fingerprints.lookWithinLimit(target, this.#fingerprint, true);
-		// A command that is a function has a file since it was called for this fetch.
+		const { account, command } = await context.fingerprints.readWithTimeout(target, this.#fingerprint, { isNew: true });
+		// A command that is a function has named its file in this fetch at the earliest.
 		const seen = typeof context.settings.command === 'function' ? { account, command } : { account };
 		return new ModelList(answer, fetchedAt, { ...this.#fingerprint, ...seen });
 	}
 
 	async #save(list: ModelList): Promise<void> {
-		const { stored, dropped } = this.entry;
+		const { stored } = this.entry;
 		const isFetched = this.#fetch !== undefined;
-		if (!stored || !isFetched || list.size === 0 || !this.entry.owns(list)) return;
+		if (!stored || !isFetched || list.size === 0 || !this.entry.canKeep(list)) return;
 		await stored.save(list);
-		if (dropped.signal.aborted) await stored.delete();
+		if (this.entry.isDropped) await stored.delete();
 	}
 }

@@ -31,7 +31,9 @@ export class EntryMap {
 	/** Remembers an entry that has a list; lets go of one without a revalidation. */
 	update(entry: CacheEntry): void {
 		const { cacheKey } = entry;
-		if (entry.dropped.signal.aborted) return;
+		// A store may answer when the entry was let go, and another one has its key.
+		const current = this.#revalidating.get(cacheKey) ?? this.#remembered.peek(cacheKey) ?? entry;
+		if (entry.isDropped || current !== entry) return;
 		if (!entry.revalidation) this.#revalidating.delete(cacheKey);
 		if (!entry.list) return;
 		this.#remembered.set(cacheKey, entry);

@@ -1,4 +1,4 @@
-import { closedError, timeoutError } from '../core/errors.js';
+import { closedError, notStarted, timeoutError } from '../core/errors.js';
 import type { CatalogEventPayload, EmitEvent } from '../core/events.js';
 import type { FetchModels, FetchTarget } from '../core/fetch.js';
 import type { ListOptions } from '../core/options.js';
@@ -12,7 +12,7 @@ import { type SnapshotListener, Subscriptions } from './subscriptions.js';
 
 type CacheInput = { settings: Settings; fetchModels: FetchModels; readFingerprint: ReadFingerprint; emitEvent: EmitEvent };
 
-/** One caller's wait: whether memory had nothing to serve, and the revalidation that is to bring a list. */
+/** The state of one call: whether memory had nothing to serve, and the revalidation that the caller waits for. */
 type Wait = { isMiss: boolean; revalidation?: Revalidation };
 
 /**
@@ -25,11 +25,11 @@ export class ModelCache {
 	readonly #emitEvent: EmitEvent;
 	readonly #fingerprints: FingerprintCache;
 	readonly #entries: EntryMap;
-	/** Every revalidation whose app-server, save or lock may still be there. */
+	/** The revalidations of all targets until their app-server is gone, their list saved and their lock released. */
 	readonly #running = new Set<Revalidation>();
 	readonly #subscriptions = new Subscriptions();
 	readonly #closed = new AbortController();
-	/** Stored lists of this time and before are forgotten, too; in epoch ms. */
+	/** The time of the last `clear`, in epoch ms. Lists that were stored until then are not loaded. */
 	#clearedAt = Number.NEGATIVE_INFINITY;
 	/** The deletions in the store that `clear` started. */
 	#deletions: Promise<unknown> = Promise.resolve();
@@ -42,19 +42,19 @@ export class ModelCache {
 		this.#entries = new EntryMap(settings.maxEntries);
 	}
 
-	/** The list in memory, without a promise: most calls end here. A stale one is revalidated in the background. */
+	/** The list in memory, without a promise: most calls end here. A stale list is revalidated in the background. */
 	lookup(target: FetchTarget, options: ListOptions | undefined): ModelList | undefined {
 		this.#closed.signal.throwIfAborted();
 		options?.signal?.throwIfAborted();
 		if (options?.refresh) return undefined;
 		const now = Date.now();
-		const fingerprint = this.#fingerprints.current(target, now);
+		const fingerprint = this.#fingerprints.getFresh(target, now);
 		const list = fingerprint && this.#serve(target, fingerprint, now);
-		if (list) this.#emitHit(target, list, now);
+		if (list) this.#emitServed(target, list, now);
 		return list;
 	}
 
-	/** The list in memory after a look at the files, that of the store, or that of a fetch. */
+	/** The list that is in memory when the files have been read, else the list of the store, else that of a fetch. */
 	async getOrFetch(target: FetchTarget, options: ListOptions = {}): Promise<ModelList> {
 		const { deadlineMs = this.#settings.deadlineMs, refresh = false, signal } = options;
 		const startedAt = performance.now();
@@ -63,11 +63,11 @@ export class ModelCache {
 		const onDeadline = () => this.#onDeadline(target, deadlineMs, refresh, wait);
 		const list = await waitForCaller(work, deadlineMs, [signal, this.#closed.signal], onDeadline);
 		if (wait.isMiss) this.#emitEvent?.(target, { type: 'miss', waitedMs: performance.now() - startedAt });
-		else this.#emitHit(target, list, Date.now());
+		else this.#emitServed(target, list, Date.now());
 		return list;
 	}
 
-	/** The snapshot that `lookup` would serve; starts nothing and looks at no file. */
+	/** The snapshot that `lookup` would serve; starts nothing and reads no file. */
 	peek(target: FetchTarget, includeHidden: boolean): CatalogSnapshot | undefined {
 		const list = this.#peekList(target);
 		return list && this.snapshot(target, list, includeHidden);
@@ -82,12 +82,12 @@ export class ModelCache {
 		return this.#subscriptions.add(target.key, includeHidden, listener, this.peek(target, includeHidden));
 	}
 
-	/** Forgets every list, also in the store; one that the store is still asked for, too. */
+	/** Forgets every list, and deletes it in the store, also where the answer of the store is still awaited. */
 	clear(): void {
 		this.#clearedAt = Date.now();
-		for (const { dropped, stored } of this.#entries.takeAll()) {
-			dropped.abort();
-			this.#deletions = Promise.all([this.#deletions, stored?.delete()]);
+		for (const entry of this.#entries.takeAll()) {
+			entry.isDropped = true;
+			this.#deletions = Promise.all([this.#deletions, entry.stored?.delete()]);
 		}
 	}
 
@@ -97,14 +97,14 @@ export class ModelCache {
 		this.#closed.abort(error);
 		for (const revalidation of this.#running) revalidation.abort(error);
 		this.#subscriptions.clear();
-		// A list that is being saved stays in the store: nothing is dropped.
+		// The entries are not dropped, because a list that is being saved may stay in the store.
 		this.#entries.takeAll();
 		await Promise.all([this.#deletions, ...[...this.#running].map(({ ended }) => ended)]);
 	}
 
 	async #findOrRevalidate(target: FetchTarget, refresh: boolean, wait: Wait): Promise<ModelList> {
-		const latest = !refresh && this.#peekList(target) && this.#fingerprints.latest(target);
-		const fingerprint = await (latest ? this.#fingerprints.lookWithinLimit(target, latest) : this.#fingerprints.look(target));
+		const latest = !refresh && this.#peekList(target) && this.#fingerprints.getLastKnown(target);
+		const fingerprint = await (latest ? this.#fingerprints.readWithTimeout(target, latest) : this.#fingerprints.read(target));
 		this.#notify(target);
 		// A listener may have closed the catalog.
 		this.#closed.signal.throwIfAborted();
@@ -115,11 +115,11 @@ export class ModelCache {
 		const revalidation = this.#revalidate(target, fingerprint);
 		wait.revalidation = revalidation;
 		if (refresh) revalidation.requireNewList();
-		const found = refresh ? undefined : await Promise.race([revalidation.storedList, revalidation.list]);
-		return found?.isServable(Date.now(), this.#settings) ? found : revalidation.list;
+		const loaded = refresh ? undefined : await Promise.race([revalidation.loaded, revalidation.list]);
+		return loaded?.isServable(Date.now(), this.#settings) ? loaded : revalidation.list;
 	}
 
-	/** The list in memory that may be served; a stale one is revalidated in the background. */
+	/** The list in memory that may be served. A stale list is revalidated in the background. */
 	#serve(target: FetchTarget, fingerprint: TargetFingerprint, now: number): ModelList | undefined {
 		const list = this.#entries.get(fingerprint.cacheKey)?.list;
 		if (list === undefined || list.isFresh(fingerprint, now, this.#settings)) return list;
@@ -128,13 +128,12 @@ export class ModelCache {
 		return list;
 	}
 
-	/** The deadline may end a look at the files although memory has a list to serve. */
 	#onDeadline(target: FetchTarget, timeoutMs: number, refresh: boolean, wait: Wait): ModelList {
-		const fingerprint = refresh ? undefined : this.#fingerprints.latest(target);
+		const fingerprint = refresh ? undefined : this.#fingerprints.getLastKnown(target);
 		const list = fingerprint && this.#serve(target, fingerprint, Date.now());
 		wait.isMiss = !list;
 		if (list) return list;
-		const progress = wait.revalidation?.progress ?? { phase: 'spawn', stderr: '', stderrSummary: '' };
+		const progress = wait.revalidation?.progress ?? notStarted;
 		this.#emitEvent?.(target, { type: 'timed-out', timeoutMs, phase: progress.phase });
 		throw timeoutError({ limit: 'deadlineMs', timeoutMs, ...progress });
 	}
@@ -150,9 +149,9 @@ export class ModelCache {
 		const revalidation = entry.startRevalidation({ fingerprint, newerThan: this.#clearedAt, predecessors });
 		this.#running.add(revalidation);
 		revalidation.ended.then(() => this.#running.delete(revalidation));
-		// The list is remembered before a caller gets it.
+		// These handlers come before those of the callers: the list is remembered when a caller gets it.
 		const onChange = () => this.#onChange(entry);
-		revalidation.storedList.then(onChange);
+		revalidation.loaded.then(onChange);
 		revalidation.list.then(onChange, onChange);
 		return revalidation;
 	}
@@ -168,19 +167,19 @@ export class ModelCache {
 		this.#subscriptions.notify(target.key, (includeHidden) => this.peek(target, includeHidden));
 	}
 
-	/** The list of the latest known account, if it may be served. */
+	/** The list of the account that was read last, if it may be served. */
 	#peekList(target: FetchTarget): ModelList | undefined {
-		const fingerprint = this.#fingerprints.latest(target);
+		const fingerprint = this.#fingerprints.getLastKnown(target);
 		const list = fingerprint && this.#entries.peek(fingerprint.cacheKey)?.list;
 		return list?.isServable(Date.now(), this.#settings) ? list : undefined;
 	}
 
 	#isFresh(target: FetchTarget, list: ModelList, now: number): boolean {
-		return list.isFresh(this.#fingerprints.latest(target) ?? list.fingerprint, now, this.#settings);
+		return list.isFresh(this.#fingerprints.getLastKnown(target) ?? list.fingerprint, now, this.#settings);
 	}
 
-	#emitHit(target: FetchTarget, list: ModelList, now: number): void {
+	#emitServed(target: FetchTarget, list: ModelList, now: number): void {
 		if (!this.#emitEvent) return;
-		this.#emitEvent?.(target, { type: this.#isFresh(target, list, now) ? 'hit' : 'stale', ageMs: now - list.fetchedAt });
+		this.#emitEvent(target, { type: this.#isFresh(target, list, now) ? 'hit' : 'stale', ageMs: now - list.fetchedAt });
 	}
 }

@@ -26,7 +26,7 @@ const machine = hash('machine', hostname());
 
 type Operation = 'get' | 'set' | 'delete' | 'lock';
 
-export type StoreLookup = { list: ModelList | undefined; hasFailed: boolean };
+export type LoadResult = { list: ModelList | undefined; hasFailed: boolean };
 
 /**
  * One list of one account in a `ModelListStore`. Neither its key nor its value holds a credential, an account id or a path:
@@ -50,7 +50,7 @@ export class StoredList {
 	}
 
 	/** The stored list, if it is valid and newer than `newerThan` (epoch ms). */
-	async load(current: Fingerprint, newerThan: number): Promise<StoreLookup> {
+	async load(current: Fingerprint, newerThan: number): Promise<LoadResult> {
 		const answer = await this.#try('get', () => this.#store.get(this.#key));
 		const list = answer && this.#parse(answer.value, current);
 		if (!list || list.fetchedAt <= newerThan) return { list: undefined, hasFailed: !answer };

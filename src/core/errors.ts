@@ -9,6 +9,8 @@ export type FetchPhase = 'spawn' | 'initialize' | 'model/list';
 /** How far a fetch is, the end of stderr, and the lines of it that are worth quoting; both sanitized. */
 export type FetchProgress = { phase: FetchPhase; stderr: string; stderrSummary: string };
 
+export const notStarted: FetchProgress = { phase: 'spawn', stderr: '', stderrSummary: '' };
+
 /** The `code` tells the kinds of `CodexModelsError` apart. */
 export type CodexModelsErrorCode = `ERR_CODEX_${'NOT_FOUND' | 'EXITED' | 'TIMEOUT' | 'RPC' | 'PROTOCOL' | 'CLOSED'}`;
 
@@ -134,5 +136,5 @@ export const closedError = () =>
 /** Turns any failure of a fetch into a `CodexModelsError`; for example a file descriptor that could not be had. */
 export function toCodexModelsError(cause: unknown): CodexModelsError {
 	if (cause instanceof CodexModelsError) return cause;
-	return exitedError({ exitCode: null, signal: null, stderr: '', stderrSummary: '', phase: 'spawn', elapsedMs: 0, cause });
+	return exitedError({ exitCode: null, signal: null, ...notStarted, elapsedMs: 0, cause });
 }

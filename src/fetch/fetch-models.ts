@@ -8,7 +8,7 @@ import type { ProcessTimings } from '../app-server/shutdown.js';
 import { findDirectoryProblem } from '../app-server/spawn-error.js';
 import { buildEnvironment } from '../core/environment.js';
 import type { FetchProgress, StartProblem } from '../core/errors.js';
-import { CodexModelsError, MisuseError, notFoundError, overloadedCode, toCodexModelsError } from '../core/errors.js';
+import { CodexModelsError, MisuseError, notFoundError, notStarted, overloadedCode, toCodexModelsError } from '../core/errors.js';
 import type { Fetch, FetchModels, FetchTarget, ModelListAnswer } from '../core/fetch.js';
 import { findExecutable } from '../core/find-executable.js';
 import type { CommandSource, Settings } from '../core/settings.js';
@@ -49,7 +49,7 @@ class ModelsFetch implements Fetch {
 	}
 
 	progress(): FetchProgress {
-		return this.#session?.progress ?? { phase: 'spawn', stderr: '', stderrSummary: '' };
+		return this.#session?.progress ?? notStarted;
 	}
 
 	/** An abort ends every wait, also for a file system or a command function that does not come back. */

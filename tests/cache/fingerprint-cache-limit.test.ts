@@ -122,7 +122,7 @@ test('a look that ends after the event loop stood still counts, however long tha
 		const cache = new FingerprintCache(() => new Promise((found) => setImmediate(found, files)), 1);
 		const target = { cwd: '/', isDefaultCwd: true, codexHome: undefined, key: '' };
 		const known = { account: 'known', configuration: '', command: null, cacheKey: '' };
-		const look = cache.lookWithinLimit(target, known);
+		const look = cache.readWithTimeout(target, known);
 		// The timers are due before the look can end.
 		const until = performance.now() + 2 * lookLimitMs;
 		while (performance.now() < until);

@@ -1,6 +1,6 @@
 import { expect, test, vi } from 'vitest';
-import { answer, makeCache } from './cache-harness.js';
-import { exitError, failureOf, isPending, makeStore, pass, settle, stopClock } from './fakes.js';
+import { answer, makeCache, makeFilledCache } from './cache-harness.js';
+import { exitError, failureOf, isPending, makeGate, makeStore, maxAgeMs, pass, setAge, settle, start, stopClock } from './fakes.js';
 
 test('a fetch is ended after fetchTimeoutMs, and its callers hear of it', async () => {
 	stopClock();
@@ -115,4 +115,43 @@ test('a list of another account is neither remembered nor stored', async () => {
 	const second = next.ids();
 	await answer(next, 1, 'new');
 	expect(await second).toEqual(['new']);
+});
+
+test('a store that answers after the fetch does not replace the newer list', async () => {
+	const store = makeStore();
+	await makeFilledCache(['stored'], { store });
+	setAge(maxAgeMs);
+	const gate = makeGate();
+	const values = [gate.opened.then(() => [...store.map.values()][0])];
+	const made = makeCache({ store: makeStore({ get: () => values.pop() }), fetchTimeoutMs: 100 });
+	const failure = failureOf(made.list());
+	await settle();
+	await pass(100);
+	expect(await failure).toMatchObject({ code: 'ERR_CODEX_TIMEOUT' });
+	const list = made.ids();
+	await answer(made, 1, 'new');
+	expect(await list).toEqual(['new']);
+	gate.open();
+	await settle();
+	expect(made.peekIds()).toEqual(['new']);
+});
+
+test('a store that answers after a refresh does not replace the newer list', async () => {
+	const store = makeStore();
+	await makeFilledCache(['stored'], { store });
+	const [value] = store.map.values();
+	const gate = makeGate<unknown>();
+	const values: unknown[] = [undefined, gate.opened];
+	const slow = makeStore({ get: () => values.shift() });
+	const made = await makeFilledCache(['old'], { store: slow, fetchTimeoutMs: 100, cooldownMs: 0 });
+	setAge(maxAgeMs);
+	expect(await made.ids()).toEqual(['old']);
+	await settle();
+	await pass(100);
+	expect(await made.ids()).toEqual(['old']);
+	await answer(made, 2, 'new');
+	gate.open({ ...(value as object), fetchedAt: start + 1 });
+	await settle();
+	expect(made.eventsOf('loaded')).toHaveLength(1);
+	expect(made.peekIds()).toEqual(['new']);
 });
