@@ -1,6 +1,18 @@
 import { expect, test, vi } from 'vitest';
 import { answer, makeCache, makeFilledCache } from './cache-harness.js';
-import { exitError, failureOf, isPending, makeGate, makeStore, maxAgeMs, pass, setAge, settle, start, stopClock } from './fakes.js';
+import {
+	exitError,
+	failureOf,
+	isPending,
+	makeGate,
+	makeStore,
+	maxAgeMs,
+	pass,
+	setAge,
+	settle,
+	start,
+	stopClock,
+} from './fakes.js';
 
 test('a fetch is ended after fetchTimeoutMs, and its callers hear of it', async () => {
 	stopClock();
