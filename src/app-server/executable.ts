@@ -1,9 +1,9 @@
-import { constants } from 'node:fs';
-import { access, realpath } from 'node:fs/promises';
+import { realpath } from 'node:fs/promises';
 import path from 'node:path';
 import process from 'node:process';
 import { findSpelling, isWindows, lookUp } from '../core/environment.js';
 import { readRegularFile } from '../core/files.js';
+import { findProblem } from '../core/find-executable.js';
 
 export type Executable = { file: string; env: NodeJS.ProcessEnv };
 
@@ -40,9 +40,9 @@ async function findBehindLauncher(file: string, env: NodeJS.ProcessEnv): Promise
 	const vendor = path.join(home, 'vendor', `${architectures[process.arch]}-${systems[process.platform]}`);
 	for (const [program, extra] of layouts) {
 		const binary = path.join(vendor, program, isWindows ? 'codex.exe' : 'codex');
-		if (!(await isAccessible(binary, constants.X_OK))) continue;
+		if (await findProblem('isFile', binary)) continue;
 		const folder = path.join(vendor, extra);
-		const isOnPath = source.includes('getUpdatedPath') && (await isAccessible(folder));
+		const isOnPath = source.includes('getUpdatedPath') && !(await findProblem('isDirectory', folder));
 		return { file: binary, env: addVariables(env, source, root, isOnPath ? [folder] : []) };
 	}
 	return undefined;
@@ -66,7 +66,7 @@ const isOwnedByNpm = (root: string, env: NodeJS.ProcessEnv) =>
 async function findPackage(from: string, name: string): Promise<string | undefined> {
 	for (let folder = from; ; folder = path.dirname(folder)) {
 		const candidate = path.join(folder, 'node_modules', name);
-		if (await isAccessible(path.join(candidate, 'package.json'))) return candidate;
+		if (!(await findProblem('isDirectory', candidate))) return candidate;
 		if (folder === path.dirname(folder)) return undefined;
 	}
 }
@@ -81,11 +81,4 @@ function addVariables(env: NodeJS.ProcessEnv, source: string, root: string, extr
 	const folders = (lookUp(env, 'PATH') ?? '').split(path.delimiter).filter(Boolean);
 	if (extraFolders.length > 0) result[findSpelling(env, 'PATH') ?? 'PATH'] = [...extraFolders, ...folders].join(path.delimiter);
 	return result;
-}
-
-async function isAccessible(file: string, mode: number = constants.F_OK): Promise<boolean> {
-	return access(file, mode).then(
-		() => true,
-		() => false,
-	);
 }

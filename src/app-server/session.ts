@@ -1,16 +1,15 @@
 import { type CodexConfiguredModel, isObject, unknownConfiguredModel } from '../core/codex-model.js';
 import type { CodexModelsError, FetchPhase, FetchProgress } from '../core/errors.js';
-import { exitedError, protocolError, rpcError } from '../core/errors.js';
+import { exitedError, notFoundError, protocolError, rpcError } from '../core/errors.js';
 import type { ModelListAnswer } from '../core/fetch.js';
 import type { ClientInfo } from '../core/options.js';
 import { parseConfiguredModel } from '../core/parse-models.js';
 import { sanitizeJson, sanitizeLine } from '../core/sanitize.js';
-import { clearTimer, setUnrefInterval, setUnrefTimeout, sleepInRealTime } from '../core/timers.js';
+import { clearTimer, setUnrefInterval, setUnrefTimeout, sleep } from '../core/timers.js';
 import { type Answer, JsonRpcClient } from './json-rpc.js';
 import { ModelListPages } from './model-list-pages.js';
 import { type Disconnect, type Exit, ProcessSupervisor, type SpawnSpec } from './process-supervisor.js';
 import type { ProcessTimings, ShutdownKind } from './shutdown.js';
-import { explainSpawnError } from './spawn-error.js';
 import { StderrTail } from './stderr-tail.js';
 
 /** The largest `data` of a JSON-RPC error, in bytes of JSON. */
@@ -62,7 +61,7 @@ export class AppServerSession {
 		const listeners = {
 			onStdout: (chunk: Buffer) => this.#rpc.push(chunk),
 			onStderr: (chunk: Buffer) => this.#stderr.push(chunk),
-			onDisconnect: (disconnect: Disconnect) => void this.#onDisconnect(disconnect),
+			onDisconnect: (disconnect: Disconnect) => this.#onDisconnect(disconnect),
 		};
 		this.#process = new ProcessSupervisor(spec, listeners, timings);
 	}
@@ -105,7 +104,7 @@ export class AppServerSession {
 			const problem = pages.add(result, length);
 			if (problem !== undefined) throw this.#protocolError(problem);
 		} while (pages.cursor !== undefined);
-		const late = sleepInRealTime(configuredGraceMs(this.#elapsedMs)).then(() => unknownConfiguredModel);
+		const late = sleep(configuredGraceMs(this.#elapsedMs)).then(() => unknownConfiguredModel);
 		return { models: pages.models, configured: await Promise.race([configured, late]) };
 	}
 
@@ -146,13 +145,13 @@ export class AppServerSession {
 		this.#hasFatalLine = true;
 		clearTimer(this.#wakeUpTimer);
 		this.#process.tryWrite('\n');
-		const closeUnlessEnded = () => void this.#onDisconnect({ exitCode: null, signal: null });
+		const closeUnlessEnded = () => this.#onDisconnect({ exitCode: null, signal: null });
 		this.#wakeUpTimer = setUnrefTimeout(closeUnlessEnded, fatalToExitMs);
 	}
 
-	async #onDisconnect({ spawnError: cause, ...exit }: Disconnect): Promise<void> {
+	#onDisconnect({ spawnError: cause, ...exit }: Disconnect): void {
 		const { displayCommand, args } = this.#spec;
-		const explained = cause && (await explainSpawnError(this.#spec, cause, this.#elapsedMs));
+		const explained = cause && explainSpawnError(cause, this.#spec, this.#elapsedMs);
 		const commandLine = [displayCommand, ...args].join(' ');
 		const phase = cause ? 'spawn' : this.#phase;
 		this.#close(() => explained ?? exitedError({ ...exit, ...this.#at, phase, ...this.#stderr.snapshot, commandLine, cause }));
@@ -181,4 +180,17 @@ export class AppServerSession {
 	#protocolError(problem: string): CodexModelsError {
 		return protocolError({ problem, ...this.#at });
 	}
+}
+
+/** The codes of a file that cannot be run; any other failure is one of the system, such as EMFILE or EAGAIN. */
+const notExecutableCodes = /^(?:EACCES|EPERM|ENOTDIR|ELOOP|ENAMETOOLONG|ENOEXEC|EISDIR|EFTYPE|UNKNOWN)$/;
+
+/** The error for a process that could not be started because of its file; `undefined` for other reasons. */
+function explainSpawnError(cause: NodeJS.ErrnoException, { displayCommand: command, args }: SessionSpec, elapsedMs: number) {
+	// Node adds the arguments, which are shown to all who print the error.
+	Object.assign(cause, { spawnargs: [sanitizeLine(args.join(' '), 1_000)] });
+	// The file was there a moment ago: ENOENT stands for a script without its interpreter, or a program for another libc.
+	if (cause.code === 'ENOENT') return notFoundError({ elapsedMs, command, problem: 'no interpreter', cause });
+	if (notExecutableCodes.test(cause.code ?? '')) return notFoundError({ elapsedMs, command, problem: 'not executable', cause });
+	return undefined;
 }

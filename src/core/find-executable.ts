@@ -16,7 +16,7 @@ const startable = isWindows ? ['.com', '.exe', '.bat', '.cmd'] : [];
 export async function findExecutable(command: string, environment: NodeJS.ProcessEnv): Promise<string> {
 	let failure: NodeJS.ErrnoException | undefined;
 	for (const file of listCandidates(command, environment)) {
-		const problem = await lookOnce(`run ${file}`, () => findProblem(file));
+		const problem = await findProblem('isFile', file);
 		if (!problem) return file;
 		// A folder of PATH that is missing, or is a file, tells nothing.
 		if (!hasCode(problem, 'ENOENT', 'ENOTDIR')) failure ??= problem;
@@ -24,16 +24,18 @@ export async function findExecutable(command: string, environment: NodeJS.Proces
 	throw failure ?? makeError('ENOENT', command);
 }
 
-/** The reason why a file cannot be run; `undefined` where it can. */
-async function findProblem(file: string): Promise<NodeJS.ErrnoException | undefined> {
-	try {
-		// A directory also has the permission to execute.
-		if (!(await stat(file)).isFile()) return makeError('EACCES', file);
-		await access(file, constants.X_OK);
-		return undefined;
-	} catch (error) {
-		return error as NodeJS.ErrnoException;
-	}
+/** The reason why a file cannot be run or a directory cannot be entered; `undefined` where it can. */
+export function findProblem(kind: 'isFile' | 'isDirectory', file: string): Promise<NodeJS.ErrnoException | undefined> {
+	return lookOnce(`${kind} ${file}`, async () => {
+		try {
+			// A directory has the permission to execute, too.
+			if (!(await stat(file))[kind]()) return makeError(kind === 'isFile' ? 'EACCES' : 'ENOTDIR', file);
+			await access(file, constants.X_OK);
+			return undefined;
+		} catch (error) {
+			return error as NodeJS.ErrnoException;
+		}
+	});
 }
 
 const makeError = (code: string, file: string) =>

@@ -28,10 +28,8 @@ export function keepProcessAlive(): () => void {
 	return () => clearTimer(timer);
 }
 
-export const sleep = (ms: number) => new Promise<void>((resolve) => setUnrefTimeout(resolve, ms));
-
-/** Sleeps in real time, also where a test has replaced the clock. */
-export const sleepInRealTime = (ms: number) => new Promise<void>((resolve) => nodeTimers.setTimeout(resolve, ms).unref());
+/** Sleeps in real time, also where a test has replaced the clock: the end of a process is real. */
+export const sleep = (ms: number) => new Promise<void>((resolve) => nodeTimers.setTimeout(resolve, ms).unref());
 
 type CustomTimers = Pick<typeof globalThis, 'setTimeout' | 'clearTimeout'>;
 

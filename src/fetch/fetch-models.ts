@@ -5,12 +5,11 @@ import pTimeout from 'p-timeout';
 import { resolveNativeBinary } from '../app-server/executable.js';
 import type { AppServerSession, SessionSpec } from '../app-server/session.js';
 import type { ProcessTimings } from '../app-server/shutdown.js';
-import { findDirectoryProblem } from '../app-server/spawn-error.js';
 import { buildEnvironment } from '../core/environment.js';
 import type { FetchProgress, StartProblem } from '../core/errors.js';
 import { CodexModelsError, MisuseError, notFoundError, notStarted, overloadedCode, toCodexModelsError } from '../core/errors.js';
 import type { Fetch, FetchModels, FetchTarget, ModelListAnswer } from '../core/fetch.js';
-import { findExecutable } from '../core/find-executable.js';
+import { findExecutable, findProblem } from '../core/find-executable.js';
 import type { CommandSource, Settings } from '../core/settings.js';
 import { type AppServerPool, createAppServerPool } from './app-server-pool.js';
 
@@ -114,7 +113,7 @@ class ModelsFetch implements Fetch {
 
 	async #makeSpec(): Promise<SessionSpec> {
 		const { settings, target, emit } = this.#job;
-		const directoryProblem = await findDirectoryProblem(target.cwd);
+		const directoryProblem = await findProblem('isDirectory', target.cwd);
 		if (directoryProblem && !target.isDefaultCwd) throw this.#notFoundError('no directory', directoryProblem, target.cwd);
 		const environment = buildEnvironment(settings.env, target.codexHome);
 		const executable = await findExecutable(this.#command, environment).catch((cause: NodeJS.ErrnoException) => {
