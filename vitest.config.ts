@@ -5,7 +5,12 @@ import * as onWindows from './tests/windows/portable-tests.js';
 const { version } = JSON.parse(readFileSync(new URL('package.json', import.meta.url), 'utf8'));
 
 /** A suite of its own: `npx vitest run --project NAME`. */
-function project(name: string, include: string[], globalSetup: string[] = [], setupFiles = ['tests/setup.ts']) {
+function project(
+	name: string,
+	include: string[],
+	globalSetup: string[] = [],
+	setupFiles = ['tests/setup.ts'],
+) {
 	return {
 		define: { PACKAGE_VERSION: JSON.stringify(version) },
 		test: {
@@ -20,7 +25,10 @@ function project(name: string, include: string[], globalSetup: string[] = [], se
 	};
 }
 
-const unit = project('unit', ['tests/{core,cache,app-server,fetch,store,cli}/**/*.test.ts', 'tests/*.test.ts']);
+const unit = project('unit', [
+	'tests/{core,cache,app-server,fetch,store,cli}/**/*.test.ts',
+	'tests/*.test.ts',
+]);
 if (process.platform === 'win32') {
 	console.warn(
 		'Windows runs the tests without processes: the others need /bin/sh, ps or signals. test:windows covers them under Wine.',

@@ -4,7 +4,8 @@ const [left, right, top, bottom] = [56, 836, 76, 372];
 /** The ends of the logarithmic axis, in ms. */
 const [least, most] = [0.01, 200_000];
 
-const xOf = (ms) => left + (Math.log(Math.max(ms, least) / least) / Math.log(most / least)) * (right - left);
+const xOf = (ms) =>
+	left + (Math.log(Math.max(ms, least) / least) / Math.log(most / least)) * (right - left);
 const yOf = (share) => bottom - share * (bottom - top);
 const label = (ms) => (ms < 1_000 ? `${ms} ms` : `${ms / 1_000} s`);
 const line = (x1, y1, x2, y2, style) => `<path d="M${x1} ${y1}L${x2} ${y2}" ${style}/>`;
@@ -23,7 +24,8 @@ export function drawIncident({ columns }) {
 		line(left, yOf(share), right, yOf(share), 'stroke="#ddd"') +
 		text(left - 8, yOf(share) + 4, `${share * 100} %`, 'text-anchor="end"');
 	const tickOf = (ms) =>
-		line(xOf(ms), bottom, xOf(ms), bottom + 6, 'stroke="#222"') + text(xOf(ms), bottom + 22, label(ms), 'text-anchor="middle"');
+		line(xOf(ms), bottom, xOf(ms), bottom + 6, 'stroke="#222"') +
+		text(xOf(ms), bottom + 22, label(ms), 'text-anchor="middle"');
 	const legendOf = (name, index, x = left + index * 165) =>
 		line(x, 52, x + 20, 52, `stroke="${colours[index]}" stroke-width="4"`) + text(x + 26, 56, name);
 	const title = 'The incident, replayed: the share of requests answered, or failed, within a time';

@@ -86,8 +86,13 @@ export function makeScripted(waits = [0]) {
 	const command = path.join(folder, 'codex');
 	copyFileSync(new URL('app-server.sh', import.meta.url), command);
 	chmodSync(command, 0o755);
-	const files = { starts: '', waits: `${waits.join('\n')}\n`, result: `${JSON.stringify({ data })}\n` };
+	const files = {
+		starts: '',
+		waits: `${waits.join('\n')}\n`,
+		result: `${JSON.stringify({ data })}\n`,
+	};
 	for (const [name, text] of Object.entries(files)) writeFileSync(path.join(folder, name), text);
-	const countStarts = () => readFileSync(path.join(folder, 'starts'), 'utf8').split('\n').length - 1;
+	const countStarts = () =>
+		readFileSync(path.join(folder, 'starts'), 'utf8').split('\n').length - 1;
 	return { folder, command, countStarts };
 }

@@ -14,7 +14,8 @@ const time = async (act) => (await sample(act, { batch_samples: 1024, min_cpu_ti
 /** The bytes that a call allocates; the large young generation of this process collects nothing meanwhile. */
 async function weigh(act) {
 	const heap = () => process.memoryUsage().heapUsed;
-	return (await sample(act, { batch_samples: 512, min_cpu_time: 100e6, inner_gc: true, heap })).heap.min;
+	return (await sample(act, { batch_samples: 512, min_cpu_time: 100e6, inner_gc: true, heap })).heap
+		.min;
 }
 
 // The library does not keep a process alive.

@@ -13,7 +13,8 @@ function prepareRun() {
 	const env = { ...process.env, PATH, CODEX_HOME: makeDirectory() };
 	// A young generation of 16 MB collects nothing while the bytes of some calls are counted.
 	const flags = { time: ['--expose-gc'], weigh: ['--expose-gc', '--min-semi-space-size=16'] };
-	return (task, name, build = dist) => runNode([...flags[task], script, task, name, build], { env });
+	return (task, name, build = dist) =>
+		runNode([...flags[task], script, task, name, build], { env });
 }
 
 export async function compareHits(rounds, baseline) {
@@ -24,13 +25,19 @@ export async function compareHits(rounds, baseline) {
 
 export async function measureHits(rounds) {
 	const run = prepareRun();
-	const timers = Object.keys({ ...parts, ...contenders }).map((name) => [name, () => run('time', name)]);
+	const timers = Object.keys({ ...parts, ...contenders }).map((name) => [
+		name,
+		() => run('time', name),
+	]);
 	const { samples } = await interleave(rounds, Object.fromEntries(timers));
 	const describe = (name) => ({ name, ns: median(samples[name]) });
 	const rows = [];
-	for (const name of Object.keys(contenders)) rows.push({ ...describe(name), bytes: await run('weigh', name) });
+	for (const name of Object.keys(contenders))
+		rows.push({ ...describe(name), bytes: await run('weigh', name) });
 	const partNames = Object.keys(parts);
-	const floors = samples[dropIn].map((_, round) => partNames.reduce((sum, name) => sum + samples[name][round], 0));
+	const floors = samples[dropIn].map((_, round) =>
+		partNames.reduce((sum, name) => sum + samples[name][round], 0),
+	);
 	const toFloor = medianRatio(samples[dropIn], floors);
 	return { rounds, rows, parts: partNames.map(describe), floorNs: median(floors), toFloor };
 }

@@ -28,7 +28,9 @@ function load({ kills }) {
 const catalog = new CodexModelCatalog({
 	command,
 	codexHome: directory,
-	store: way.endsWith('file store') ? fileStore({ directory: path.join(directory, 'store') }) : undefined,
+	store: way.endsWith('file store')
+		? fileStore({ directory: path.join(directory, 'store') })
+		: undefined,
 	deadlineMs: 15_000 / scale,
 	fetchTimeoutMs: 60_000 / scale,
 	maxAgeMs: 300_000 / scale,

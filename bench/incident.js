@@ -10,7 +10,12 @@ const [requests, sessions, stalls, scale] = [168, 24, 5, 50];
 const script = fileURLToPath(new URL('incident-runner.js', import.meta.url));
 
 /** The number of processes of each way. */
-const ways = { 'as it was': 1, 'five-minute map': 1, 'this library': 1, 'this library, file store': sessions };
+const ways = {
+	'as it was': 1,
+	'five-minute map': 1,
+	'this library': 1,
+	'this library, file store': sessions,
+};
 
 /** Numbers from 0 to 1 that are the same in each run: the generator of "Numerical Recipes". */
 let state = 20_260_101;
@@ -29,7 +34,8 @@ const arrivals = Array.from({ length: requests }, (_, index) => {
 
 /** The seconds of each start of an app-server until it answers: 1 to 5 at full scale. */
 const waits = Array.from({ length: requests }, () => ((1 + random() * 4) / scale).toFixed(4));
-while (waits.filter((wait) => wait === 'never').length < stalls) waits[Math.floor(random() * requests)] = 'never';
+while (waits.filter((wait) => wait === 'never').length < stalls)
+	waits[Math.floor(random() * requests)] = 'never';
 
 async function replay(runners) {
 	const results = [];

@@ -4,11 +4,13 @@ import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 
-export const quantile = (values, share) => [...values].sort((a, b) => a - b)[Math.floor((values.length - 1) * share)];
+export const quantile = (values, share) =>
+	[...values].sort((a, b) => a - b)[Math.floor((values.length - 1) * share)];
 export const median = (values) => quantile(values, 0.5);
 
 /** The median of the ratios of the rounds: a slow moment of the machine slows both samples of a round. */
-export const medianRatio = (values, others) => median(values.map((value, round) => value / others[round]));
+export const medianRatio = (values, others) =>
+	median(values.map((value, round) => value / others[round]));
 
 /** Runs each contender once a round; each round begins with another one. Returns the results and the CPU times of each. */
 export async function interleave(rounds, contenders) {
@@ -26,7 +28,9 @@ export async function interleave(rounds, contenders) {
 /** The CPU time of the main thread in ms; that of all threads where the system tells no more. */
 function readCpuMs() {
 	if (process.platform === 'linux') {
-		return Number(readFileSync(`/proc/self/task/${process.pid}/schedstat`, 'utf8').split(' ')[0]) / 1e6;
+		return (
+			Number(readFileSync(`/proc/self/task/${process.pid}/schedstat`, 'utf8').split(' ')[0]) / 1e6
+		);
 	}
 	const { user, system } = process.threadCpuUsage?.() ?? process.cpuUsage();
 	return (user + system) / 1_000;

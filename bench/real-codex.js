@@ -2,7 +2,15 @@
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { pathToFileURL } from 'node:url';
-import { converse, dist, findRealProgram, importIndex, launcher, makeUsedHome, manifest } from './codex.js';
+import {
+	converse,
+	dist,
+	findRealProgram,
+	importIndex,
+	launcher,
+	makeUsedHome,
+	manifest,
+} from './codex.js';
 import { interleave, makeDirectory, median, medianRatio, runNode } from './measure.js';
 
 /** Times a cold list. Returns after the exit of the app-server, as the bare conversation does. */
@@ -35,13 +43,18 @@ export async function measureCold(rounds) {
 
 export async function compareCold(rounds, baseline) {
 	const { codexHome } = await makeUsedHome();
-	const builds = { ours: await makeLibrary(dist, codexHome), baseline: await makeLibrary(baseline, codexHome) };
+	const builds = {
+		ours: await makeLibrary(dist, codexHome),
+		baseline: await makeLibrary(baseline, codexHome),
+	};
 	return (await interleave(rounds, builds)).samples;
 }
 
 /** The runtime dependencies that an import of the index loads. */
 function findPackages() {
-	const files = readdirSync(dist, { recursive: true }).filter((name) => /^(?!cli|store).*\.js$/.test(name));
+	const files = readdirSync(dist, { recursive: true }).filter((name) =>
+		/^(?!cli|store).*\.js$/.test(name),
+	);
 	const source = files.map((name) => readFileSync(path.join(dist, name), 'utf8')).join('\n');
 	return Object.keys(manifest.dependencies).filter((name) => source.includes(` from "${name}";`));
 }
@@ -66,7 +79,9 @@ export async function measureStart(rounds) {
 	const empty = path.join(folder, 'empty.mjs');
 	writeFileSync(empty, '');
 	const packages = findPackages();
-	const floor = [urlOf(empty), ...packages.map((name) => `'${name}'`)].map((name) => `import(${name})`);
+	const floor = [urlOf(empty), ...packages.map((name) => `'${name}'`)].map(
+		(name) => `import(${name})`,
+	);
 	const { codexHome } = await makeUsedHome();
 	const facts = JSON.stringify([launcher, codexHome, path.join(folder, 'store')]);
 	const prepare = (store) => `

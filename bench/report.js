@@ -2,17 +2,20 @@
 import { median, medianRatio, quantile } from './measure.js';
 
 const number = (value) => Math.round(value).toLocaleString('en');
-const time = (ms) => (ms < 1_000 ? `${ms.toFixed(ms < 0.1 ? 3 : 1)} ms` : `${(ms / 1_000).toFixed(1)} s`);
+const time = (ms) =>
+	ms < 1_000 ? `${ms.toFixed(ms < 0.1 ? 3 : 1)} ms` : `${(ms / 1_000).toFixed(1)} s`;
 const ratio = (value) => `${value.toFixed(2)} ×`;
 const row = (...cells) => `| ${cells.join(' | ')} |`;
 const head = (...cells) => `${row(...cells)}\n${row('---', ...cells.slice(1).map(() => '---:'))}`;
-const goal = (name, most, value) => row(name, `at most ${most} ×`, ratio(value), value <= most ? 'met' : '**not met**');
+const goal = (name, most, value) =>
+	row(name, `at most ${most} ×`, ratio(value), value <= most ? 'met' : '**not met**');
 
 export function writeReport(facts, { cold, start, hit, incident }) {
 	const columns = Object.values(incident.columns);
 	const failures = columns.slice(2).reduce((sum, { warmFailures }) => sum + warmFailures, 0);
 	const within = (share) => columns.map(({ ms }) => time(quantile(ms, share)));
-	const coldRow = (title, name) => row(title, time(median(cold.ms[name])), time(median(cold.cpu[name])));
+	const coldRow = (title, name) =>
+		row(title, time(median(cold.ms[name])), time(median(cold.cpu[name])));
 	const parts = hit.parts.map(({ name, ns }) => `${name} (${number(ns)} ns)`);
 	const hits = hit.rows.toSorted((a, b) => a.ns - b.ns);
 

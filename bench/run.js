@@ -19,7 +19,10 @@ const { quick, baseline } = parseArgs({ options }).values;
 async function compareBuilds(other) {
 	const hit = await compareHits(quick ? 3 : 15, other);
 	const cold = await compareCold(quick ? 3 : 31, other);
-	for (const [name, { ours, baseline }] of Object.entries({ 'a hit, ns': hit, 'a cold list, ms': cold })) {
+	for (const [name, { ours, baseline }] of Object.entries({
+		'a hit, ns': hit,
+		'a cold list, ms': cold,
+	})) {
 		const ratio = medianRatio(ours, baseline);
 		const medians = `${median(ours).toFixed(1)}, baseline ${median(baseline).toFixed(1)}`;
 		console.log(`${name}: ${medians}, ratio ${ratio.toFixed(2)}, goal at most 1.1`);
@@ -39,7 +42,10 @@ async function writePage() {
 	const page = writeReport(facts, results);
 	if (quick) return console.log(page);
 	writeFileSync(new URL('../docs/performance.md', import.meta.url), page);
-	writeFileSync(new URL('../docs/performance.svg', import.meta.url), drawIncident(results.incident));
+	writeFileSync(
+		new URL('../docs/performance.svg', import.meta.url),
+		drawIncident(results.incident),
+	);
 	console.log(page.split('\n\n')[4]);
 }
 

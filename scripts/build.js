@@ -10,7 +10,10 @@ const { version } = JSON.parse(readFileSync(`${root}/package.json`, 'utf8'));
 // The output of a source file that was deleted must not be published.
 rmSync(`${root}/dist`, { recursive: true, force: true });
 
-execFileSync(process.execPath, ['node_modules/typescript/bin/tsc', '-p', 'tsconfig.build.json'], { cwd: root, stdio: 'inherit' });
+execFileSync(process.execPath, ['node_modules/typescript/bin/tsc', '-p', 'tsconfig.build.json'], {
+	cwd: root,
+	stdio: 'inherit',
+});
 
 const options = {
 	absWorkingDir: root,
@@ -23,5 +26,10 @@ const options = {
 	outbase: 'src',
 	define: { PACKAGE_VERSION: JSON.stringify(version) },
 };
-await build({ ...options, entryPoints: ['src/index.ts', 'src/store/file-store.ts'], splitting: true, packages: 'external' });
+await build({
+	...options,
+	entryPoints: ['src/index.ts', 'src/store/file-store.ts'],
+	splitting: true,
+	packages: 'external',
+});
 await build({ ...options, entryPoints: ['src/cli/command-line.ts'] });

@@ -26,13 +26,16 @@ async function isComplete(folder, version) {
 	const target = `${process.platform}-${process.arch}`;
 	return (
 		(await hasPackage(folder, '@openai/codex', version)) &&
-		((await isThere(path.join(scope, 'codex', 'vendor'))) || (await isThere(path.join(scope, `codex-${target}`, 'vendor'))))
+		((await isThere(path.join(scope, 'codex', 'vendor'))) ||
+			(await isThere(path.join(scope, `codex-${target}`, 'vendor'))))
 	);
 }
 
 const toFolder = (version) => (version === newest ? root : path.join(cache, version));
 
-const versions = process.env.CODEX_MODELS_RELEASE ? [process.env.CODEX_MODELS_RELEASE] : [...olderVersions, newest];
+const versions = process.env.CODEX_MODELS_RELEASE
+	? [process.env.CODEX_MODELS_RELEASE]
+	: [...olderVersions, newest];
 
 await installAll(
 	versions

@@ -13,7 +13,11 @@ const bunArch = { x64: 'x64-baseline', arm64: 'aarch64' }[arch];
 const bunPackage = `@oven/bun-${platform === 'win32' ? 'windows' : platform}-${bunArch}`;
 
 const runtimes = [
-	...['20', '22', '24', '26'].map((version) => ({ name: `node-${version}`, version, from: nodePackage })),
+	...['20', '22', '24', '26'].map((version) => ({
+		name: `node-${version}`,
+		version,
+		from: nodePackage,
+	})),
 	// The oldest Bun that is supported, and the newest.
 	{ name: 'bun-1.3.14', version: '1.3.14', from: bunPackage },
 	{ name: 'bun', version: '1', from: bunPackage },

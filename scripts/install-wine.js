@@ -4,7 +4,15 @@
 // Debian's packages are wine, wine64 and gcc-mingw-w64-x86-64-win32.
 import { execFileSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { copyFileSync, existsSync, linkSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import {
+	copyFileSync,
+	existsSync,
+	linkSync,
+	mkdirSync,
+	readFileSync,
+	rmSync,
+	writeFileSync,
+} from 'node:fs';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { hasPackage, installAll } from './install-package.js';
@@ -60,7 +68,10 @@ function makePrefix() {
 	compile('taskkill.c', 'taskkill.exe');
 	compile('bcryptprimitives.c', 'bcryptprimitives.dll', '-shared', '-ladvapi32');
 	mkdirSync(path.join(root, 'node'));
-	linkSync(path.join(nodeFolder, 'node_modules', nodePackage, 'bin', 'node.exe'), path.join(root, 'node', 'node.exe'));
+	linkSync(
+		path.join(nodeFolder, 'node_modules', nodePackage, 'bin', 'node.exe'),
+		path.join(root, 'node', 'node.exe'),
+	);
 }
 
 async function install() {
@@ -73,7 +84,9 @@ async function install() {
 	const isComplete = (folder) => hasPackage(folder, nodePackage, nodeVersion);
 	await installAll([{ folder: nodeFolder, spec: `${nodePackage}@${nodeVersion}`, isComplete }]);
 
-	const recipe = ['taskkill.c', 'bcryptprimitives.c'].map((name) => readFileSync(path.join(sources, name)));
+	const recipe = ['taskkill.c', 'bcryptprimitives.c'].map((name) =>
+		readFileSync(path.join(sources, name)),
+	);
 	recipe.push(readFileSync(fileURLToPath(import.meta.url)), Buffer.from(wine));
 	const key = createHash('sha256').update(Buffer.concat(recipe)).digest('hex');
 	if (!existsSync(keyFile) || readFileSync(keyFile, 'utf8') !== key) {

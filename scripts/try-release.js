@@ -6,14 +6,19 @@ import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 
-const usage = 'Usage: npm run try-release -- VERSION [--times], for example: npm run try-release -- 0.150.0';
+const usage =
+	'Usage: npm run try-release -- VERSION [--times], for example: npm run try-release -- 0.150.0';
 
 function readArguments() {
 	try {
-		const { values, positionals } = parseArgs({ allowPositionals: true, options: { times: { type: 'boolean' } } });
+		const { values, positionals } = parseArgs({
+			allowPositionals: true,
+			options: { times: { type: 'boolean' } },
+		});
 		const [version = '', ...others] = positionals;
 		// npm takes a tag, a range, a path or a URL as well: none of them names one release.
-		if (others.length === 0 && /^\d+\.\d+\.\d+(-[\dA-Za-z.-]+)?$/.test(version)) return { version, ...values };
+		if (others.length === 0 && /^\d+\.\d+\.\d+(-[\dA-Za-z.-]+)?$/.test(version))
+			return { version, ...values };
 		console.error(`"${positionals.join(' ')}" is no version of Codex. ${usage}`);
 	} catch (error) {
 		console.error(`${error.message}. ${usage}`);
@@ -22,10 +27,21 @@ function readArguments() {
 }
 
 const { version, times } = readArguments();
-const vitest = path.join(path.dirname(createRequire(import.meta.url).resolve('vitest/package.json')), 'vitest.mjs');
-const { status } = spawnSync(process.execPath, [vitest, 'run', '--project', 'releases', '--reporter=verbose'], {
-	cwd: fileURLToPath(new URL('..', import.meta.url)),
-	stdio: 'inherit',
-	env: { ...process.env, CODEX_MODELS_RELEASE: version, CODEX_MODELS_REWRITE_TIMES: times ? '1' : '' },
-});
+const vitest = path.join(
+	path.dirname(createRequire(import.meta.url).resolve('vitest/package.json')),
+	'vitest.mjs',
+);
+const { status } = spawnSync(
+	process.execPath,
+	[vitest, 'run', '--project', 'releases', '--reporter=verbose'],
+	{
+		cwd: fileURLToPath(new URL('..', import.meta.url)),
+		stdio: 'inherit',
+		env: {
+			...process.env,
+			CODEX_MODELS_RELEASE: version,
+			CODEX_MODELS_REWRITE_TIMES: times ? '1' : '',
+		},
+	},
+);
 process.exitCode = status ?? 1;

@@ -1,15 +1,21 @@
+import type { CodexModel, CodexModelSummary } from './api/codex-model.js';
+import { createEmitter } from './api/events.js';
+import type { FetchTarget } from './api/fetch.js';
+import type { CodexModelCatalogOptions, ListOptions, TargetOptions } from './api/options.js';
+import type { Settings } from './api/settings.js';
+import {
+	CommandSource,
+	checkListener,
+	checkListOptions,
+	checkTargetOptions,
+	resolveSettings,
+} from './api/settings.js';
+import { createFetcher, type Fetcher } from './app-server/fetch-models.js';
 import { type ResolvedTarget, resolveTarget } from './cache/fetch-target.js';
 import { readFingerprint } from './cache/fingerprint.js';
 import { ModelCache } from './cache/model-cache.js';
 import type { CatalogSnapshot } from './cache/model-list.js';
-import type { CodexModel, CodexModelSummary } from './core/codex-model.js';
-import { createEmitter } from './core/events.js';
-import type { FetchTarget } from './core/fetch.js';
-import type { CodexModelCatalogOptions, ListOptions, TargetOptions } from './core/options.js';
-import type { Settings } from './core/settings.js';
-import { CommandSource, checkListener, checkListOptions, checkTargetOptions, resolveSettings } from './core/settings.js';
-import { keepProcessAlive } from './core/timers.js';
-import { createFetcher, type Fetcher } from './fetch/fetch-models.js';
+import { keepProcessAlive } from './system/timers.js';
 
 /**
  * The models that a Codex CLI offers, cached: served from memory while fresh, served and refreshed in the background while
@@ -53,7 +59,8 @@ export class CodexModelCatalog implements AsyncDisposable {
 		const target = this.#resolveTarget(options);
 		// Read now, because the caller may change the object of the options during the wait.
 		const includeHidden = options?.includeHidden ?? false;
-		const list = this.#cache.lookup(target, options) ?? (await this.#cache.getOrFetch(target, options));
+		const list =
+			this.#cache.lookup(target, options) ?? (await this.#cache.getOrFetch(target, options));
 		return list.copyModels(includeHidden);
 	}
 
@@ -65,7 +72,8 @@ export class CodexModelCatalog implements AsyncDisposable {
 	async listSummaries(options?: ListOptions): Promise<CodexModelSummary[]> {
 		const target = this.#resolveTarget(options);
 		const includeHidden = options?.includeHidden ?? false;
-		const list = this.#cache.lookup(target, options) ?? (await this.#cache.getOrFetch(target, options));
+		const list =
+			this.#cache.lookup(target, options) ?? (await this.#cache.getOrFetch(target, options));
 		return list.copySummaries(includeHidden);
 	}
 
@@ -73,13 +81,17 @@ export class CodexModelCatalog implements AsyncDisposable {
 	async read(options?: ListOptions): Promise<CatalogSnapshot> {
 		const target = this.#resolveTarget(options);
 		const includeHidden = options?.includeHidden ?? false;
-		const list = this.#cache.lookup(target, options) ?? (await this.#cache.getOrFetch(target, options));
+		const list =
+			this.#cache.lookup(target, options) ?? (await this.#cache.getOrFetch(target, options));
 		return this.#cache.snapshot(target, list, includeHidden);
 	}
 
 	/** The snapshot that `read` would serve from memory, or `undefined`; starts nothing. @throws TypeError for a wrong option. */
 	peek(options?: TargetOptions): CatalogSnapshot | undefined {
-		return this.#cache.peek(this.#resolveTarget(options, checkTargetOptions), options?.includeHidden ?? false);
+		return this.#cache.peek(
+			this.#resolveTarget(options, checkTargetOptions),
+			options?.includeHidden ?? false,
+		);
 	}
 
 	/**

@@ -1,12 +1,16 @@
+import type { CodexModelSummary } from './api/codex-model.js';
+import type { ListOptions } from './api/options.js';
 import { CodexModelCatalog } from './catalog.js';
-import type { CodexModelSummary } from './core/codex-model.js';
-import type { ListOptions } from './core/options.js';
 
 /** The request of the function that `listCodexModels` replaces. */
 export type ListCodexModelsRequest = { includeHidden?: boolean };
 
 /** The response of the function that `listCodexModels` replaces. */
-export type ListCodexModelsResponse = { success: boolean; models?: CodexModelSummary[]; error?: string };
+export type ListCodexModelsResponse = {
+	success: boolean;
+	models?: CodexModelSummary[];
+	error?: string;
+};
 
 /** The catalog behind `listCodexModels`, with all defaults. */
 export const codexModels = new CodexModelCatalog();
@@ -18,5 +22,7 @@ export const codexModels = new CodexModelCatalog();
  * @throws the same as `CodexModelCatalog.list`.
  */
 export function listCodexModels(options?: boolean | ListOptions): Promise<CodexModelSummary[]> {
-	return codexModels.listSummaries(typeof options === 'boolean' ? { includeHidden: options } : options);
+	return codexModels.listSummaries(
+		typeof options === 'boolean' ? { includeHidden: options } : options,
+	);
 }

@@ -16,12 +16,16 @@ const roomsBelow: Record<string, string[]> = {
 	core: [],
 };
 
-const files = readdirSync(source, { recursive: true, encoding: 'utf8' }).filter((file) => file.endsWith('.ts'));
+const files = readdirSync(source, { recursive: true, encoding: 'utf8' }).filter((file) =>
+	file.endsWith('.ts'),
+);
 const read = (file: string) => readFileSync(path.join(source, file), 'utf8');
 
 /** The files of this package that a file imports, relative to `src`. */
 function findImports(file: string): string[] {
-	const specifiers = [...read(file).matchAll(/(?:from|import)\s*\(?\s*'(\.[^']+)'/g)].map(([, name]) => name as string);
+	const specifiers = [...read(file).matchAll(/(?:from|import)\s*\(?\s*'(\.[^']+)'/g)].map(
+		([, name]) => name as string,
+	);
 	return specifiers.map((name) => path.join(path.dirname(file), name).replace(/\.js$/, '.ts'));
 }
 
@@ -57,7 +61,9 @@ test('only the command line and the file store are outside of what the entry loa
 		for (const imported of findImports(file)) load(imported);
 	};
 	load('index.ts');
-	const rooms = new Set(files.filter((file) => !loaded.has(file)).map((file) => path.dirname(file)));
+	const rooms = new Set(
+		files.filter((file) => !loaded.has(file)).map((file) => path.dirname(file)),
+	);
 	expect([...rooms].sort()).toEqual(['cli', 'store']);
 });
 

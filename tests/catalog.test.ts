@@ -20,7 +20,9 @@ test('list() and read() serve both views by one request, which asks for hidden m
 	expect(snapshot).toMatchObject({ models: all, isFresh: true, refreshError: null });
 	expect(catalog.peek({ includeHidden: true })).toEqual(snapshot);
 	expect(server.starts).toBe(1);
-	expect(server.requests('model/list').map(({ params }) => params)).toEqual([{ includeHidden: true }]);
+	expect(server.requests('model/list').map(({ params }) => params)).toEqual([
+		{ includeHidden: true },
+	]);
 });
 
 test('a call keeps to the options of its start, whatever happens to their object during the wait', async () => {
@@ -80,11 +82,14 @@ test('misuse rejects or throws a TypeError, and starts nothing', async () => {
 });
 
 test('close() rejects all who wait at once, and resolves when the app-server is gone', async () => {
-	const { catalog, server, events } = makeScriptedCatalog([['hangs', { at: 'model/list', ignores: ['end', 'SIGTERM'] }]]);
+	const { catalog, server, events } = makeScriptedCatalog([
+		['hangs', { at: 'model/list', ignores: ['end', 'SIGTERM'] }],
+	]);
 	const failures = [failureOf(catalog.list()), failureOf(catalog.read({ refresh: true }))];
 	await server.untilAsked('model/list');
 	const closing = catalog.close();
-	for (const error of await Promise.all([...failures, failureOf(catalog.list())])) expect(error).toMatchObject(closed);
+	for (const error of await Promise.all([...failures, failureOf(catalog.list())]))
+		expect(error).toMatchObject(closed);
 	expect(server.pids.filter(isAlive)).toHaveLength(1);
 	await Promise.all([closing, catalog.close()]);
 	expect(server.pids.filter(isAlive)).toEqual([]);
@@ -92,7 +97,9 @@ test('close() rejects all who wait at once, and resolves when the app-server is 
 });
 
 test('close() ends an app-server that has answered and takes its time to end', async () => {
-	const { catalog, server } = makeScriptedCatalog([['answers', { models, ignores: ['end', 'SIGTERM'] }]]);
+	const { catalog, server } = makeScriptedCatalog([
+		['answers', { models, ignores: ['end', 'SIGTERM'] }],
+	]);
 	await catalog.list();
 	await server.untilLogged('end of input');
 	const startedAt = performance.now();

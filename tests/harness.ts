@@ -1,11 +1,19 @@
 import { type ChildProcessWithoutNullStreams, execFileSync, spawn } from 'node:child_process';
-import { chmodSync, mkdtempSync, readdirSync, readFileSync, realpathSync, rmSync, writeFileSync } from 'node:fs';
+import {
+	chmodSync,
+	mkdtempSync,
+	readdirSync,
+	readFileSync,
+	realpathSync,
+	rmSync,
+	writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
+import type { CatalogEvent } from '../src/api/events.js';
+import type { CodexModelCatalogOptions } from '../src/api/options.js';
 import { CodexModelCatalog } from '../src/catalog.js';
-import type { CatalogEvent } from '../src/core/events.js';
-import type { CodexModelCatalogOptions } from '../src/core/options.js';
 
 const scriptedAppServer = fileURLToPath(new URL('scripted-app-server.js', import.meta.url));
 
@@ -76,14 +84,18 @@ process.env[marker] = '1';
 export function findProcesses(): number[] {
 	if (process.platform !== 'linux') {
 		const table = execFileSync('ps', ['-axEww', '-o', 'pid=,command='], { encoding: 'utf8' });
-		const pids = table.split('\n').flatMap((row) => (row.includes(marker) ? Number.parseInt(row, 10) : []));
+		const pids = table
+			.split('\n')
+			.flatMap((row) => (row.includes(marker) ? Number.parseInt(row, 10) : []));
 		return pids.filter((pid) => pid !== process.pid && isAlive(pid));
 	}
 	return readdirSync('/proc').flatMap((name) => {
 		const pid = Number(name);
 		if (!Number.isInteger(pid) || pid === process.pid) return [];
 		try {
-			return readFileSync(`/proc/${pid}/environ`, 'latin1').includes(marker) && isAlive(pid) ? pid : [];
+			return readFileSync(`/proc/${pid}/environ`, 'latin1').includes(marker) && isAlive(pid)
+				? pid
+				: [];
 		} catch {
 			return [];
 		}
@@ -96,11 +108,24 @@ export type LogEntry = {
 	pid: number;
 	/** Epoch ms. */
 	at: number;
-	what: 'start' | 'message' | 'blank line' | 'waits' | 'SIGTERM' | 'end of input' | 'grandchild' | 'written';
+	what:
+		| 'start'
+		| 'message'
+		| 'blank line'
+		| 'waits'
+		| 'SIGTERM'
+		| 'end of input'
+		| 'grandchild'
+		| 'written';
 	argv: string[];
 	cwd: string;
 	env: Record<string, string>;
-	message: { id?: unknown; method?: string; params?: Record<string, unknown>; error?: { code: number } };
+	message: {
+		id?: unknown;
+		method?: string;
+		params?: Record<string, unknown>;
+		error?: { code: number };
+	};
 	grandchild: number;
 };
 
@@ -124,7 +149,10 @@ export function script(...steps: Step[]) {
 	const directory = makeDirectory();
 	const logFile = path.join(directory, 'log');
 	writeFileSync(logFile, '');
-	writeFileSync(path.join(directory, 'settings.json'), JSON.stringify(steps.map(([, settings = {}]) => settings)));
+	writeFileSync(
+		path.join(directory, 'settings.json'),
+		JSON.stringify(steps.map(([, settings = {}]) => settings)),
+	);
 	const args = [scriptedAppServer, directory, ...steps.map(([behaviour]) => behaviour)];
 	const read = () =>
 		readFileSync(logFile, 'utf8')
@@ -153,7 +181,8 @@ export function script(...steps: Step[]) {
 		open: (gate: string) => writeFileSync(path.join(directory, gate), ''),
 		untilLogged: (what: LogEntry['what'], count = 1) =>
 			until(`there is ${count} × "${what}" in the log`, () => find(what).length >= count),
-		untilAsked: (method: string, count = 1) => until(`it was asked for ${method}`, () => server.requests(method).length >= count),
+		untilAsked: (method: string, count = 1) =>
+			until(`it was asked for ${method}`, () => server.requests(method).length >= count),
 		/** A program that is called `codex`, in a directory for PATH. */
 		installAsCodex: () => {
 			const file = path.join(directory, 'codex');
@@ -172,7 +201,8 @@ type EventOf<T extends CatalogEvent['type']> = Extract<CatalogEvent, { type: T }
 function recordEvents() {
 	const events: CatalogEvent[] = [];
 	const wakers = new Set<() => void>();
-	const ofType = <T extends CatalogEvent['type']>(type: T) => events.filter((event): event is EventOf<T> => event.type === type);
+	const ofType = <T extends CatalogEvent['type']>(type: T) =>
+		events.filter((event): event is EventOf<T> => event.type === type);
 	return {
 		onEvent(event: CatalogEvent) {
 			events.push(event);
@@ -210,12 +240,21 @@ export function makeScriptedCatalog(steps: Step[], options: CodexModelCatalogOpt
 	const { command, args } = server;
 	return {
 		server,
-		...makeCatalog({ command, args, retries: 0, deadlineMs: neverMs, fetchTimeoutMs: neverMs, ...options }),
+		...makeCatalog({
+			command,
+			args,
+			retries: 0,
+			deadlineMs: neverMs,
+			fetchTimeoutMs: neverMs,
+			...options,
+		}),
 	};
 }
 
 /** The reason of a rejection; a promise that resolves fails the test. */
-export async function failureOf(promise: Promise<unknown>): Promise<Error & Record<string, unknown>> {
+export async function failureOf(
+	promise: Promise<unknown>,
+): Promise<Error & Record<string, unknown>> {
 	const [result] = await Promise.allSettled([promise]);
 	if (result.status === 'rejected') return result.reason;
 	throw new Error(`Expected a rejection, got ${JSON.stringify(result.value)}`);
@@ -241,7 +280,12 @@ export function plainModel(id: string) {
 
 export const idsOf = (models: { id: string }[]) => models.map(({ id }) => id);
 
-type HostResult = { exitCode: number | null; signal: NodeJS.Signals | null; stdout: string; stderr: string };
+type HostResult = {
+	exitCode: number | null;
+	signal: NodeJS.Signals | null;
+	stdout: string;
+	stderr: string;
+};
 
 /** A process of its own that uses the built package; `source` is a module in which the package's names are there. */
 export function runHost(

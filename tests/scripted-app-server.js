@@ -23,7 +23,10 @@ const [directory, ...rest] = process.argv.slice(2);
 const logFile = path.join(directory, 'log');
 
 function log(what, facts) {
-	appendFileSync(logFile, `${JSON.stringify({ pid: process.pid, at: Date.now(), what, ...facts })}\n`);
+	appendFileSync(
+		logFile,
+		`${JSON.stringify({ pid: process.pid, at: Date.now(), what, ...facts })}\n`,
+	);
 }
 
 log('start', { argv: process.argv.slice(2), cwd: process.cwd(), env: process.env });
@@ -54,7 +57,8 @@ async function pass(gate) {
 }
 
 function answerOf({ id, method, params }) {
-	if (method === 'initialize') return { id, result: settings.initializeResult ?? { userAgent: 'scripted/0.0.0' } };
+	if (method === 'initialize')
+		return { id, result: settings.initializeResult ?? { userAgent: 'scripted/0.0.0' } };
 	if (method === 'config/read') return { id, result: { config: settings.config ?? {} } };
 	if ('result' in settings) return { id, result: settings.result };
 	if (!settings.pages) return { id, result: { data: models, nextCursor: null } };
@@ -70,7 +74,8 @@ async function onMessage(message) {
 	log('message', { message });
 	if (message.id === undefined || message.method === undefined) return;
 	if ((await started) === false) return;
-	if (message.method === 'model/list' && settings.stderrAtList) process.stderr.write(settings.stderrAtList);
+	if (message.method === 'model/list' && settings.stderrAtList)
+		process.stderr.write(settings.stderrAtList);
 	await pass(gates[message.method]);
 	if ((await at[message.method]?.(message)) === false) return;
 	// One answer at a time: a behaviour may write an answer in pieces.
@@ -181,7 +186,10 @@ const behaviours = {
 				process.disconnect();`;
 			const io = settings.holdsPipes ? 'inherit' : 'ignore';
 			const stdio = [io, io, io, 'ipc'];
-			const child = spawn(process.execPath, ['-e', source], { stdio, detached: settings.isDetached });
+			const child = spawn(process.execPath, ['-e', source], {
+				stdio,
+				detached: settings.isDetached,
+			});
 			await new Promise((resolve) => child.once('message', resolve));
 			child.unref();
 			log('grandchild', { grandchild: child.pid });
@@ -277,7 +285,8 @@ const behaviours = {
 		at['model/list'] = async () => {
 			const line = `${'e'.repeat(1023)}\n`.repeat(1024);
 			for (let left = settings.mebibytes; left > 0; left--) {
-				if (!process.stderr.write(line)) await new Promise((resolve) => process.stderr.once('drain', resolve));
+				if (!process.stderr.write(line))
+					await new Promise((resolve) => process.stderr.once('drain', resolve));
 			}
 			log('written');
 		};

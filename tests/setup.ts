@@ -3,7 +3,15 @@ import { cleanUp, findProcesses, until } from './harness.js';
 
 // Two rules hold for every test: no process is left, and no listener is left on this process.
 
-const hostEvents = ['exit', 'beforeExit', 'SIGTERM', 'SIGINT', 'SIGHUP', 'SIGQUIT', 'uncaughtException'];
+const hostEvents = [
+	'exit',
+	'beforeExit',
+	'SIGTERM',
+	'SIGINT',
+	'SIGHUP',
+	'SIGQUIT',
+	'uncaughtException',
+];
 const countListeners = () => hostEvents.map((name) => `${name}: ${process.listenerCount(name)}`);
 let listenersBefore: string[];
 

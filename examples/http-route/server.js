@@ -9,7 +9,11 @@ const page = await readFile(new URL('picker.html', import.meta.url));
 
 // A browser gets the message and the code of an error; `stderr`, `hint` and `cause` stay here.
 const toReason = (error) => error && { code: error.code, message: error.message };
-const toBody = (snapshot) => ({ success: true, ...snapshot, refreshError: toReason(snapshot.refreshError) });
+const toBody = (snapshot) => ({
+	success: true,
+	...snapshot,
+	refreshError: toReason(snapshot.refreshError),
+});
 const toFailure = (error) => ({ success: false, code: error.code, error: error.message });
 
 function sendJson(response, status, body) {
@@ -41,10 +45,13 @@ function streamSnapshots(catalog, { signal, ...target }, response, heartbeatMs) 
 		if (text !== last) response.write(text);
 		last = text;
 	};
-	const sendFailure = (error) => error instanceof CodexModelsError && send('failure', toFailure(error));
+	const sendFailure = (error) =>
+		error instanceof CodexModelsError && send('failure', toFailure(error));
 	// Subscribed before the first read: no change falls between the two.
 	const unsubscribe = catalog.subscribe((snapshot) => send('snapshot', toBody(snapshot)), target);
-	catalog.read({ signal, ...target }).then((snapshot) => send('snapshot', toBody(snapshot)), sendFailure);
+	catalog
+		.read({ signal, ...target })
+		.then((snapshot) => send('snapshot', toBody(snapshot)), sendFailure);
 	const heartbeat = setInterval(() => {
 		response.write(': heartbeat\n\n');
 		// Revalidates a stale list, for a subscription alone asks for none. A first list is left to a refresh.

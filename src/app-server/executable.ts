@@ -1,14 +1,18 @@
 import { realpath } from 'node:fs/promises';
 import path from 'node:path';
 import process from 'node:process';
-import { findSpelling, isWindows, lookUp } from '../core/environment.js';
-import { readRegularFile } from '../core/files.js';
-import { findProblem } from '../core/find-executable.js';
+import { findSpelling, isWindows, lookUp } from '../system/environment.js';
+import { readRegularFile } from '../system/files.js';
+import { findProblem } from '../system/find-executable.js';
 
 export type Executable = { file: string; env: NodeJS.ProcessEnv };
 
 const architectures: Record<string, string> = { x64: 'x86_64', arm64: 'aarch64' };
-const systems: Record<string, string> = { linux: 'unknown-linux-musl', darwin: 'apple-darwin', win32: 'pc-windows-msvc' };
+const systems: Record<string, string> = {
+	linux: 'unknown-linux-musl',
+	darwin: 'apple-darwin',
+	win32: 'pc-windows-msvc',
+};
 
 /** The folders below `vendor/TRIPLE`: of the program, and of what the launcher puts on PATH (since 0.136.0; before). */
 const layouts = [['bin', 'codex-path'] as const, ['codex', 'path'] as const];
@@ -21,12 +25,18 @@ const maxFileBytes = 256 * 1024;
  * the binary, which takes about half of a cold call; on Windows a shell is saved, too. Where anything is not as the
  * launchers of 0.66.0 to 0.169.0 have it, the result is the file itself.
  */
-export async function resolveNativeBinary(file: string, env: NodeJS.ProcessEnv): Promise<Executable> {
+export async function resolveNativeBinary(
+	file: string,
+	env: NodeJS.ProcessEnv,
+): Promise<Executable> {
 	const behind = await findBehindLauncher(file, env).catch(() => undefined);
 	return behind ?? { file, env };
 }
 
-async function findBehindLauncher(file: string, env: NodeJS.ProcessEnv): Promise<Executable | undefined> {
+async function findBehindLauncher(
+	file: string,
+	env: NodeJS.ProcessEnv,
+): Promise<Executable | undefined> {
 	const launcher = await findLauncher(await realpath(file));
 	const root = path.dirname(path.dirname(launcher));
 	if (!isOwnedByNpm(root, env)) return undefined;
@@ -36,13 +46,19 @@ async function findBehindLauncher(file: string, env: NodeJS.ProcessEnv): Promise
 
 	// Up to 0.98.0 the binary was in the package itself: a platform package that happens to stand above is another's.
 	const platformPackage = `@openai/codex-${process.platform}-${process.arch}`;
-	const home = (source.includes(platformPackage) && (await findPackage(root, platformPackage))) || root;
-	const vendor = path.join(home, 'vendor', `${architectures[process.arch]}-${systems[process.platform]}`);
+	const home =
+		(source.includes(platformPackage) && (await findPackage(root, platformPackage))) || root;
+	const vendor = path.join(
+		home,
+		'vendor',
+		`${architectures[process.arch]}-${systems[process.platform]}`,
+	);
 	for (const [program, extra] of layouts) {
 		const binary = path.join(vendor, program, isWindows ? 'codex.exe' : 'codex');
 		if (await findProblem('isFile', binary)) continue;
 		const folder = path.join(vendor, extra);
-		const isOnPath = source.includes('getUpdatedPath') && !(await findProblem('isDirectory', folder));
+		const isOnPath =
+			source.includes('getUpdatedPath') && !(await findProblem('isDirectory', folder));
 		return { file: binary, env: addVariables(env, source, root, isOnPath ? [folder] : []) };
 	}
 	return undefined;
@@ -52,7 +68,8 @@ async function findBehindLauncher(file: string, env: NodeJS.ProcessEnv): Promise
 async function findLauncher(file: string): Promise<string> {
 	if (!isWindows || path.extname(file).toLowerCase() !== '.cmd') return file;
 	const folder = path.dirname(file);
-	const packages = path.basename(folder) === '.bin' ? path.dirname(folder) : path.join(folder, 'node_modules');
+	const packages =
+		path.basename(folder) === '.bin' ? path.dirname(folder) : path.join(folder, 'node_modules');
 	return realpath(path.join(packages, '@openai', 'codex', 'bin', 'codex.js'));
 }
 
@@ -71,14 +88,23 @@ async function findPackage(from: string, name: string): Promise<string | undefin
 	}
 }
 
-function addVariables(env: NodeJS.ProcessEnv, source: string, root: string, extraFolders: string[]): NodeJS.ProcessEnv {
+function addVariables(
+	env: NodeJS.ProcessEnv,
+	source: string,
+	root: string,
+	extraFolders: string[],
+): NodeJS.ProcessEnv {
 	const result: NodeJS.ProcessEnv = { ...env };
 	for (const manager of ['NPM', 'BUN', 'PNPM', 'VITE_PLUS']) {
-		if (source.includes(`delete env.CODEX_MANAGED_BY_${manager}`)) delete result[`CODEX_MANAGED_BY_${manager}`];
+		if (source.includes(`delete env.CODEX_MANAGED_BY_${manager}`))
+			delete result[`CODEX_MANAGED_BY_${manager}`];
 	}
 	result.CODEX_MANAGED_BY_NPM = '1';
 	if (source.includes('CODEX_MANAGED_PACKAGE_ROOT')) result.CODEX_MANAGED_PACKAGE_ROOT = root;
 	const folders = (lookUp(env, 'PATH') ?? '').split(path.delimiter).filter(Boolean);
-	if (extraFolders.length > 0) result[findSpelling(env, 'PATH') ?? 'PATH'] = [...extraFolders, ...folders].join(path.delimiter);
+	if (extraFolders.length > 0)
+		result[findSpelling(env, 'PATH') ?? 'PATH'] = [...extraFolders, ...folders].join(
+			path.delimiter,
+		);
 	return result;
 }

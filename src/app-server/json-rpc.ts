@@ -1,4 +1,4 @@
-import { isObject } from '../core/codex-model.js';
+import { isObject } from '../api/codex-model.js';
 import { LineSplitter } from './line-splitter.js';
 import { parseMessage } from './parse-message.js';
 

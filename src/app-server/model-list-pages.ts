@@ -1,6 +1,6 @@
-import { type CodexModel, isObject } from '../core/codex-model.js';
-import { parseModels } from '../core/parse-models.js';
-import { sanitizeLine } from '../core/sanitize.js';
+import { type CodexModel, isObject } from '../api/codex-model.js';
+import { parseModels } from '../api/parse-models.js';
+import { sanitizeLine } from '../system/sanitize.js';
 
 const maxPages = 100;
 /** A model takes 500 bytes of memory and more, and as few as 11 on the wire; Codex 0.169.0 has 12 models. */
@@ -23,14 +23,18 @@ export class ModelListPages {
 		const { data, nextCursor } = result;
 		if (!Array.isArray(data)) return 'its result has no array "data"';
 		this.#length += length;
-		if (this.#length > maxListLength) return `its pages are longer than ${maxListLength} characters`;
-		if (this.models.length + data.length > maxModels) return `there are more than ${maxModels} models`;
+		if (this.#length > maxListLength)
+			return `its pages are longer than ${maxListLength} characters`;
+		if (this.models.length + data.length > maxModels)
+			return `there are more than ${maxModels} models`;
 		for (const model of parseModels(data)) this.models.push(model);
 		this.cursor = undefined;
 		if (nextCursor === undefined || nextCursor === null || nextCursor === '') return undefined;
 		if (typeof nextCursor !== 'string') return 'its "nextCursor" is neither a string nor null';
-		if (nextCursor.length > maxCursorLength) return `its "nextCursor" is longer than ${maxCursorLength} characters`;
-		if (this.#cursors.has(nextCursor)) return `the cursor "${sanitizeLine(nextCursor, 100)}" came twice`;
+		if (nextCursor.length > maxCursorLength)
+			return `its "nextCursor" is longer than ${maxCursorLength} characters`;
+		if (this.#cursors.has(nextCursor))
+			return `the cursor "${sanitizeLine(nextCursor, 100)}" came twice`;
 		this.#cursors.add(nextCursor);
 		if (this.#cursors.size >= maxPages) return `there are more than ${maxPages} pages`;
 		this.cursor = nextCursor;

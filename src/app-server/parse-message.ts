@@ -1,4 +1,4 @@
-import { isObject } from '../core/codex-model.js';
+import { isObject } from '../api/codex-model.js';
 
 /** A shorter line, in characters, is parsed in some milliseconds whatever it holds. */
 const shortLength = 64 * 1024;
@@ -26,9 +26,11 @@ function omitDeepParts(text: string): string {
 	for (let index = 0; index < text.length; index++) {
 		const character = text[index];
 		if (character === '"') {
-			for (index++; index < text.length && text[index] !== '"'; index++) if (text[index] === '\\') index++;
+			for (index++; index < text.length && text[index] !== '"'; index++)
+				if (text[index] === '\\') index++;
 		} else if (character === '{' || character === '[') {
-			if (depth++ === maxDepth) kept += `${text.slice(keptUntil, index)}"[omitted: nested too deep]"`;
+			if (depth++ === maxDepth)
+				kept += `${text.slice(keptUntil, index)}"[omitted: nested too deep]"`;
 		} else if (character === '}' || character === ']') {
 			if (--depth === maxDepth) keptUntil = index + 1;
 		}

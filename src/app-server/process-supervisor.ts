@@ -1,15 +1,20 @@
 import { type ChildProcess, type ChildProcessWithoutNullStreams, spawn } from 'node:child_process';
 import process from 'node:process';
 import pTimeout from 'p-timeout';
-import { isWindows } from '../core/environment.js';
-import { clearTimer, setUnrefTimeout, sleep, unrefTimers } from '../core/timers.js';
+import { isWindows } from '../system/environment.js';
+import { clearTimer, setUnrefTimeout, sleep, unrefTimers } from '../system/timers.js';
 import { onParentExit } from './parent-exit.js';
 import { readWithPauses } from './read-with-pauses.js';
 import { defaultTimings, type ProcessTimings, type ShutdownKind } from './shutdown.js';
 import { endTree, endTreeNow, toSpawnArguments } from './windows.js';
 
 /** `file` is an absolute path, and `env` the whole environment. */
-export type SpawnSpec = { file: string; args: readonly string[]; cwd: string; env: NodeJS.ProcessEnv };
+export type SpawnSpec = {
+	file: string;
+	args: readonly string[];
+	cwd: string;
+	env: NodeJS.ProcessEnv;
+};
 
 export type Exit = { exitCode: number | null; signal: NodeJS.Signals | null };
 
@@ -107,7 +112,13 @@ export class ProcessSupervisor {
 	#start({ cwd, ...spec }: SpawnSpec): void {
 		const { file, args, ...options } = toSpawnArguments(spec.file, spec.args, spec.env);
 		// A process group of its own makes the npm launcher, the real program and what that starts one to end.
-		const child = spawn(file, args, { ...options, cwd, stdio: 'pipe', detached: !isWindows, windowsHide: true });
+		const child = spawn(file, args, {
+			...options,
+			cwd,
+			stdio: 'pipe',
+			detached: !isWindows,
+			windowsHide: true,
+		});
 		this.#child = child;
 		child.on('error', (error: NodeJS.ErrnoException) => {
 			if (child.pid === undefined) this.#onSpawnError(error);
@@ -116,7 +127,9 @@ export class ProcessSupervisor {
 		});
 		if (child.pid === undefined) return;
 
-		this.#forgetParentExit = onParentExit(() => void (isWindows ? endTreeNow(child) : this.#signalGroup('SIGKILL')));
+		this.#forgetParentExit = onParentExit(
+			() => void (isWindows ? endTreeNow(child) : this.#signalGroup('SIGKILL')),
+		);
 		child.once('exit', (exitCode, signal) => void this.#onExit({ exitCode, signal }));
 		readWithPauses(child.stdout, this.#listeners.onStdout);
 		child.stdout.once('end', () => void this.#onPipeClosed());
@@ -163,7 +176,11 @@ export class ProcessSupervisor {
 
 	#waitForEvent(child: ChildProcess, event: 'exit' | 'close'): Promise<unknown> {
 		const seen = new Promise((resolve) => child.once(event, resolve));
-		return pTimeout(seen, { milliseconds: this.#timings.outputToExitMs, message: false, customTimers: unrefTimers });
+		return pTimeout(seen, {
+			milliseconds: this.#timings.outputToExitMs,
+			message: false,
+			customTimers: unrefTimers,
+		});
 	}
 
 	#disconnect(disconnect: Disconnect): void {

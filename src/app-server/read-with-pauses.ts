@@ -1,5 +1,5 @@
 import type { Readable } from 'node:stream';
-import { setUnrefTimeout } from '../core/timers.js';
+import { setUnrefTimeout } from '../system/timers.js';
 
 /** The bytes that are handled at once, and the milliseconds that this may go on before the event loop has its turn. */
 const sliceBytes = 4 * 1024;

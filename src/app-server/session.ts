@@ -1,14 +1,19 @@
-import { type CodexConfiguredModel, isObject, unknownConfiguredModel } from '../core/codex-model.js';
-import type { CodexModelsError, FetchPhase, FetchProgress } from '../core/errors.js';
-import { exitedError, notFoundError, protocolError, rpcError } from '../core/errors.js';
-import type { ModelListAnswer } from '../core/fetch.js';
-import type { ClientInfo } from '../core/options.js';
-import { parseConfiguredModel } from '../core/parse-models.js';
-import { sanitizeJson, sanitizeLine } from '../core/sanitize.js';
-import { clearTimer, setUnrefInterval, setUnrefTimeout, sleep } from '../core/timers.js';
+import { type CodexConfiguredModel, isObject, unknownConfiguredModel } from '../api/codex-model.js';
+import type { CodexModelsError, FetchPhase, FetchProgress } from '../api/errors.js';
+import { exitedError, notFoundError, protocolError, rpcError } from '../api/errors.js';
+import type { ModelListAnswer } from '../api/fetch.js';
+import type { ClientInfo } from '../api/options.js';
+import { parseConfiguredModel } from '../api/parse-models.js';
+import { sanitizeJson, sanitizeLine } from '../system/sanitize.js';
+import { clearTimer, setUnrefInterval, setUnrefTimeout, sleep } from '../system/timers.js';
 import { type Answer, JsonRpcClient } from './json-rpc.js';
 import { ModelListPages } from './model-list-pages.js';
-import { type Disconnect, type Exit, ProcessSupervisor, type SpawnSpec } from './process-supervisor.js';
+import {
+	type Disconnect,
+	type Exit,
+	ProcessSupervisor,
+	type SpawnSpec,
+} from './process-supervisor.js';
 import type { ProcessTimings, ShutdownKind } from './shutdown.js';
 import { StderrTail } from './stderr-tail.js';
 
@@ -121,7 +126,9 @@ export class AppServerSession {
 	/** Never rejects. */
 	#readConfiguredModel(): Promise<CodexConfiguredModel> {
 		const answer = this.#rpc.request('config/read', { includeLayers: false, cwd: this.#spec.cwd });
-		return answer.then(({ result }) => parseConfiguredModel(result)).catch(() => unknownConfiguredModel);
+		return answer
+			.then(({ result }) => parseConfiguredModel(result))
+			.catch(() => unknownConfiguredModel);
 	}
 
 	async #request(method: 'initialize' | 'model/list', params: object): Promise<Answer> {
@@ -135,7 +142,8 @@ export class AppServerSession {
 
 	#onNotification(method: string, { summary, details }: Record<string, unknown>): void {
 		if (method !== 'configWarning' || typeof summary !== 'string') return;
-		const cleanDetails = typeof details === 'string' ? sanitizeLine(details, maxWarningLength) : null;
+		const cleanDetails =
+			typeof details === 'string' ? sanitizeLine(details, maxWarningLength) : null;
 		this.#spec.onConfigWarning(sanitizeLine(summary, maxWarningLength), cleanDetails);
 	}
 
@@ -154,7 +162,11 @@ export class AppServerSession {
 		const explained = cause && explainSpawnError(cause, this.#spec, this.#elapsedMs);
 		const commandLine = [displayCommand, ...args].join(' ');
 		const phase = cause ? 'spawn' : this.#phase;
-		this.#close(() => explained ?? exitedError({ ...exit, ...this.#at, phase, ...this.#stderr.snapshot, commandLine, cause }));
+		this.#close(
+			() =>
+				explained ??
+				exitedError({ ...exit, ...this.#at, phase, ...this.#stderr.snapshot, commandLine, cause }),
+		);
 	}
 
 	#close(makeError: () => CodexModelsError): void {
@@ -171,7 +183,8 @@ export class AppServerSession {
 	}
 
 	#rpcError(error: unknown): CodexModelsError {
-		if (!isObject(error) || typeof error.code !== 'number') return this.#protocolError('its error has no code');
+		if (!isObject(error) || typeof error.code !== 'number')
+			return this.#protocolError('its error has no code');
 		const rpcMessage = typeof error.message === 'string' ? error.message : '';
 		const rpcData = sanitizeJson(error.data, maxErrorDataBytes);
 		return rpcError({ rpcCode: error.code, rpcMessage, rpcData, ...this.#at });
@@ -183,14 +196,21 @@ export class AppServerSession {
 }
 
 /** The codes of a file that cannot be run; any other failure is one of the system, such as EMFILE or EAGAIN. */
-const notExecutableCodes = /^(?:EACCES|EPERM|ENOTDIR|ELOOP|ENAMETOOLONG|ENOEXEC|EISDIR|EFTYPE|UNKNOWN)$/;
+const notExecutableCodes =
+	/^(?:EACCES|EPERM|ENOTDIR|ELOOP|ENAMETOOLONG|ENOEXEC|EISDIR|EFTYPE|UNKNOWN)$/;
 
 /** The error for a process that could not be started because of its file; `undefined` for other reasons. */
-function explainSpawnError(cause: NodeJS.ErrnoException, { displayCommand: command, args }: SessionSpec, elapsedMs: number) {
+function explainSpawnError(
+	cause: NodeJS.ErrnoException,
+	{ displayCommand: command, args }: SessionSpec,
+	elapsedMs: number,
+) {
 	// Node adds the arguments, which are shown to all who print the error.
 	Object.assign(cause, { spawnargs: [sanitizeLine(args.join(' '), 1_000)] });
 	// The file was there a moment ago: ENOENT stands for a script without its interpreter, or a program for another libc.
-	if (cause.code === 'ENOENT') return notFoundError({ elapsedMs, command, problem: 'no interpreter', cause });
-	if (notExecutableCodes.test(cause.code ?? '')) return notFoundError({ elapsedMs, command, problem: 'not executable', cause });
+	if (cause.code === 'ENOENT')
+		return notFoundError({ elapsedMs, command, problem: 'no interpreter', cause });
+	if (notExecutableCodes.test(cause.code ?? ''))
+		return notFoundError({ elapsedMs, command, problem: 'not executable', cause });
 	return undefined;
 }

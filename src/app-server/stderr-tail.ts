@@ -1,5 +1,5 @@
 import { StringDecoder } from 'node:string_decoder';
-import { sanitize, sanitizeLine, stripTerminalCodes } from '../core/sanitize.js';
+import { sanitize, sanitizeLine, stripTerminalCodes } from '../system/sanitize.js';
 import { LineSplitter } from './line-splitter.js';
 
 /** The length of the text that an error quotes, and of one line of it, in bytes. */

@@ -1,7 +1,7 @@
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import path from 'node:path';
 import process from 'node:process';
-import { isWindows, lookUp } from '../core/environment.js';
+import { isWindows, lookUp } from '../system/environment.js';
 
 /** The limit of one `taskkill`, in milliseconds; a working one takes some 30. */
 const taskkillMs = 2_000;
@@ -9,12 +9,22 @@ const taskkillMs = 2_000;
 const exitBudgetMs = 4_000;
 
 /** The file of a program of Windows itself, which is never searched on PATH or in the current directory. */
-const systemProgram = (name: string) => path.join(lookUp(process.env, 'SystemRoot') ?? 'C:\\Windows', 'System32', name);
+const systemProgram = (name: string) =>
+	path.join(lookUp(process.env, 'SystemRoot') ?? 'C:\\Windows', 'System32', name);
 
-type SpawnArguments = { file: string; args: string[]; env: NodeJS.ProcessEnv; windowsVerbatimArguments?: boolean };
+type SpawnArguments = {
+	file: string;
+	args: string[];
+	env: NodeJS.ProcessEnv;
+	windowsVerbatimArguments?: boolean;
+};
 
 /** Node refuses to start a .cmd or .bat file by itself (CVE-2024-27980): such a file runs in cmd.exe. */
-export function toSpawnArguments(file: string, args: readonly string[], env: NodeJS.ProcessEnv): SpawnArguments {
+export function toSpawnArguments(
+	file: string,
+	args: readonly string[],
+	env: NodeJS.ProcessEnv,
+): SpawnArguments {
 	if (!isWindows || !/\.(?:cmd|bat)$/i.test(file)) return { file, args: [...args], env };
 	const line = [file, ...args].map(quoteForCmd).join(' ');
 	return {
@@ -37,13 +47,18 @@ function quoteForCmd(word: string): string {
 	return `"${slashed.replaceAll('"', '""').replaceAll('%', '%%cd:~,%')}"`;
 }
 
-const taskkill = (child: ChildProcess) => [systemProgram('taskkill.exe'), ['/pid', String(child.pid), '/t', '/f']] as const;
+const taskkill = (child: ChildProcess) =>
+	[systemProgram('taskkill.exe'), ['/pid', String(child.pid), '/t', '/f']] as const;
 
 /** Windows has neither groups nor signals: `taskkill` ends the tree; where it fails, the child alone is ended. */
 export function endTree(child: ChildProcess): void {
 	const killChild = () => child.kill('SIGKILL');
 	try {
-		const killer = spawn(...taskkill(child), { stdio: 'ignore', windowsHide: true, timeout: taskkillMs });
+		const killer = spawn(...taskkill(child), {
+			stdio: 'ignore',
+			windowsHide: true,
+			timeout: taskkillMs,
+		});
 		killer.once('error', killChild).once('exit', (code) => code === 0 || killChild());
 		killer.unref();
 	} catch {
@@ -57,7 +72,9 @@ let spentMs = 0;
 export function endTreeNow(child: ChildProcess): void {
 	const timeout = Math.min(taskkillMs, exitBudgetMs - spentMs);
 	const startedAt = performance.now();
-	const isDone = timeout > 0 && spawnSync(...taskkill(child), { stdio: 'ignore', windowsHide: true, timeout }).status === 0;
+	const isDone =
+		timeout > 0 &&
+		spawnSync(...taskkill(child), { stdio: 'ignore', windowsHide: true, timeout }).status === 0;
 	spentMs += performance.now() - startedAt;
 	if (!isDone) child.kill('SIGKILL');
 }

@@ -6,17 +6,21 @@ import {
 	protocolError,
 	timeoutError,
 	toCodexModelsError,
-} from '../core/errors.js';
-import type { Emit } from '../core/events.js';
-import type { Fetch, FetchModels, FetchTarget } from '../core/fetch.js';
-import type { Settings } from '../core/settings.js';
-import { unrefTimers } from '../core/timers.js';
+} from '../api/errors.js';
+import type { Emit } from '../api/events.js';
+import type { Fetch, FetchModels, FetchTarget } from '../api/fetch.js';
+import type { Settings } from '../api/settings.js';
+import { unrefTimers } from '../system/timers.js';
 import type { FingerprintCache, TargetFingerprint } from './fingerprint-cache.js';
 import { ModelList } from './model-list.js';
 import { type LoadResult, StoredList } from './stored-list.js';
 
 /** The settings and functions that all entries of a cache share. */
-export type CacheContext = { settings: Settings; fetchModels: FetchModels; fingerprints: FingerprintCache };
+export type CacheContext = {
+	settings: Settings;
+	fetchModels: FetchModels;
+	fingerprints: FingerprintCache;
+};
 
 /** One list of one account: the list, the failure of its last refresh, and its one revalidation. */
 export class CacheEntry {
@@ -36,7 +40,12 @@ export class CacheEntry {
 
 	readonly #account: string;
 
-	constructor(target: FetchTarget, { cacheKey, account }: TargetFingerprint, context: CacheContext, emit: Emit) {
+	constructor(
+		target: FetchTarget,
+		{ cacheKey, account }: TargetFingerprint,
+		context: CacheContext,
+		emit: Emit,
+	) {
 		const { settings } = context;
 		this.target = target;
 		this.cacheKey = cacheKey;
@@ -56,17 +65,25 @@ export class CacheEntry {
 		this.revalidation = revalidation;
 		revalidation.loaded.then((list) => {
 			// The store may answer after the fetch.
-			if (list && list.fetchedAt > (this.list?.fetchedAt ?? Number.NEGATIVE_INFINITY)) this.list = list;
+			if (list && list.fetchedAt > (this.list?.fetchedAt ?? Number.NEGATIVE_INFINITY))
+				this.list = list;
 		});
 		revalidation.list.then(
 			(list) => {
 				this.revalidation = undefined;
 				const { attempts } = revalidation;
 				const problem = 'the list of models is empty';
-				if (list.size === 0) this.#fail(protocolError({ problem, phase: 'model/list', elapsedMs: getDurationMs() }));
+				if (list.size === 0)
+					this.#fail(protocolError({ problem, phase: 'model/list', elapsedMs: getDurationMs() }));
 				// The latest answer counts, whatever its `fetchedAt`, because the clock may have been set back.
 				else if (this.canKeep(list)) this.list = list;
-				if (attempts > 0) this.emit({ type: 'refreshed', durationMs: getDurationMs(), models: list.size, attempts });
+				if (attempts > 0)
+					this.emit({
+						type: 'refreshed',
+						durationMs: getDurationMs(),
+						models: list.size,
+						attempts,
+					});
 			},
 			(reason) => {
 				this.revalidation = undefined;
@@ -163,7 +180,12 @@ export class Revalidation {
 			throw error;
 		};
 		const { signal } = this.#controller;
-		return pTimeout(run, { milliseconds: Math.max(1, timeoutMs), signal, fallback, customTimers: unrefTimers });
+		return pTimeout(run, {
+			milliseconds: Math.max(1, timeoutMs),
+			signal,
+			fallback,
+			customTimers: unrefTimers,
+		});
 	}
 
 	async #run(loading: Promise<LoadResult>): Promise<ModelList> {
@@ -178,7 +200,9 @@ export class Revalidation {
 			return this.#fetchUnlessStored(unlock !== undefined && !hasFailed);
 		})();
 		// The next process may start its app-server when that of a failed fetch is gone.
-		const saved = work.then((newList) => this.#save(newList)).catch(() => this.#fetch?.nextMayStart);
+		const saved = work
+			.then((newList) => this.#save(newList))
+			.catch(() => this.#fetch?.nextMayStart);
 		this.#cleanedUp = saved.then(async () => (await locking?.catch(() => undefined))?.());
 		return work;
 	}
@@ -192,7 +216,10 @@ export class Revalidation {
 	/** Whether the list of another process will do. A caller who joined may have required a newer one. */
 	#sparesFetch(list: ModelList | undefined): list is ModelList {
 		if (!list?.matches(this.#fingerprint) || list.fetchedAt <= this.#newerThan) return false;
-		return list.fetchedAt > this.#startedAt || list.isFresh(this.#fingerprint, Date.now(), this.entry.context.settings);
+		return (
+			list.fetchedAt > this.#startedAt ||
+			list.isFresh(this.#fingerprint, Date.now(), this.entry.context.settings)
+		);
 	}
 
 	async #fetchUnlessStored(asksStore: boolean): Promise<ModelList> {
@@ -204,9 +231,14 @@ export class Revalidation {
 		this.#fetch = context.fetchModels(target, { fingerprint: this.#fingerprint, signal, emit });
 		const answer = await this.#fetch.answer;
 		const fetchedAt = Date.now();
-		const { account, command } = await context.fingerprints.readWithTimeout(target, this.#fingerprint, { isNew: true });
+		const { account, command } = await context.fingerprints.readWithTimeout(
+			target,
+			this.#fingerprint,
+			{ isNew: true },
+		);
 		// A command that is a function has named its file in this fetch at the earliest.
-		const seen = typeof context.settings.command === 'function' ? { account, command } : { account };
+		const seen =
+			typeof context.settings.command === 'function' ? { account, command } : { account };
 		return new ModelList(answer, fetchedAt, { ...this.#fingerprint, ...seen });
 	}
 

@@ -1,5 +1,5 @@
 import pTimeout from 'p-timeout';
-import { keepProcessAlive, refTimers } from '../core/timers.js';
+import { keepProcessAlive, refTimers } from '../system/timers.js';
 
 /**
  * The result of `work`, unless the deadline comes first (then that of `onDeadline`) or a signal aborts (then its reason). The
@@ -19,7 +19,12 @@ export async function waitForCaller<T>(
 	// p-timeout refuses 0, and leaves `work` without a handler then (7.0.2).
 	const milliseconds = Math.max(1, deadlineMs);
 	try {
-		return await pTimeout(work, { milliseconds, signal: controller.signal, fallback: onDeadline, customTimers: refTimers });
+		return await pTimeout(work, {
+			milliseconds,
+			signal: controller.signal,
+			fallback: onDeadline,
+			customTimers: refTimers,
+		});
 	} catch (error) {
 		for (const signal of signals) signal?.throwIfAborted();
 		throw error;

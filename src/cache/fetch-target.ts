@@ -1,9 +1,9 @@
 // An import, because the global `process` is an accessor, which costs 4 % of a hit (Node 20).
 import process from 'node:process';
-import { findHome, resolvePath } from '../core/environment.js';
-import type { FetchTarget } from '../core/fetch.js';
-import type { TargetOptions } from '../core/options.js';
-import type { Settings } from '../core/settings.js';
+import type { FetchTarget } from '../api/fetch.js';
+import type { TargetOptions } from '../api/options.js';
+import type { Settings } from '../api/settings.js';
+import { findHome, resolvePath } from '../system/environment.js';
 
 /** A target, and the home directory in which Codex looks for its own default of CODEX_HOME. */
 export type ResolvedTarget = FetchTarget & { readonly home: string };
@@ -25,6 +25,18 @@ export function resolveTarget(
 	const cwd = chosenCwd ?? home;
 	const inherited = settings.inheritsCodexHome ? process.env.CODEX_HOME || undefined : undefined;
 	const codexHome = options?.codexHome ?? settings.codexHome ?? inherited;
-	if (last?.cwd === cwd && last.codexHome === codexHome && last.isDefaultCwd === isDefaultCwd && last.home === home) return last;
-	return { cwd, isDefaultCwd, codexHome, home, key: `${cwd}\0${isDefaultCwd}\0${codexHome ?? `\0${home}`}` };
+	if (
+		last?.cwd === cwd &&
+		last.codexHome === codexHome &&
+		last.isDefaultCwd === isDefaultCwd &&
+		last.home === home
+	)
+		return last;
+	return {
+		cwd,
+		isDefaultCwd,
+		codexHome,
+		home,
+		key: `${cwd}\0${isDefaultCwd}\0${codexHome ?? `\0${home}`}`,
+	};
 }

@@ -1,6 +1,6 @@
 import QuickLRU from 'quick-lru';
-import type { FetchTarget, Fingerprint } from '../core/fetch.js';
-import { clearTimer, setUnrefInterval } from '../core/timers.js';
+import type { FetchTarget, Fingerprint } from '../api/fetch.js';
+import { clearTimer, setUnrefInterval } from '../system/timers.js';
 
 /** The files of a target, and the cache key of its list: the target and the account. */
 export type TargetFingerprint = Fingerprint & { readonly cacheKey: string };
@@ -19,7 +19,12 @@ const stepMs = 10;
 const spareStates = 1_000;
 
 /** `readAt` and `validUntil` are in epoch ms. */
-type State = { latest?: TargetFingerprint; pending?: Promise<TargetFingerprint>; readAt: number; validUntil: number };
+type State = {
+	latest?: TargetFingerprint;
+	pending?: Promise<TargetFingerprint>;
+	readAt: number;
+	validUntil: number;
+};
 
 /** The latest fingerprints, by target. All who ask at once share one read of the files. */
 export class FingerprintCache {
@@ -55,7 +60,11 @@ export class FingerprintCache {
 	 *
 	 * @param isNew - whether the read starts now: one under way may have read a file before the file changed.
 	 */
-	readWithTimeout(target: FetchTarget, fallback: TargetFingerprint, { isNew = false } = {}): Promise<TargetFingerprint> {
+	readWithTimeout(
+		target: FetchTarget,
+		fallback: TargetFingerprint,
+		{ isNew = false } = {},
+	): Promise<TargetFingerprint> {
 		const state = this.#getState(target);
 		const read = (isNew && state.pending?.then(() => this.read(target))) || this.read(target);
 		let waitedMs = 0;

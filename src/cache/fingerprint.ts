@@ -1,11 +1,11 @@
 import path from 'node:path';
 import { parse } from 'smol-toml';
-import { buildEnvironment, findCodexUserHome, resolvePath } from '../core/environment.js';
-import type { FetchTarget, Fingerprint } from '../core/fetch.js';
-import { describeFile, readRegularFile } from '../core/files.js';
-import { findExecutable } from '../core/find-executable.js';
-import { hash } from '../core/hash.js';
-import type { CommandSource, Settings } from '../core/settings.js';
+import type { FetchTarget, Fingerprint } from '../api/fetch.js';
+import type { CommandSource, Settings } from '../api/settings.js';
+import { buildEnvironment, findCodexUserHome, resolvePath } from '../system/environment.js';
+import { describeFile, readRegularFile } from '../system/files.js';
+import { findExecutable } from '../system/find-executable.js';
+import { hash } from '../system/hash.js';
 
 /** The largest `auth.json` or `config.toml` that is read, in bytes; real ones have some thousand. */
 const maxFileBytes = 1024 * 1024;
@@ -14,7 +14,11 @@ const maxFileBytes = 1024 * 1024;
 const unreadable = 'unreadable ';
 
 /** Reads the files that tell lists apart: the login, the configuration and the command. Never rejects. */
-export async function readFingerprint(target: FetchTarget, { env }: Settings, command: CommandSource): Promise<Fingerprint> {
+export async function readFingerprint(
+	target: FetchTarget,
+	{ env }: Settings,
+	command: CommandSource,
+): Promise<Fingerprint> {
 	const environment = buildEnvironment(env, undefined);
 	const userHome = findCodexUserHome(environment);
 	// Codex takes a relative CODEX_HOME from its own working directory.
@@ -23,7 +27,11 @@ export async function readFingerprint(target: FetchTarget, { env }: Settings, co
 	const account = identifyAccount(await readText(path.join(home, 'auth.json')));
 	const config = await readText(path.join(home, 'config.toml'));
 	const modelCatalog = findModelCatalog(config, home, userHome);
-	const configuration = hash('configuration', config, modelCatalog && (await describeFile(modelCatalog)));
+	const configuration = hash(
+		'configuration',
+		config,
+		modelCatalog && (await describeFile(modelCatalog)),
+	);
 	return { account, configuration, command: await describeCommand(command.latest, environment) };
 }
 
@@ -38,7 +46,10 @@ async function readText(file: string): Promise<string> {
 }
 
 /** Another file, size or time of the command means another release, most likely. */
-async function describeCommand(command: string | undefined, environment: NodeJS.ProcessEnv): Promise<string | null> {
+async function describeCommand(
+	command: string | undefined,
+	environment: NodeJS.ProcessEnv,
+): Promise<string | null> {
 	if (command === undefined) return null;
 	try {
 		const file = await findExecutable(command, environment);
@@ -49,7 +60,13 @@ async function describeCommand(command: string | undefined, environment: NodeJS.
 }
 
 /** The members of `auth.json` that tell logins apart and do not rotate (0.169.0). */
-const loginMembers = ['auth_mode', 'OPENAI_API_KEY', 'personal_access_token', 'agent_identity', 'bedrock_api_key'];
+const loginMembers = [
+	'auth_mode',
+	'OPENAI_API_KEY',
+	'personal_access_token',
+	'agent_identity',
+	'bedrock_api_key',
+];
 
 /**
  * The login of an `auth.json`: its kind, its keys and its account, but no token that rotates. Without the file (a login in the
@@ -69,7 +86,9 @@ function identifyAccount(text: string): string {
 /** The account in the claims of an id token; older releases do not write it beside the tokens. */
 function readAccountClaim(idToken: unknown): unknown {
 	try {
-		const claims = JSON.parse(Buffer.from(String(idToken).split('.')[1] ?? '', 'base64url').toString('utf8'));
+		const claims = JSON.parse(
+			Buffer.from(String(idToken).split('.')[1] ?? '', 'base64url').toString('utf8'),
+		);
 		return claims['https://api.openai.com/auth']?.chatgpt_account_id ?? claims.sub ?? claims.email;
 	} catch {
 		return undefined;
@@ -81,7 +100,10 @@ function findModelCatalog(config: string, home: string, userHome: string): strin
 	// Most configurations name none, and need no parser.
 	if (!config.includes('model_catalog_json')) return undefined;
 	try {
-		const { profile, profiles, ...base } = parse(config) as Record<string, Record<string, Record<string, unknown>>>;
+		const { profile, profiles, ...base } = parse(config) as Record<
+			string,
+			Record<string, Record<string, unknown>>
+		>;
 		const file = profiles?.[String(profile)]?.model_catalog_json ?? base.model_catalog_json;
 		if (typeof file !== 'string' || file === '') return undefined;
 		return file.startsWith('~/') ? path.join(userHome, file.slice(2)) : path.resolve(home, file);

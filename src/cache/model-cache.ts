@@ -1,16 +1,25 @@
-import { closedError, notStarted, timeoutError } from '../core/errors.js';
-import type { CatalogEventPayload, EmitEvent } from '../core/events.js';
-import type { FetchModels, FetchTarget } from '../core/fetch.js';
-import type { ListOptions } from '../core/options.js';
-import type { Settings } from '../core/settings.js';
+import { closedError, notStarted, timeoutError } from '../api/errors.js';
+import type { CatalogEventPayload, EmitEvent } from '../api/events.js';
+import type { FetchModels, FetchTarget } from '../api/fetch.js';
+import type { ListOptions } from '../api/options.js';
+import type { Settings } from '../api/settings.js';
 import { type CacheContext, CacheEntry, type Revalidation } from './cache-entry.js';
 import { waitForCaller } from './caller-wait.js';
 import { EntryMap } from './entry-map.js';
-import { FingerprintCache, type ReadFingerprint, type TargetFingerprint } from './fingerprint-cache.js';
+import {
+	FingerprintCache,
+	type ReadFingerprint,
+	type TargetFingerprint,
+} from './fingerprint-cache.js';
 import type { CatalogSnapshot, ModelList } from './model-list.js';
 import { type SnapshotListener, Subscriptions } from './subscriptions.js';
 
-type CacheInput = { settings: Settings; fetchModels: FetchModels; readFingerprint: ReadFingerprint; emitEvent: EmitEvent };
+type CacheInput = {
+	settings: Settings;
+	fetchModels: FetchModels;
+	readFingerprint: ReadFingerprint;
+	emitEvent: EmitEvent;
+};
 
 /** The state of one call: whether memory had nothing to serve, and the revalidation that the caller waits for. */
 type Wait = { isMiss: boolean; revalidation?: Revalidation };
@@ -62,7 +71,8 @@ export class ModelCache {
 		const work = this.#findOrRevalidate(target, refresh, wait);
 		const onDeadline = () => this.#onDeadline(target, deadlineMs, refresh, wait);
 		const list = await waitForCaller(work, deadlineMs, [signal, this.#closed.signal], onDeadline);
-		if (wait.isMiss) this.#emitEvent?.(target, { type: 'miss', waitedMs: performance.now() - startedAt });
+		if (wait.isMiss)
+			this.#emitEvent?.(target, { type: 'miss', waitedMs: performance.now() - startedAt });
 		else this.#emitServed(target, list, Date.now());
 		return list;
 	}
@@ -79,7 +89,12 @@ export class ModelCache {
 
 	subscribe(target: FetchTarget, includeHidden: boolean, listener: SnapshotListener): () => void {
 		if (this.#closed.signal.aborted) return () => {};
-		return this.#subscriptions.add(target.key, includeHidden, listener, this.peek(target, includeHidden));
+		return this.#subscriptions.add(
+			target.key,
+			includeHidden,
+			listener,
+			this.peek(target, includeHidden),
+		);
 	}
 
 	/** Forgets every list, and deletes it in the store, also where the answer of the store is still awaited. */
@@ -104,7 +119,9 @@ export class ModelCache {
 
 	async #findOrRevalidate(target: FetchTarget, refresh: boolean, wait: Wait): Promise<ModelList> {
 		const latest = !refresh && this.#peekList(target) && this.#fingerprints.getLastKnown(target);
-		const fingerprint = await (latest ? this.#fingerprints.readWithTimeout(target, latest) : this.#fingerprints.read(target));
+		const fingerprint = await (latest
+			? this.#fingerprints.readWithTimeout(target, latest)
+			: this.#fingerprints.read(target));
 		this.#notify(target);
 		// A listener may have closed the catalog.
 		this.#closed.signal.throwIfAborted();
@@ -115,7 +132,9 @@ export class ModelCache {
 		const revalidation = this.#revalidate(target, fingerprint);
 		wait.revalidation = revalidation;
 		if (refresh) revalidation.requireNewList();
-		const loaded = refresh ? undefined : await Promise.race([revalidation.loaded, revalidation.list]);
+		const loaded = refresh
+			? undefined
+			: await Promise.race([revalidation.loaded, revalidation.list]);
 		return loaded?.isServable(Date.now(), this.#settings) ? loaded : revalidation.list;
 	}
 
@@ -146,7 +165,11 @@ export class ModelCache {
 		if (entry.revalidation) return entry.revalidation;
 		const earlier = [...this.#running].filter((other) => other.entry.target.key === target.key);
 		const predecessors = Promise.all(earlier.map(({ nextMayStart }) => nextMayStart));
-		const revalidation = entry.startRevalidation({ fingerprint, newerThan: this.#clearedAt, predecessors });
+		const revalidation = entry.startRevalidation({
+			fingerprint,
+			newerThan: this.#clearedAt,
+			predecessors,
+		});
 		this.#running.add(revalidation);
 		revalidation.ended.then(() => this.#running.delete(revalidation));
 		// These handlers come before those of the callers: the list is remembered when a caller gets it.
@@ -175,11 +198,18 @@ export class ModelCache {
 	}
 
 	#isFresh(target: FetchTarget, list: ModelList, now: number): boolean {
-		return list.isFresh(this.#fingerprints.getLastKnown(target) ?? list.fingerprint, now, this.#settings);
+		return list.isFresh(
+			this.#fingerprints.getLastKnown(target) ?? list.fingerprint,
+			now,
+			this.#settings,
+		);
 	}
 
 	#emitServed(target: FetchTarget, list: ModelList, now: number): void {
 		if (!this.#emitEvent) return;
-		this.#emitEvent(target, { type: this.#isFresh(target, list, now) ? 'hit' : 'stale', ageMs: now - list.fetchedAt });
+		this.#emitEvent(target, {
+			type: this.#isFresh(target, list, now) ? 'hit' : 'stale',
+			ageMs: now - list.fetchedAt,
+		});
 	}
 }

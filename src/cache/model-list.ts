@@ -1,8 +1,8 @@
-import type { CodexConfiguredModel, CodexModel, CodexModelSummary } from '../core/codex-model.js';
-import { copyModel, copySummary, toSummary } from '../core/codex-model.js';
-import type { CodexModelsError } from '../core/errors.js';
-import type { Fingerprint, ModelListAnswer } from '../core/fetch.js';
-import type { Settings } from '../core/settings.js';
+import type { CodexConfiguredModel, CodexModel, CodexModelSummary } from '../api/codex-model.js';
+import { copyModel, copySummary, toSummary } from '../api/codex-model.js';
+import type { CodexModelsError } from '../api/errors.js';
+import type { Fingerprint, ModelListAnswer } from '../api/fetch.js';
+import type { Settings } from '../api/settings.js';
 
 /** A list of models, and where it stands. */
 export type CatalogSnapshot = {
@@ -32,7 +32,11 @@ export class ModelList {
 	readonly #all: View;
 	readonly #visible: View;
 
-	constructor({ models, configured }: ModelListAnswer, fetchedAt: number, fingerprint: Fingerprint) {
+	constructor(
+		{ models, configured }: ModelListAnswer,
+		fetchedAt: number,
+		fingerprint: Fingerprint,
+	) {
 		this.fetchedAt = fetchedAt;
 		this.fingerprint = fingerprint;
 		this.configured = configured;
@@ -57,7 +61,8 @@ export class ModelList {
 
 	/** Whether the list is from these files. */
 	matches({ account, configuration, command }: Fingerprint): boolean {
-		if (this.fingerprint.account !== account || this.fingerprint.configuration !== configuration) return false;
+		if (this.fingerprint.account !== account || this.fingerprint.configuration !== configuration)
+			return false;
 		// A command that is a function was not called yet by this process: nothing is known against the list.
 		return command === null || this.fingerprint.command === command;
 	}
@@ -76,12 +81,20 @@ export class ModelList {
 
 	/** Whether the last refresh failed so recently that the next one has to wait. */
 	isCoolingDown(now: number, { cooldownMs }: Settings): boolean {
-		return this.failure !== undefined && now >= this.failure.at && now - this.failure.at < cooldownMs;
+		return (
+			this.failure !== undefined && now >= this.failure.at && now - this.failure.at < cooldownMs
+		);
 	}
 
 	toSnapshot(includeHidden: boolean, isFresh: boolean): CatalogSnapshot {
 		const { fetchedAt, failure } = this;
 		const configured = { ...this.configured };
-		return { models: this.copyModels(includeHidden), fetchedAt, isFresh, configured, refreshError: failure?.error ?? null };
+		return {
+			models: this.copyModels(includeHidden),
+			fetchedAt,
+			isFresh,
+			configured,
+			refreshError: failure?.error ?? null,
+		};
 	}
 }

@@ -1,16 +1,16 @@
 import { hostname } from 'node:os';
 import { isDeepStrictEqual } from 'node:util';
 import pTimeout from 'p-timeout';
-import { toText } from '../core/codex-model.js';
-import { findHome } from '../core/environment.js';
-import type { Emit } from '../core/events.js';
-import type { FetchTarget, Fingerprint } from '../core/fetch.js';
-import { hash } from '../core/hash.js';
-import type { ModelListStore } from '../core/model-list-store.js';
-import { parseModels } from '../core/parse-models.js';
-import { toReason } from '../core/sanitize.js';
-import type { Settings } from '../core/settings.js';
-import { unrefTimers } from '../core/timers.js';
+import { toText } from '../api/codex-model.js';
+import type { Emit } from '../api/events.js';
+import type { FetchTarget, Fingerprint } from '../api/fetch.js';
+import type { ModelListStore } from '../api/model-list-store.js';
+import { parseModels } from '../api/parse-models.js';
+import type { Settings } from '../api/settings.js';
+import { findHome } from '../system/environment.js';
+import { hash } from '../system/hash.js';
+import { toReason } from '../system/sanitize.js';
+import { unrefTimers } from '../system/timers.js';
 import { ModelList } from './model-list.js';
 
 /** The version of the stored shape; a value of another version is not read. */
@@ -38,7 +38,13 @@ export class StoredList {
 	readonly #key: string;
 	readonly #emit: Emit;
 
-	constructor(store: ModelListStore, settings: Settings, { cwd, codexHome }: FetchTarget, account: string, emit: Emit) {
+	constructor(
+		store: ModelListStore,
+		settings: Settings,
+		{ cwd, codexHome }: FetchTarget,
+		account: string,
+		emit: Emit,
+	) {
 		const { command, args, env } = settings;
 		// "~", because the machines of a fleet may differ in where their homes are.
 		const place = cwd === findHome() ? '~' : cwd;
@@ -65,8 +71,18 @@ export class StoredList {
 		if (ttlMs <= 0) return;
 		const { configuration, command } = fingerprint;
 		const models = list.copyModels(true);
-		const value = { version, fetchedAt, machine, configuration, command, configured: { ...configured }, models };
-		await this.#try('set', () => this.#store.set(this.#key, value, ttlMs === Number.POSITIVE_INFINITY ? undefined : ttlMs));
+		const value = {
+			version,
+			fetchedAt,
+			machine,
+			configuration,
+			command,
+			configured: { ...configured },
+			models,
+		};
+		await this.#try('set', () =>
+			this.#store.set(this.#key, value, ttlMs === Number.POSITIVE_INFINITY ? undefined : ttlMs),
+		);
 	}
 
 	async delete(): Promise<void> {
@@ -83,12 +99,21 @@ export class StoredList {
 		const milliseconds = Math.min(lockTimeoutMs, Math.max(1, this.#settings.fetchTimeoutMs / 2));
 		const message = `The store did not lock within ${milliseconds} ms`;
 		try {
-			const unlock = await pTimeout(locked, { milliseconds, message, signal, customTimers: unrefTimers });
+			const unlock = await pTimeout(locked, {
+				milliseconds,
+				message,
+				signal,
+				customTimers: unrefTimers,
+			});
 			return unlock && (() => this.#try('lock', unlock));
 		} catch (error) {
 			const released = locked.then((unlock) => unlock?.()).catch(() => {});
 			if (signal.aborted) {
-				await pTimeout(released, { milliseconds: storeTimeoutMs, message: false, customTimers: unrefTimers });
+				await pTimeout(released, {
+					milliseconds: storeTimeoutMs,
+					message: false,
+					customTimers: unrefTimers,
+				});
 				throw signal.reason;
 			}
 			this.#emitFailure('lock', error);
@@ -101,16 +126,30 @@ export class StoredList {
 		try {
 			const stored = value as Record<string, unknown>;
 			const { fetchedAt, models } = stored;
-			if (stored.version !== version || typeof fetchedAt !== 'number' || !(fetchedAt >= 0 && fetchedAt <= Date.now()))
+			if (
+				stored.version !== version ||
+				typeof fetchedAt !== 'number' ||
+				!(fetchedAt >= 0 && fetchedAt <= Date.now())
+			)
 				return undefined;
-			if (!Array.isArray(models) || models.length === 0 || models.length > maxModels) return undefined;
+			if (!Array.isArray(models) || models.length === 0 || models.length > maxModels)
+				return undefined;
 			const parsed = parseModels(models, 'effort');
 			if (!isDeepStrictEqual(parsed, models)) return undefined;
-			const { model, modelProvider, reasoningEffort } = (stored.configured ?? {}) as Record<string, unknown>;
-			const configured = { model: toText(model), modelProvider: toText(modelProvider), reasoningEffort: toText(reasoningEffort) };
+			const { model, modelProvider, reasoningEffort } = (stored.configured ?? {}) as Record<
+				string,
+				unknown
+			>;
+			const configured = {
+				model: toText(model),
+				modelProvider: toText(modelProvider),
+				reasoningEffort: toText(reasoningEffort),
+			};
 			// The files of another machine cannot be compared with those of this one: only the age of its list counts.
 			const isOwn = stored.machine === machine && typeof stored.configuration === 'string';
-			const files = isOwn ? { configuration: stored.configuration as string, command: toText(stored.command) } : {};
+			const files = isOwn
+				? { configuration: stored.configuration as string, command: toText(stored.command) }
+				: {};
 			return new ModelList({ models: parsed, configured }, fetchedAt, { ...current, ...files });
 		} catch {
 			return undefined;
@@ -121,7 +160,11 @@ export class StoredList {
 	async #try(operation: Operation, act: () => unknown): Promise<{ value: unknown } | undefined> {
 		const message = `The store did not answer within ${storeTimeoutMs} ms`;
 		try {
-			const value = await pTimeout((async () => act())(), { milliseconds: storeTimeoutMs, message, customTimers: unrefTimers });
+			const value = await pTimeout((async () => act())(), {
+				milliseconds: storeTimeoutMs,
+				message,
+				customTimers: unrefTimers,
+			});
 			return { value };
 		} catch (error) {
 			this.#emitFailure(operation, error);

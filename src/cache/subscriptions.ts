@@ -1,4 +1,4 @@
-import { hash } from '../core/hash.js';
+import { hash } from '../system/hash.js';
 import type { CatalogSnapshot } from './model-list.js';
 
 export type SnapshotListener = (snapshot: CatalogSnapshot) => void;
@@ -16,14 +16,22 @@ export class Subscriptions {
 	readonly #subscriptions = new Set<Subscription>();
 
 	/** @param current - the snapshot that the subscriber can already see by `peek`. */
-	add(targetKey: string, includeHidden: boolean, listener: SnapshotListener, current: CatalogSnapshot | undefined): () => void {
+	add(
+		targetKey: string,
+		includeHidden: boolean,
+		listener: SnapshotListener,
+		current: CatalogSnapshot | undefined,
+	): () => void {
 		const subscription = { targetKey, includeHidden, listener, seen: current && digest(current) };
 		this.#subscriptions.add(subscription);
 		return () => void this.#subscriptions.delete(subscription);
 	}
 
 	/** Calls the subscribers of a target whose view has changed. */
-	notify(targetKey: string, takeSnapshot: (includeHidden: boolean) => CatalogSnapshot | undefined): void {
+	notify(
+		targetKey: string,
+		takeSnapshot: (includeHidden: boolean) => CatalogSnapshot | undefined,
+	): void {
 		for (const subscription of [...this.#subscriptions]) {
 			// A listener that was called before may have unsubscribed this one.
 			if (subscription.targetKey !== targetKey || !this.#subscriptions.has(subscription)) continue;
@@ -45,4 +53,8 @@ export class Subscriptions {
 
 /** The message of an error tells a duration, which differs between two failures for the same reason. */
 const digest = ({ models, configured, refreshError }: CatalogSnapshot) =>
-	hash(models, configured, refreshError && [{ ...refreshError }, refreshError.message.replace(/, after \d+ ms/, '')]);
+	hash(
+		models,
+		configured,
+		refreshError && [{ ...refreshError }, refreshError.message.replace(/, after \d+ ms/, '')],
+	);

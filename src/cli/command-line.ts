@@ -1,8 +1,8 @@
 #!/usr/bin/env node
 import { styleText } from 'node:util';
+import { CodexModelsError } from '../api/errors.js';
+import { version } from '../api/version.js';
 import { CodexModelCatalog } from '../catalog.js';
-import { CodexModelsError } from '../core/errors.js';
-import { version } from '../core/version.js';
 import type { CatalogSnapshot } from '../index.js';
 import { fileStore } from '../store/file-store.js';
 import { describeUnlisted, formatTable } from './format-table.js';
@@ -41,7 +41,11 @@ function printList(snapshot: CatalogSnapshot, args: Arguments): void {
 		process.stdout.write(`${toPrintableJson(args.snapshot ? whole : models)}\n`);
 		return;
 	}
-	const options = { configured, width: lineWidth(process.stdout), isColored: hasColors(process.stdout) };
+	const options = {
+		configured,
+		width: lineWidth(process.stdout),
+		isColored: hasColors(process.stdout),
+	};
 	if (models.length > 0) process.stdout.write(`${formatTable(models, options)}\n`);
 	else printNote('Codex lists no models');
 	const unlisted = describeUnlisted(models, configured);
@@ -51,10 +55,14 @@ function printList(snapshot: CatalogSnapshot, args: Arguments): void {
 function printAge({ refreshError }: CatalogSnapshot, ageMs: number): void {
 	const age = formatAge(ageMs);
 	if (refreshError) {
-		printNote(`this list is ${age} old, because Codex could not be asked: ${explain(refreshError)}`);
+		printNote(
+			`this list is ${age} old, because Codex could not be asked: ${explain(refreshError)}`,
+		);
 	} else if (ageMs >= 1_000) {
 		const note = `(${age} old; --refresh asks Codex)`;
-		process.stderr.write(`${hasColors(process.stderr) ? styleText('dim', note, { validateStream: false }) : note}\n`);
+		process.stderr.write(
+			`${hasColors(process.stderr) ? styleText('dim', note, { validateStream: false }) : note}\n`,
+		);
 	}
 }
 
@@ -80,7 +88,9 @@ async function list(args: Arguments): Promise<void> {
 		onEvent(event) {
 			if (event.type === 'config-warning') note(describeWarning(event));
 			if (event.type !== 'store-failed') return;
-			note(`the kept list could not be ${event.operation === 'get' ? 'read' : 'written'} (${event.reason})`);
+			note(
+				`the kept list could not be ${event.operation === 'get' ? 'read' : 'written'} (${event.reason})`,
+			);
 		},
 	});
 	try {

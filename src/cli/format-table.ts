@@ -1,6 +1,6 @@
 import { styleText } from 'node:util';
 import measureText from 'fast-string-truncated-width';
-import type { CodexConfiguredModel, CodexModel } from '../core/codex-model.js';
+import type { CodexConfiguredModel, CodexModel } from '../api/codex-model.js';
 import { toPrintable } from './terminal.js';
 
 /** The spaces after each column; those after the last one keep a full line off the edge of the terminal. */
@@ -21,12 +21,16 @@ function toColumns(models: CodexModel[], configured: CodexConfiguredModel): Colu
 		'': (model) => (isConfigured(model, configured) ? '>' : '') + (model.isDefault ? '*' : ''),
 		ID: ({ id }) => id,
 		NAME: ({ displayName, hidden }) => displayName + (hidden ? ' (hidden)' : ''),
-		EFFORTS: ({ supportedReasoningEfforts }) => supportedReasoningEfforts.map(({ effort }) => effort).join(' '),
+		EFFORTS: ({ supportedReasoningEfforts }) =>
+			supportedReasoningEfforts.map(({ effort }) => effort).join(' '),
 		TIERS: ({ serviceTiers }) => serviceTiers.map(({ id, name }) => name ?? id).join(' '),
 	};
 	return Object.entries(readers).map(([title, read]) => {
 		const cells = models.map((model) => toPrintable(read(model)));
-		const width = cells.reduce((widest, cell) => Math.max(widest, measureText(cell).width), title.length);
+		const width = cells.reduce(
+			(widest, cell) => Math.max(widest, measureText(cell).width),
+			title.length,
+		);
 		return { title, cells, width: Math.min(width, maxWidth), isCut: false };
 	});
 }
@@ -56,7 +60,10 @@ type TableOptions = {
 };
 
 /** The models as a table; `*` marks Codex's default, and `>` the configured model. Takes linear time. */
-export function formatTable(models: CodexModel[], { configured, width, isColored }: TableOptions): string {
+export function formatTable(
+	models: CodexModel[],
+	{ configured, width, isColored }: TableOptions,
+): string {
 	const columns = toColumns(models, configured);
 	fitColumns(columns, width);
 	const formatRow = (read: (column: Column) => string) =>
@@ -65,7 +72,8 @@ export function formatTable(models: CodexModel[], { configured, width, isColored
 			.join('')
 			.trimEnd();
 	// Newer releases of Node would look at `process.stdout` themselves.
-	const style = (format: 'bold' | 'dim', text: string) => (isColored ? styleText(format, text, { validateStream: false }) : text);
+	const style = (format: 'bold' | 'dim', text: string) =>
+		isColored ? styleText(format, text, { validateStream: false }) : text;
 	const rows = models.map((model, index) => {
 		const row = formatRow(({ cells }) => cells[index] as string);
 		return model.isDefault || isConfigured(model, configured) ? style('bold', row) : row;
@@ -75,7 +83,10 @@ export function formatTable(models: CodexModel[], { configured, width, isColored
 }
 
 /** A sentence about a configured model that is not on the list. */
-export function describeUnlisted(models: CodexModel[], configured: CodexConfiguredModel): string | undefined {
+export function describeUnlisted(
+	models: CodexModel[],
+	configured: CodexConfiguredModel,
+): string | undefined {
 	const { model, modelProvider } = configured;
 	if (model === null || models.some((listed) => isConfigured(listed, configured))) return undefined;
 	const provider = modelProvider === null ? '' : ` (provider ${modelProvider})`;

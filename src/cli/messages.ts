@@ -1,4 +1,4 @@
-import { CodexModelsError, type CodexModelsErrorCode } from '../core/errors.js';
+import { CodexModelsError, type CodexModelsErrorCode } from '../api/errors.js';
 
 const otherProgram = 'The option --codex PATH names another Codex CLI.';
 
@@ -19,7 +19,10 @@ export function explain(error: unknown): string {
 /** An age in words: "2 hours". `Intl.NumberFormat` takes 11 ms of the start (Node 20). */
 export function formatAge(ms: number): string {
 	const units = { day: 86_400_000, hour: 3_600_000, minute: 60_000, second: 1_000 };
-	const [unit, unitMs] = Object.entries(units).find(([, length]) => ms >= length) ?? ['second', 1_000];
+	const [unit, unitMs] = Object.entries(units).find(([, length]) => ms >= length) ?? [
+		'second',
+		1_000,
+	];
 	const count = Math.max(0, Math.floor(ms / unitMs));
 	return `${count} ${unit}${count === 1 ? '' : 's'}`;
 }
@@ -29,14 +32,22 @@ export function formatAge(ms: number): string {
  * warnings are about something else, and each release brings new ones. Seen on 0.169.0: "Invalid configuration; using
  * defaults.", also for a provider or a model catalogue that does not exist.
  */
-const replacesConfiguration = /\b(?:invalid configuration|using (?:the )?defaults?|model[ _]catalog)\b/i;
+const replacesConfiguration =
+	/\b(?:invalid configuration|using (?:the )?defaults?|model[ _]catalog)\b/i;
 /** Such as a mistyped `model_catalog_jsn` in the list of unrecognized settings. */
 const ignoresModelSetting = /`model[\w.]*` is ignored/;
 
 /** Codex's warning, or `undefined` where it does not concern the list. */
-export function describeWarning({ summary, details }: { summary: string; details: string | null }): string | undefined {
+export function describeWarning({
+	summary,
+	details,
+}: {
+	summary: string;
+	details: string | null;
+}): string | undefined {
 	// A list of folders or files may follow the first line, and their names must not decide.
 	const [firstLine = ''] = summary.split('\n', 1);
-	if (!replacesConfiguration.test(firstLine) && !ignoresModelSetting.test(summary)) return undefined;
+	if (!replacesConfiguration.test(firstLine) && !ignoresModelSetting.test(summary))
+		return undefined;
 	return `Codex warns: ${details === null ? summary : `${summary} ${details}`}`;
 }

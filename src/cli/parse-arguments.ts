@@ -55,7 +55,9 @@ export function parseArguments(args: string[]) {
 		if (flags.snapshot && !flags.json) throw new Error('--snapshot needs --json');
 		const timeoutMs = /^\d+$/.test(timeout) ? Number(timeout) : 0;
 		if (timeoutMs >= 1 && timeoutMs <= maxTimeoutMs) return { ...flags, codex, timeoutMs };
-		throw new Error(`--timeout takes whole milliseconds from 1 to ${maxTimeoutMs}, got ${JSON.stringify(timeout)}`);
+		throw new Error(
+			`--timeout takes whole milliseconds from 1 to ${maxTimeoutMs}, got ${JSON.stringify(timeout)}`,
+		);
 	} catch (error) {
 		throw new UsageError((error as Error).message);
 	}

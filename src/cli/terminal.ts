@@ -1,5 +1,5 @@
-import { stripTerminalCodes } from '../core/sanitize.js';
-import { clearTimer, setUnrefInterval, setUnrefTimeout } from '../core/timers.js';
+import { stripTerminalCodes } from '../system/sanitize.js';
+import { clearTimer, setUnrefInterval, setUnrefTimeout } from '../system/timers.js';
 
 type Stream = Pick<NodeJS.WriteStream, 'write'> & { isTTY?: boolean; columns?: number };
 type Environment = Record<string, string | undefined>;
@@ -61,5 +61,7 @@ export function toPrintable(text: string): string {
 export function toPrintableJson(value: unknown): string {
 	const toEscape = (unit: string) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`;
 	// A character may be two code units, and so two escapes.
-	return JSON.stringify(value, null, 2).replaceAll(unsafe, (character) => character.split('').map(toEscape).join(''));
+	return JSON.stringify(value, null, 2).replaceAll(unsafe, (character) =>
+		character.split('').map(toEscape).join(''),
+	);
 }

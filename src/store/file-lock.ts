@@ -1,8 +1,8 @@
 import { lstat, mkdir, open, readdir, rm, utimes } from 'node:fs/promises';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { ignore } from '../core/files.js';
-import { clearTimer, setUnrefInterval } from '../core/timers.js';
+import { ignore } from '../system/files.js';
+import { clearTimer, setUnrefInterval } from '../system/timers.js';
 import { retryOnSharingViolation } from './sharing-violation.js';
 
 // A lock between processes: a directory of empty files, one for each claim, numbered upwards.
@@ -51,7 +51,9 @@ export async function acquireLock(
 			if (!signal.aborted) return release;
 			await release();
 		}
-		await sleep(times.pollMs * (1 + Math.random()), undefined, { signal, ref: false }).catch(() => {});
+		await sleep(times.pollMs * (1 + Math.random()), undefined, { signal, ref: false }).catch(
+			() => {},
+		);
 	}
 }
 
@@ -105,7 +107,9 @@ async function claim(directory: string, expired: number[]): Promise<string | und
 	} finally {
 		const needless = isHolder ? expired : [number];
 		// A file that cannot be removed is an expired one for the next holder, too.
-		await Promise.allSettled(needless.map((other) => rm(toFile(directory, other), { force: true })));
+		await Promise.allSettled(
+			needless.map((other) => rm(toFile(directory, other), { force: true })),
+		);
 	}
 	return isHolder ? toFile(directory, number) : undefined;
 }
@@ -125,6 +129,8 @@ function hold(file: string, { beatMs, maxBeats }: LeaseTimes): () => Promise<voi
 		clearTimer(timer);
 		// A beat that ends after the release would undo it.
 		await beat;
-		await retryOnSharingViolation(() => utimes(file, releasedTime, releasedTime)).catch(ignore('ENOENT'));
+		await retryOnSharingViolation(() => utimes(file, releasedTime, releasedTime)).catch(
+			ignore('ENOENT'),
+		);
 	};
 }

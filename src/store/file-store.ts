@@ -2,15 +2,15 @@ import { randomUUID } from 'node:crypto';
 import { lstat, mkdir, readdir, rename, rm, rmdir, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import process from 'node:process';
-import { findHome, isWindows, lookUp } from '../core/environment.js';
-import { hasCode, ignore, readRegularFile } from '../core/files.js';
-import { hash } from '../core/hash.js';
-import type { ModelListStore } from '../core/model-list-store.js';
-import { checkStoreOptions } from '../core/settings.js';
+import type { ModelListStore } from '../api/model-list-store.js';
+import { checkStoreOptions } from '../api/settings.js';
+import { findHome, isWindows, lookUp } from '../system/environment.js';
+import { hasCode, ignore, readRegularFile } from '../system/files.js';
+import { hash } from '../system/hash.js';
 import { acquireLock } from './file-lock.js';
 import { isSharingViolation, retryOnSharingViolation } from './sharing-violation.js';
 
-export type { ModelListStore } from '../core/model-list-store.js';
+export type { ModelListStore } from '../api/model-list-store.js';
 
 export type FileStoreOptions = {
 	/** Made when it is missing, for its owner only. @default the platform's cache directory, such as `~/.cache/codex-models` */
@@ -43,7 +43,8 @@ export function fileStore(options: FileStoreOptions = {}): Required<ModelListSto
 	// Paths start from the working directory of the call; the environment is read at each use.
 	const given = options.directory === undefined ? undefined : path.resolve(options.directory);
 	const findDirectory = () => given ?? findCacheDirectory();
-	const toPath = (key: string, suffix: string) => path.join(findDirectory(), `v1-${hash(key)}.${suffix}`);
+	const toPath = (key: string, suffix: string) =>
+		path.join(findDirectory(), `v1-${hash(key)}.${suffix}`);
 
 	return {
 		async get(key) {
@@ -55,7 +56,8 @@ export function fileStore(options: FileStoreOptions = {}): Required<ModelListSto
 		async set(key, value, ttlMs) {
 			const expiresAt = ttlMs === undefined ? null : Date.now() + ttlMs;
 			const text = JSON.stringify({ expiresAt, value });
-			if (Buffer.byteLength(text) > maxListBytes) throw new Error(`Larger than ${maxListBytes} bytes`);
+			if (Buffer.byteLength(text) > maxListBytes)
+				throw new Error(`Larger than ${maxListBytes} bytes`);
 			await makeDirectory(findDirectory());
 			await writeAtomically(toPath(key, 'json'), text);
 			if (Math.random() < sweepShare) await sweep(findDirectory());
@@ -130,7 +132,10 @@ async function sweep(directory: string): Promise<void> {
 		const file = path.join(directory, name);
 		try {
 			if (name.endsWith('.lock')) await removeUnusedLock(file);
-			else if (name.endsWith('.json') ? (await readEntry(file)) === undefined : await isUnused(file)) await rm(file);
+			else if (
+				name.endsWith('.json') ? (await readEntry(file)) === undefined : await isUnused(file)
+			)
+				await rm(file);
 		} catch {}
 	}
 }

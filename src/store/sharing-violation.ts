@@ -1,6 +1,6 @@
 import pRetry from 'p-retry';
-import { isWindows } from '../core/environment.js';
-import { hasCode } from '../core/files.js';
+import { isWindows } from '../system/environment.js';
+import { hasCode } from '../system/files.js';
 
 /** Whether the error may be over soon: Windows refuses to replace or remove a file that another process has open (nodejs/node#29481). */
 export const isSharingViolation = (error: unknown, onWindows = isWindows) =>

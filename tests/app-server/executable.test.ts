@@ -52,58 +52,78 @@ test('the npm launcher of the real Codex resolves to the native binary', async (
 	expect(env).toEqual({ ...process.env });
 });
 
-test.runIf(isPosix)('a native binary gets the environment that the launcher would give it', async () => {
-	const installed = install();
-	const given = { PATH: `:${process.env.PATH}::`, HOME: '/', CODEX_MANAGED_BY_BUN: '1', CODEX_MANAGED_BY_NPM: '0', A: 'b' };
-	const run = (file: string, args: string[], env: NodeJS.ProcessEnv) =>
-		spawnSync(file, args, { env, encoding: 'utf8' })
-			.stdout.split('\n')
-			.filter((line) => !/^(?:_|PWD|SHLVL|OLDPWD)=/.test(line));
-	const expected = run(process.execPath, [installed.file, 'app-server'], given);
-	const { file, env } = await resolveNativeBinary(installed.file, given);
-	expect(file).toBe(installed.binary);
-	expect(run(file, ['app-server'], env).sort()).toEqual(expected.sort());
-	expect(expected.join('\n')).toContain('CODEX_MANAGED_BY_NPM=1');
-});
+test.runIf(isPosix)(
+	'a native binary gets the environment that the launcher would give it',
+	async () => {
+		const installed = install();
+		const given = {
+			PATH: `:${process.env.PATH}::`,
+			HOME: '/',
+			CODEX_MANAGED_BY_BUN: '1',
+			CODEX_MANAGED_BY_NPM: '0',
+			A: 'b',
+		};
+		const run = (file: string, args: string[], env: NodeJS.ProcessEnv) =>
+			spawnSync(file, args, { env, encoding: 'utf8' })
+				.stdout.split('\n')
+				.filter((line) => !/^(?:_|PWD|SHLVL|OLDPWD)=/.test(line));
+		const expected = run(process.execPath, [installed.file, 'app-server'], given);
+		const { file, env } = await resolveNativeBinary(installed.file, given);
+		expect(file).toBe(installed.binary);
+		expect(run(file, ['app-server'], env).sort()).toEqual(expected.sort());
+		expect(expected.join('\n')).toContain('CODEX_MANAGED_BY_NPM=1');
+	},
+);
 
-test.runIf(isPosix)('a launcher of before 0.136.0 resolves to the binary of the older layout', async () => {
-	const { file, binary } = install({
-		program: 'codex/codex',
-		extra: 'path',
-		change: (source) => `${source}// getUpdatedPath`,
-	});
-	const { file: found, env } = await resolveNativeBinary(file, { PATH: '/bin' });
-	expect(found).toBe(binary);
-	expect(env.PATH).toBe(`${path.join(binary, '../../path')}:/bin`);
-});
+test.runIf(isPosix)(
+	'a launcher of before 0.136.0 resolves to the binary of the older layout',
+	async () => {
+		const { file, binary } = install({
+			program: 'codex/codex',
+			extra: 'path',
+			change: (source) => `${source}// getUpdatedPath`,
+		});
+		const { file: found, env } = await resolveNativeBinary(file, { PATH: '/bin' });
+		expect(found).toBe(binary);
+		expect(env.PATH).toBe(`${path.join(binary, '../../path')}:/bin`);
+	},
+);
 
-test.runIf(isPosix)('a launcher of before 0.99.0 has its binary in its own package, and no other package counts', async () => {
-	const { root, file, vendor, binary } = install({ change: (source) => source.replaceAll(platformPackage, 'none') });
-	expect((await resolveNativeBinary(file, {})).file).toBe(file);
-	renameSync(path.join(vendor, 'vendor'), path.join(root, 'vendor'));
-	expect((await resolveNativeBinary(file, {})).file).toBe(binary.replace(vendor, root));
-});
+test.runIf(isPosix)(
+	'a launcher of before 0.99.0 has its binary in its own package, and no other package counts',
+	async () => {
+		const { root, file, vendor, binary } = install({
+			change: (source) => source.replaceAll(platformPackage, 'none'),
+		});
+		expect((await resolveNativeBinary(file, {})).file).toBe(file);
+		renameSync(path.join(vendor, 'vendor'), path.join(root, 'vendor'));
+		expect((await resolveNativeBinary(file, {})).file).toBe(binary.replace(vendor, root));
+	},
+);
 
-test.runIf(isPosix)('a launcher that is not as npm installs it is started itself, with the environment as it is', async () => {
-	const env = { PATH: '/bin' };
-	const without = install();
-	renameSync(path.join(without.vendor, 'vendor'), path.join(without.vendor, 'gone'));
-	const unreadable = install();
-	writeFileSync(path.join(unreadable.root, 'package.json'), 'no JSON');
-	const foreign = install();
-	writeFileSync(path.join(foreign.root, 'package.json'), '{"name":"codex"}');
-	const notExecutable = install();
-	chmodSync(notExecutable.binary, 0o644);
-	const pnpm = install({ scope: '.pnpm/node_modules' });
-	const elsewhere = install({ scope: 'lib' });
-	for (const { file } of [without, unreadable, foreign, notExecutable, pnpm, elsewhere]) {
-		expect(await resolveNativeBinary(file, env)).toEqual({ file, env });
-	}
-	const { file } = install();
-	for (const bun of [{ npm_config_user_agent: 'bun/1.3' }, { npm_execpath: '/usr/bin/bun' }]) {
-		expect(await resolveNativeBinary(file, bun)).toEqual({ file, env: bun });
-	}
-});
+test.runIf(isPosix)(
+	'a launcher that is not as npm installs it is started itself, with the environment as it is',
+	async () => {
+		const env = { PATH: '/bin' };
+		const without = install();
+		renameSync(path.join(without.vendor, 'vendor'), path.join(without.vendor, 'gone'));
+		const unreadable = install();
+		writeFileSync(path.join(unreadable.root, 'package.json'), 'no JSON');
+		const foreign = install();
+		writeFileSync(path.join(foreign.root, 'package.json'), '{"name":"codex"}');
+		const notExecutable = install();
+		chmodSync(notExecutable.binary, 0o644);
+		const pnpm = install({ scope: '.pnpm/node_modules' });
+		const elsewhere = install({ scope: 'lib' });
+		for (const { file } of [without, unreadable, foreign, notExecutable, pnpm, elsewhere]) {
+			expect(await resolveNativeBinary(file, env)).toEqual({ file, env });
+		}
+		const { file } = install();
+		for (const bun of [{ npm_config_user_agent: 'bun/1.3' }, { npm_execpath: '/usr/bin/bun' }]) {
+			expect(await resolveNativeBinary(file, bun)).toEqual({ file, env: bun });
+		}
+	},
+);
 
 test('any other file is started itself', async () => {
 	const env = { A: 'b' };

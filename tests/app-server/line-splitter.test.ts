@@ -18,7 +18,11 @@ function split(limit: number, chunks: Iterable<Uint8Array>) {
 }
 
 test('a splitter cuts at the byte 0x0A and keeps the line that has no end yet', () => {
-	expect(split(100, [Buffer.from('a\nb\n\nc')])).toEqual({ lines: ['a', 'b', ''], heads: [], rest: 'c' });
+	expect(split(100, [Buffer.from('a\nb\n\nc')])).toEqual({
+		lines: ['a', 'b', ''],
+		heads: [],
+		rest: 'c',
+	});
 });
 
 test.each([
@@ -39,7 +43,11 @@ test('the lines are the same wherever the chunks are split', () => {
 	expect(whole.lines).toEqual(['{"a":"ä€😀\u2028"}\r', '', 'last 😀']);
 	for (let first = 0; first <= bytes.length; first++) {
 		for (let second = first; second <= bytes.length; second++) {
-			const chunks = [bytes.subarray(0, first), bytes.subarray(first, second), bytes.subarray(second)];
+			const chunks = [
+				bytes.subarray(0, first),
+				bytes.subarray(first, second),
+				bytes.subarray(second),
+			];
 			expect(split(100, chunks)).toEqual(whole);
 		}
 	}
@@ -79,13 +87,20 @@ test('a line may have exactly the limit, and not one byte more', () => {
 });
 
 test('the limit counts bytes, not characters', () => {
-	expect(split(4, [Buffer.from('€a\n€ä\n')])).toMatchObject({ lines: ['€a'], heads: [expect.any(String)] });
+	expect(split(4, [Buffer.from('€a\n€ä\n')])).toMatchObject({
+		lines: ['€a'],
+		heads: [expect.any(String)],
+	});
 });
 
 test('a line that is too long is told as soon as that is known, once, and the next one is read', () => {
 	const long = split(4, [Buffer.from('abc'), Buffer.from('de')]);
 	expect(long).toEqual({ lines: [], heads: ['abcd'], rest: '' });
-	const further = split(4, [Buffer.from('abcde'), Buffer.from('fghijklm'), Buffer.from('nop\nnext\n')]);
+	const further = split(4, [
+		Buffer.from('abcde'),
+		Buffer.from('fghijklm'),
+		Buffer.from('nop\nnext\n'),
+	]);
 	expect(further).toEqual({ lines: ['next'], heads: ['abcd'], rest: '' });
 });
 

@@ -14,10 +14,19 @@ const moduleFile = path.join(folder, 'process-supervisor.mjs');
 beforeAll(() => copyFileSync(new URL(buildModule('app-server/process-supervisor.ts')), moduleFile));
 afterAll(() => rmSync(folder, { recursive: true }));
 
-type Ending = { exitCode: number | null; signal: NodeJS.Signals | null; stdout: string; stderr: string };
+type Ending = {
+	exitCode: number | null;
+	signal: NodeJS.Signals | null;
+	stdout: string;
+	stderr: string;
+};
 
 /** A host with a child that ignores the end of its input and SIGTERM, and a grandchild that does, too. */
-function startHost(source: string): { child: ChildProcessWithoutNullStreams; ready: Promise<number[]>; done: Promise<Ending> } {
+function startHost(source: string): {
+	child: ChildProcessWithoutNullStreams;
+	ready: Promise<number[]>;
+	done: Promise<Ending>;
+} {
 	const script = `(${deaf}) & echo "up $!"; ${deaf}`;
 	const head = `
 		import { ProcessSupervisor } from ${JSON.stringify(moduleFile)};
@@ -54,7 +63,11 @@ function startHost(source: string): { child: ChildProcessWithoutNullStreams; rea
 const endings: [way: string, source: string, ending: Partial<Ending>][] = [
 	['returns', '', { exitCode: 0, signal: null, stderr: '' }],
 	['calls process.exit', 'process.exit(7);', { exitCode: 7 }],
-	['throws', `throw new Error('of the host');`, { exitCode: 1, stderr: expect.stringContaining('of the host') }],
+	[
+		'throws',
+		`throw new Error('of the host');`,
+		{ exitCode: 1, stderr: expect.stringContaining('of the host') },
+	],
 	['leaves a rejection unhandled', `Promise.reject(new Error('of the host'));`, { exitCode: 1 }],
 	[
 		'returns while the child is being ended',
@@ -63,12 +76,15 @@ const endings: [way: string, source: string, ending: Partial<Ending>][] = [
 	],
 ];
 
-test.each(endings)('a parent process that %s leaves neither child nor grandchild', async (_, source, ending) => {
-	const { ready, done } = startHost(source);
-	const pids = await ready;
-	expect(await done).toMatchObject(ending);
-	await untilGone(...pids);
-});
+test.each(endings)(
+	'a parent process that %s leaves neither child nor grandchild',
+	async (_, source, ending) => {
+		const { ready, done } = startHost(source);
+		const pids = await ready;
+		expect(await done).toMatchObject(ending);
+		await untilGone(...pids);
+	},
+);
 
 test('a parent process that a signal ends leaves neither child nor grandchild', async () => {
 	const hosts = (['SIGTERM', 'SIGINT', 'SIGHUP'] as const).map(async (signal) => {
@@ -95,7 +111,11 @@ test('a parent process that handles SIGTERM itself, by on or once, ends as it li
 		const pids = await ready;
 		await listens;
 		child.kill('SIGTERM');
-		expect(await done).toMatchObject({ exitCode: 3, signal: null, stdout: expect.stringContaining('"SIGKILL"') });
+		expect(await done).toMatchObject({
+			exitCode: 3,
+			signal: null,
+			stdout: expect.stringContaining('"SIGKILL"'),
+		});
 		await untilGone(...pids);
 	});
 	await Promise.all(hosts);

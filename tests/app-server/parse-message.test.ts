@@ -9,7 +9,21 @@ test('a message is an object on a line, with white space around it', () => {
 });
 
 test('noise is no message', () => {
-	for (const line of ['', ' ', 'null', '[]', '[{}]', '"{}"', '7', '{', '}', '{x}', '{} {}', '{"a":1', `{${padding}}`]) {
+	for (const line of [
+		'',
+		' ',
+		'null',
+		'[]',
+		'[{}]',
+		'"{}"',
+		'7',
+		'{',
+		'}',
+		'{x}',
+		'{} {}',
+		'{"a":1',
+		`{${padding}}`,
+	]) {
 		expect(parseMessage(line)).toBeUndefined();
 	}
 });
@@ -18,13 +32,22 @@ test('a long message is read as it is, with brackets and quotes in its strings',
 	const deep = JSON.parse('['.repeat(90) + ']'.repeat(90));
 	const brackets = '[{'.repeat(200);
 	const text = `${brackets}"${brackets}\\"\\\\`;
-	const message = { id: 1, padding, deep, text, [`${brackets}\\`]: { '{[': ['}', ']'] }, last: deep };
+	const message = {
+		id: 1,
+		padding,
+		deep,
+		text,
+		[`${brackets}\\`]: { '{[': ['}', ']'] },
+		last: deep,
+	};
 	expect(parseMessage(JSON.stringify(message))).toEqual(message);
 });
 
 test('parts of a long message that nest too deep are omitted, and the rest of it stays', () => {
 	const deep = '['.repeat(40_000) + ']'.repeat(40_000);
-	const message = parseMessage(`{"id":1,"error":{"code":-1,"data":${deep},"message":"no"},"last":[1]}`);
+	const message = parseMessage(
+		`{"id":1,"error":{"code":-1,"data":${deep},"message":"no"},"last":[1]}`,
+	);
 	expect(message).toMatchObject({ id: 1, error: { code: -1, message: 'no' }, last: [1] });
 	let part = (message as { error: { data: unknown } }).error.data;
 	let depth = 0;
@@ -36,13 +59,19 @@ test('objects that nest too deep are omitted, and what follows each of them stay
 	const deep = `${'{"a":'.repeat(20_000)}1${'}'.repeat(20_000)}`;
 	const shallow = JSON.parse(`${'{"a":['.repeat(40)}1${']}'.repeat(40)}`);
 	const siblings = Array.from({ length: 300 }, () => shallow);
-	const message = parseMessage(`{"data":[${deep},"[",${deep}],"siblings":${JSON.stringify(siblings)}}`);
+	const message = parseMessage(
+		`{"data":[${deep},"[",${deep}],"siblings":${JSON.stringify(siblings)}}`,
+	);
 	expect(message).toMatchObject({ data: [{ a: { a: {} } }, '[', { a: { a: {} } }], siblings });
 	expect(JSON.stringify(message).split(omitted)).toHaveLength(3);
 });
 
 test('a long message that is no JSON is noise', () => {
-	for (const text of [`{"a":${'['.repeat(70_000)}}`, `{"${'\\'.repeat(70_001)}"}`, `{"a":${']'.repeat(70_000)}}`]) {
+	for (const text of [
+		`{"a":${'['.repeat(70_000)}}`,
+		`{"${'\\'.repeat(70_001)}"}`,
+		`{"a":${']'.repeat(70_000)}}`,
+	]) {
 		expect(parseMessage(text)).toBeUndefined();
 	}
 });

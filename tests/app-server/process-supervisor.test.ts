@@ -1,5 +1,9 @@
 import { expect, test, vi } from 'vitest';
-import { type Disconnect, ProcessSupervisor, type SpawnSpec } from '../../src/app-server/process-supervisor.js';
+import {
+	type Disconnect,
+	ProcessSupervisor,
+	type SpawnSpec,
+} from '../../src/app-server/process-supervisor.js';
 import { afterTest, isAlive, until, untilGone } from '../harness.js';
 import { deaf, quickTimings } from './shell-server.js';
 
@@ -24,9 +28,18 @@ function start(script: string, timings = quickTimings, spec: Partial<SpawnSpec> 
 		supervisor.shutDown('fastShutdown');
 		await supervisor.exited;
 	});
-	const untilWritten = (text: string) => until(`"${text}" is written`, () => written.stdout.includes(text));
-	const untilDisconnected = () => until('the process is disconnected', () => disconnects.length > 0);
-	return { supervisor, written, disconnects, untilWritten, untilDisconnected, pid: supervisor.pid as number };
+	const untilWritten = (text: string) =>
+		until(`"${text}" is written`, () => written.stdout.includes(text));
+	const untilDisconnected = () =>
+		until('the process is disconnected', () => disconnects.length > 0);
+	return {
+		supervisor,
+		written,
+		disconnects,
+		untilWritten,
+		untilDisconnected,
+		pid: supervisor.pid as number,
+	};
 }
 
 const unknownExit = { exitCode: null, signal: null };
@@ -45,13 +58,19 @@ test('an idle process is ended by the end of its input, and by nothing else', as
 
 test('a process that stays after the end of its input gets SIGTERM, and then SIGKILL', async () => {
 	const timings = { ...quickTimings, gracefulShutdown: { endOfInputMs: 150, terminateMs: 100 } };
-	const soft = start(`echo up; while read -r line; do :; done; echo end; while :; do sleep 0.01; done`, timings);
+	const soft = start(
+		`echo up; while read -r line; do :; done; echo end; while :; do sleep 0.01; done`,
+		timings,
+	);
 	await soft.untilWritten('up');
 	soft.supervisor.shutDown('gracefulShutdown');
 	expect(await soft.supervisor.exited).toEqual({ exitCode: null, signal: 'SIGTERM' });
 	expect(soft.written.stdout).toBe('up\nend\n');
 
-	const hard = start(`trap 'echo TERM' TERM; echo up; cat; echo end; while :; do sleep 0.01; done`, timings);
+	const hard = start(
+		`trap 'echo TERM' TERM; echo up; cat; echo end; while :; do sleep 0.01; done`,
+		timings,
+	);
 	await hard.untilWritten('up');
 	const startedAt = performance.now();
 	hard.supervisor.shutDown('gracefulShutdown');
@@ -62,7 +81,10 @@ test('a process that stays after the end of its input gets SIGTERM, and then SIG
 });
 
 test('a fast shutdown brings a graceful one forward, and a graceful one does not delay a fast one', async () => {
-	const timings = { ...quickTimings, gracefulShutdown: { endOfInputMs: 300_000, terminateMs: 300_000 } };
+	const timings = {
+		...quickTimings,
+		gracefulShutdown: { endOfInputMs: 300_000, terminateMs: 300_000 },
+	};
 	for (const order of [
 		['gracefulShutdown', 'fastShutdown'],
 		['fastShutdown', 'gracefulShutdown'],
@@ -84,7 +106,9 @@ test('a process that SIGKILL does not end is given up after a bounded time', asy
 	expect(performance.now() - startedAt).toBeGreaterThan(480);
 	expect(performance.now() - startedAt).toBeLessThan(5_000);
 	expect(disconnects).toEqual([unknownExit]);
-	expect(kill.mock.calls.map(([, signal]) => signal)).toEqual(expect.arrayContaining(['SIGTERM', 'SIGKILL']));
+	expect(kill.mock.calls.map(([, signal]) => signal)).toEqual(
+		expect.arrayContaining(['SIGTERM', 'SIGKILL']),
+	);
 	kill.mockRestore();
 	process.kill(-pid, 'SIGKILL');
 	await untilGone(pid);
@@ -136,21 +160,28 @@ test('a closed output of a living process is told within a moment, and its input
 
 test('a closed output right before the exit is told with the exit code', async () => {
 	for (let count = 0; count < 3; count++) {
-		const { disconnects, supervisor } = start(`exec >&-; sleep 0.02; exit 6`, { ...quickTimings, outputToExitMs: 2_000 });
+		const { disconnects, supervisor } = start(`exec >&-; sleep 0.02; exit 6`, {
+			...quickTimings,
+			outputToExitMs: 2_000,
+		});
 		await supervisor.exited;
 		expect(disconnects).toEqual([{ exitCode: 6, signal: null }]);
 	}
 });
 
 test('all that a process wrote until its exit is handed over before the disconnect', async () => {
-	const { supervisor, disconnects, written } = start(`head -c 3000000 /dev/zero | tr '\\0' x; echo why >&2; exit 1`);
+	const { supervisor, disconnects, written } = start(
+		`head -c 3000000 /dev/zero | tr '\\0' x; echo why >&2; exit 1`,
+	);
 	await until('the process is disconnected', () => disconnects.length > 0);
 	expect([written.stdout.length, written.stderr]).toEqual([3_000_000, 'why\n']);
 	await supervisor.exited;
 });
 
 test('a write that fails because the input is closed is told as a disconnect, and harms nothing', async () => {
-	const { supervisor, disconnects, untilWritten, untilDisconnected } = start(`exec <&-; echo up; ${deaf}`);
+	const { supervisor, disconnects, untilWritten, untilDisconnected } = start(
+		`exec <&-; echo up; ${deaf}`,
+	);
 	await untilWritten('up');
 	supervisor.tryWrite(' ');
 	supervisor.write('{}');
@@ -214,7 +245,11 @@ test('a flood of output leaves the event loop its turns', async () => {
 });
 
 test('a process that is gone leaves no listener on the parent process, no timer and no pipe', async () => {
-	const count = () => [process.listenerCount('exit'), process.listenerCount('SIGTERM'), process.listenerCount('SIGINT')];
+	const count = () => [
+		process.listenerCount('exit'),
+		process.listenerCount('SIGTERM'),
+		process.listenerCount('SIGINT'),
+	];
 	const before = { listeners: count(), resources: process.getActiveResourcesInfo().sort() };
 	const clear = vi.spyOn(globalThis, 'clearTimeout');
 	const set = vi.spyOn(globalThis, 'setTimeout');
@@ -223,7 +258,9 @@ test('a process that is gone leaves no listener on the parent process, no timer 
 	await Promise.all(supervisors.map(({ exited }) => exited));
 	expect(count()).toEqual(before.listeners);
 	// The long timers are cleared; those of a moment run out by themselves.
-	const long = set.mock.results.filter((_, index) => (set.mock.calls[index]?.[1] ?? 0) > 500).map(({ value }) => value);
+	const long = set.mock.results
+		.filter((_, index) => (set.mock.calls[index]?.[1] ?? 0) > 500)
+		.map(({ value }) => value);
 	expect(long).toHaveLength(20);
 	for (const timer of long) expect(clear.mock.calls.map(([handle]) => handle)).toContain(timer);
 	await until(

@@ -11,20 +11,36 @@ test.each([
 	['start', 'initialize'],
 	['initialize', 'initialize'],
 	['list', 'model/list'],
-] as const)('an exit at %s fails the request at once, with its code and words', async (moment, phase) => {
-	for (const [code, half] of [
-		[0, ''],
-		[7, `printf '{"id":3,"res'`],
-	] as const) {
-		const { error, session } = await failOnce({ [moment]: `echo first >&2; echo why >&2; ${half || ':'}; exit ${code}` });
-		const facts = { code: 'ERR_CODEX_EXITED', exitCode: code, signal: null, stderr: 'first\nwhy', phase };
-		expect(error).toMatchObject(facts);
-		expect(error.message).toMatch(new RegExp(`exit code ${code} .*phase ${phase}, after \\d+ ms.*: why\\.`));
-		expect(await session.exited).toEqual({ exitCode: code, signal: null });
-		expect(session.isClosed).toBe(true);
-		await expect(session.listModels()).rejects.toMatchObject({ code: 'ERR_CODEX_EXITED', exitCode: code });
-	}
-});
+] as const)(
+	'an exit at %s fails the request at once, with its code and words',
+	async (moment, phase) => {
+		for (const [code, half] of [
+			[0, ''],
+			[7, `printf '{"id":3,"res'`],
+		] as const) {
+			const { error, session } = await failOnce({
+				[moment]: `echo first >&2; echo why >&2; ${half || ':'}; exit ${code}`,
+			});
+			const facts = {
+				code: 'ERR_CODEX_EXITED',
+				exitCode: code,
+				signal: null,
+				stderr: 'first\nwhy',
+				phase,
+			};
+			expect(error).toMatchObject(facts);
+			expect(error.message).toMatch(
+				new RegExp(`exit code ${code} .*phase ${phase}, after \\d+ ms.*: why\\.`),
+			);
+			expect(await session.exited).toEqual({ exitCode: code, signal: null });
+			expect(session.isClosed).toBe(true);
+			await expect(session.listModels()).rejects.toMatchObject({
+				code: 'ERR_CODEX_EXITED',
+				exitCode: code,
+			});
+		}
+	},
+);
 
 test('an end by a signal fails the request at once, with the signal', async () => {
 	for (const moment of ['start', 'initialize', 'list']) {
@@ -43,7 +59,12 @@ test.each(['start', 'initialize', 'list'])(
 	'a closed output at %s fails the request at once, and the process is ended',
 	async (moment) => {
 		const { error, session } = await failOnce({ [moment]: `echo why >&2; exec >&-; ${deaf}` });
-		expect(error).toMatchObject({ code: 'ERR_CODEX_EXITED', exitCode: null, signal: null, stderr: 'why' });
+		expect(error).toMatchObject({
+			code: 'ERR_CODEX_EXITED',
+			exitCode: null,
+			signal: null,
+			stderr: 'why',
+		});
 		expect(error.message).not.toContain('null');
 		const pid = session.pid as number;
 		session.shutDown('fastShutdown');
@@ -54,7 +75,12 @@ test.each(['start', 'initialize', 'list'])(
 
 test('a closed input fails the request at once, unless the answer comes all the same', async () => {
 	const { error } = await failOnce({ initialize: `exec <&-; ${answer({})}; ${deaf}` });
-	expect(error).toMatchObject({ code: 'ERR_CODEX_EXITED', exitCode: null, signal: null, phase: 'model/list' });
+	expect(error).toMatchObject({
+		code: 'ERR_CODEX_EXITED',
+		exitCode: null,
+		signal: null,
+		phase: 'model/list',
+	});
 	const { session } = startSession({ list: `exec <&-; ${list('a')}; sleep 0.2; exit` });
 	expect((await session.listModels()).models).toHaveLength(1);
 });
@@ -68,29 +94,51 @@ test('a grandchild that holds the pipes does not delay the news of an exit', asy
 const untilByte = 'dd bs=1 count=1 >/dev/null 2>&1';
 
 test.each([
-	['after its words', `read -r line; printf '\\033[31mError: \\033[0mno home\\n' >&2; ${untilByte}; exit 1`],
+	[
+		'after its words',
+		`read -r line; printf '\\033[31mError: \\033[0mno home\\n' >&2; ${untilByte}; exit 1`,
+	],
 	['before its words', `read -r line; ${untilByte}; echo 'Error: no home' >&2; exit 1`],
-	['with a backtrace', `read -r line; printf 'Error: no home\\n\\nStack backtrace:\\n   0: main\\n' >&2; ${untilByte}; exit 1`],
-])('an app-server that failed and waits for one more byte gets it, and fails within a second: %s', async (_, start) => {
-	const startedAt = performance.now();
-	const { error } = await failOnce({ start });
-	expect(performance.now() - startedAt).toBeLessThan(1_000);
-	expect(error).toMatchObject({ code: 'ERR_CODEX_EXITED', exitCode: 1, signal: null, phase: 'initialize' });
-	expect(error.message).toContain(': Error: no home.');
-	expect(error.stderr).toContain('Error: no home');
-});
+	[
+		'with a backtrace',
+		`read -r line; printf 'Error: no home\\n\\nStack backtrace:\\n   0: main\\n' >&2; ${untilByte}; exit 1`,
+	],
+])(
+	'an app-server that failed and waits for one more byte gets it, and fails within a second: %s',
+	async (_, start) => {
+		const startedAt = performance.now();
+		const { error } = await failOnce({ start });
+		expect(performance.now() - startedAt).toBeLessThan(1_000);
+		expect(error).toMatchObject({
+			code: 'ERR_CODEX_EXITED',
+			exitCode: 1,
+			signal: null,
+			phase: 'initialize',
+		});
+		expect(error.message).toContain(': Error: no home.');
+		expect(error.stderr).toContain('Error: no home');
+	},
+);
 
 test('an app-server that wrote a fatal line and ends at nothing fails within a second, with its words', async () => {
 	const startedAt = performance.now();
 	const { error } = await failOnce({ initialize: `echo 'Error: no home' >&2; ${deaf}` });
 	expect(performance.now() - startedAt).toBeLessThan(1_000);
-	expect(error).toMatchObject({ code: 'ERR_CODEX_EXITED', exitCode: null, signal: null, phase: 'initialize' });
+	expect(error).toMatchObject({
+		code: 'ERR_CODEX_EXITED',
+		exitCode: null,
+		signal: null,
+		phase: 'initialize',
+	});
 	expect(error.message).toContain('Error: no home');
 });
 
 test('an app-server that writes an error line and answers all the same is heard', async () => {
 	const words = `echo 'Error: only a log line' >&2`;
-	for (const shell of [{ initialize: `${words}; sleep 0.2; ${answer({})}` }, { list: `${words}; sleep 0.7; ${list('a')}` }]) {
+	for (const shell of [
+		{ initialize: `${words}; sleep 0.2; ${answer({})}` },
+		{ list: `${words}; sleep 0.7; ${list('a')}` },
+	]) {
 		const { session } = startSession(shell);
 		expect((await session.listModels()).models).toHaveLength(1);
 	}
@@ -114,32 +162,63 @@ test.each([
 	['a page whose cursor is false', { data: [], nextCursor: false }, '"nextCursor"'],
 ])('a result that is %s is ERR_CODEX_PROTOCOL', async (_, result, problem) => {
 	const { error } = await failOnce({ list: answer(result) });
-	expect(error).toMatchObject({ code: 'ERR_CODEX_PROTOCOL', phase: 'model/list', message: expect.stringContaining(problem) });
+	expect(error).toMatchObject({
+		code: 'ERR_CODEX_PROTOCOL',
+		phase: 'model/list',
+		message: expect.stringContaining(problem),
+	});
 });
 
 test('an answer with neither a result nor a readable error is ERR_CODEX_PROTOCOL', async () => {
-	for (const members of [{}, { error: 'no' }, { error: { message: 'no' } }, { error: { code: '-32001', message: 'no' } }]) {
-		for (const [moment, phase] of Object.entries({ initialize: 'initialize', list: 'model/list' })) {
+	for (const members of [
+		{},
+		{ error: 'no' },
+		{ error: { message: 'no' } },
+		{ error: { code: '-32001', message: 'no' } },
+	]) {
+		for (const [moment, phase] of Object.entries({
+			initialize: 'initialize',
+			list: 'model/list',
+		})) {
 			const { error } = await failOnce({ [moment]: answerWith(members) });
 			expect(error).toMatchObject({ code: 'ERR_CODEX_PROTOCOL', phase });
 		}
 	}
-	const { session } = startSession({ list: answerWith({ result: { data: [{ id: 'a' }] }, error: null }) });
+	const { session } = startSession({
+		list: answerWith({ result: { data: [{ id: 'a' }] }, error: null }),
+	});
 	expect((await session.listModels()).models).toHaveLength(1);
 });
 
 test('a JSON-RPC error keeps its code, its data and its words, without their secrets', async () => {
 	const secret = 'sk-proj-0123456789abcdefghij';
-	const data = { reason: 'cloudConfigBundle', attempts: [1, null], access_token: 'opaque', detail: secret };
-	const { error } = await failOnce({ list: refuse({ code: -32600, message: `no\nconfiguration ${secret}`, data }) });
+	const data = {
+		reason: 'cloudConfigBundle',
+		attempts: [1, null],
+		access_token: 'opaque',
+		detail: secret,
+	};
+	const { error } = await failOnce({
+		list: refuse({ code: -32600, message: `no\nconfiguration ${secret}`, data }),
+	});
 	expect(error).toMatchObject({
 		code: 'ERR_CODEX_RPC',
 		rpcCode: -32600,
-		rpcData: { reason: 'cloudConfigBundle', attempts: [1, null], access_token: '[redacted]', detail: '[redacted]' },
+		rpcData: {
+			reason: 'cloudConfigBundle',
+			attempts: [1, null],
+			access_token: '[redacted]',
+			detail: '[redacted]',
+		},
 		phase: 'model/list',
 	});
-	expect(error.message).toMatch(/-32600 .*model\/list, after \d+ ms.*: no configuration \[redacted\]\./);
-	expect((await failOnce({ initialize: refuse({ code: 1 }) })).error).toMatchObject({ rpcCode: 1, rpcData: undefined });
+	expect(error.message).toMatch(
+		/-32600 .*model\/list, after \d+ ms.*: no configuration \[redacted\]\./,
+	);
+	expect((await failOnce({ initialize: refuse({ code: 1 }) })).error).toMatchObject({
+		rpcCode: 1,
+		rpcData: undefined,
+	});
 });
 
 const placeholder = expect.stringMatching(/^\[omitted/);
@@ -147,9 +226,21 @@ const placeholder = expect.stringMatching(/^\[omitted/);
 test.each([
 	['data of 17 KB', `printf '"'; ${fill(17_000)}; printf '"'`, placeholder],
 	['data that nests 5,000 deep', `${fill(5_000, '[')}; ${fill(5_000, ']')}`, placeholder],
-	['data that nests 3,000,000 deep', `${fill(3_000_000, '[')}; ${fill(3_000_000, ']')}`, placeholder],
-	['data of a million values', `printf '[0'; yes ',[]' | tr -d '\\n' | head -c 3999999; printf ',0]'`, placeholder],
-	['data of 8,000 empty texts', `printf '[0'; yes ',""' | tr -d '\\n' | head -c 30000; printf ',0]'`, placeholder],
+	[
+		'data that nests 3,000,000 deep',
+		`${fill(3_000_000, '[')}; ${fill(3_000_000, ']')}`,
+		placeholder,
+	],
+	[
+		'data of a million values',
+		`printf '[0'; yes ',[]' | tr -d '\\n' | head -c 3999999; printf ',0]'`,
+		placeholder,
+	],
+	[
+		'data of 8,000 empty texts',
+		`printf '[0'; yes ',""' | tr -d '\\n' | head -c 30000; printf ',0]'`,
+		placeholder,
+	],
 	['data of 17 KB in one name', `printf '{"'; ${fill(17_000)}; printf '":1}'`, placeholder],
 ])('a JSON-RPC error with %s is told with a placeholder', async (_, data, rpcData) => {
 	const { error } = await failOnce({
@@ -192,16 +283,29 @@ test('a line without an end fails the session, and its rest is not kept', async 
 
 test('a file that vanishes before the start, an interpreter that is missing, and arguments too long fail with their cause', async () => {
 	const missing = await failOnce({}, { file: '/nowhere/codex', displayCommand: 'my-codex' });
-	expect(missing.error).toMatchObject({ code: 'ERR_CODEX_NOT_FOUND', command: 'my-codex', cause: { code: 'ENOENT' } });
+	expect(missing.error).toMatchObject({
+		code: 'ERR_CODEX_NOT_FOUND',
+		command: 'my-codex',
+		cause: { code: 'ENOENT' },
+	});
 	expect(await missing.session.exited).toBeUndefined();
 	expect(missing.session.pid).toBeUndefined();
 	const { error } = await failOnce({}, { args: ['sk-0123456789abcdef', 'x'.repeat(4_000_000)] });
-	expect(error).toMatchObject({ code: 'ERR_CODEX_EXITED', phase: 'spawn', exitCode: null, cause: { code: 'E2BIG' } });
+	expect(error).toMatchObject({
+		code: 'ERR_CODEX_EXITED',
+		phase: 'spawn',
+		exitCode: null,
+		cause: { code: 'E2BIG' },
+	});
 	expect(JSON.stringify([error.message, error.cause])).not.toContain('0123456789');
 });
 
 test('every call on a session that could not start fails with the same facts', async () => {
 	const { session } = await failOnce({}, { file: '/nowhere/codex' });
-	const errors = await Promise.all([failureOf(session.listModels()), failureOf(session.listModels())]);
-	for (const error of errors) expect(error).toMatchObject({ code: 'ERR_CODEX_NOT_FOUND', cause: { code: 'ENOENT' } });
+	const errors = await Promise.all([
+		failureOf(session.listModels()),
+		failureOf(session.listModels()),
+	]);
+	for (const error of errors)
+		expect(error).toMatchObject({ code: 'ERR_CODEX_NOT_FOUND', cause: { code: 'ENOENT' } });
 });

@@ -29,7 +29,9 @@ test('a session waits for the answer to initialize before it sends more', async 
 });
 
 test('a session lists again on the same connection, without another initialize', async () => {
-	const { session, log } = startSession({ list: `[ $n = 1 ] && { ${list('a', 'b')}; } || { ${list('c')}; }` });
+	const { session, log } = startSession({
+		list: `[ $n = 1 ] && { ${list('a', 'b')}; } || { ${list('c')}; }`,
+	});
 	expect(idsOf((await session.listModels()).models)).toEqual(['a', 'b']);
 	expect(idsOf((await session.listModels()).models)).toEqual(['c']);
 	expect(log.methods().filter((method) => method === 'initialize')).toHaveLength(1);
@@ -37,7 +39,8 @@ test('a session lists again on the same connection, without another initialize',
 });
 
 test('a session fetches every page on one connection, in order', async () => {
-	const page = (ids: string[], nextCursor: unknown) => answer({ data: ids.map((id) => ({ id })), nextCursor });
+	const page = (ids: string[], nextCursor: unknown) =>
+		answer({ data: ids.map((id) => ({ id })), nextCursor });
 	const { session, log } = startSession({
 		list: `case $n in 1) ${page(['a', 'b'], '4')} ;; 2) ${page([], '5')} ;; 3) ${page(['c'], 'x"y')} ;; *) ${page(['d'], '')} ;; esac`,
 	});
@@ -59,7 +62,9 @@ const turnTo = (cursor: string) =>
 	`printf '{"id":%s,"result":{"data":[{"id":"p%s"}],"nextCursor":"%s"}}\\n' "$id" "$n" "${cursor}"`;
 
 test('a session takes a hundred pages, and no more', async () => {
-	const whole = startSession({ list: `[ $n -lt 100 ] && { ${turnTo('$n')}; } || { ${list('last')}; }` });
+	const whole = startSession({
+		list: `[ $n -lt 100 ] && { ${turnTo('$n')}; } || { ${list('last')}; }`,
+	});
 	expect((await whole.session.listModels()).models).toHaveLength(100);
 	const endless = startSession({ list: turnTo('$n') });
 	await expect(endless.session.listModels()).rejects.toMatchObject({
@@ -85,21 +90,32 @@ test('a cursor that was seen before is an error, also one of an earlier page', a
 });
 
 test('a second list of a session may pass the cursors of the first', async () => {
-	const { session } = startSession({ list: `[ $((n % 2)) = 1 ] && { ${turnTo('1')}; } || { ${list('last')}; }` });
-	for (let count = 0; count < 2; count++) expect((await session.listModels()).models).toHaveLength(2);
+	const { session } = startSession({
+		list: `[ $((n % 2)) = 1 ] && { ${turnTo('1')}; } || { ${list('last')}; }`,
+	});
+	for (let count = 0; count < 2; count++)
+		expect((await session.listModels()).models).toHaveLength(2);
 });
 
 test('pages that hold more than the memory should are an error', async () => {
 	const page = `printf '{"id":%s,"result":{"nextCursor":"%s","data":[{"id":"a","description":"' "$id" "$n"; ${fill(4_000_000)}; echo '"}]}}'`;
 	const { session, log } = startSession({ list: page });
-	await expect(session.listModels()).rejects.toMatchObject({ code: 'ERR_CODEX_PROTOCOL', phase: 'model/list' });
+	await expect(session.listModels()).rejects.toMatchObject({
+		code: 'ERR_CODEX_PROTOCOL',
+		phase: 'model/list',
+	});
 	expect(log.methods().filter((method) => method === 'model/list').length).toBeLessThan(20);
 });
 
 test('the configured model is that of config/read, whether its answer comes before the list or after it', async () => {
-	const config = answer({ config: { model: 'm', model_provider: 'p', model_reasoning_effort: 'high', secret: 's' } });
+	const config = answer({
+		config: { model: 'm', model_provider: 'p', model_reasoning_effort: 'high', secret: 's' },
+	});
 	const configured = { model: 'm', modelProvider: 'p', reasoningEffort: 'high' };
-	const before = startSession({ list: 'listId=$id', config: `${config}; id=$listId; ${list('a')}` });
+	const before = startSession({
+		list: 'listId=$id',
+		config: `${config}; id=$listId; ${list('a')}`,
+	});
 	expect((await before.session.listModels()).configured).toEqual(configured);
 	const after = startSession({ config: `sleep 0.02; ${config}` });
 	expect(await after.session.listModels()).toMatchObject({ models: [{ id: 'a' }], configured });
@@ -111,18 +127,27 @@ test.each([
 	['is answered by nothing that can be read', answer({ config: 'none' })],
 	['is answered without a result', answerWith({})],
 	['is answered too late', `(sleep 1; ${answer({ config: { model: 'late' } })}) &`],
-])('the configured model is unknown, and the list is there, where config/read %s', async (_, config) => {
-	const { session } = startSession({ config });
-	const startedAt = performance.now();
-	expect(await session.listModels()).toMatchObject({ models: [{ id: 'a' }], configured: noModel });
-	// The list itself takes some 10 ms, and the wait for the configuration 250 ms at most.
-	expect(performance.now() - startedAt).toBeLessThan(900);
-});
+])(
+	'the configured model is unknown, and the list is there, where config/read %s',
+	async (_, config) => {
+		const { session } = startSession({ config });
+		const startedAt = performance.now();
+		expect(await session.listModels()).toMatchObject({
+			models: [{ id: 'a' }],
+			configured: noModel,
+		});
+		// The list itself takes some 10 ms, and the wait for the configuration 250 ms at most.
+		expect(performance.now() - startedAt).toBeLessThan(900);
+	},
+);
 
 test('an answer to config/read that is late stays without effect on the next list', async () => {
 	const config = `[ $n = 1 ] && configId=$id || { ${answer({ config: { model: 'second' } })}; }`;
 	const late = `id=$configId; ${answer({ config: { model: 'first' } })}`;
-	const { session } = startSession({ config, list: `[ $n = 2 ] && { listId=$id; ${late}; id=$listId; }; ${list('a')}` });
+	const { session } = startSession({
+		config,
+		list: `[ $n = 2 ] && { listId=$id; ${late}; id=$listId; }; ${list('a')}`,
+	});
 	expect((await session.listModels()).configured).toEqual(noModel);
 	expect((await session.listModels()).configured.model).toBe('second');
 });
@@ -142,7 +167,9 @@ test('a session skips unasked-for lines, and refuses the requests of the server 
 		'{"id":$id,"method":"item/tool/call","params":{},"result":{"data":[{"id":"call"}]}}',
 		'{"id":"call-1","method":"execCommandApproval"}',
 	];
-	const { session, log, warnings } = startSession({ list: `${noise.map(say).join('; ')}; ${list('a')}; ${list('twice')}` });
+	const { session, log, warnings } = startSession({
+		list: `${noise.map(say).join('; ')}; ${list('a')}; ${list('twice')}`,
+	});
 	expect(idsOf((await session.listModels()).models)).toEqual(['a']);
 	await log.untilLines(6);
 	expect(log.messages().filter(({ method }) => method === undefined)).toEqual([
@@ -154,7 +181,10 @@ test('a session skips unasked-for lines, and refuses the requests of the server 
 
 test('a session that has answered goes on to refuse requests, so that a kept app-server does not wait', async () => {
 	const ask = say('{"id":"later","method":"x"}');
-	const { session, log } = startSession({ list: `${list('a')}; ${ask}`, other: 'case $line in *later*) exit 0 ;; esac' });
+	const { session, log } = startSession({
+		list: `${list('a')}; ${ask}`,
+		other: 'case $line in *later*) exit 0 ;; esac',
+	});
 	await session.listModels();
 	expect(await session.exited).toEqual({ exitCode: 0, signal: null });
 	expect(log.messages().at(-1)).toMatchObject({ id: 'later', error: { code: -32601 } });
@@ -177,7 +207,10 @@ test('a session reads lines that end with CR LF, and characters in pieces', asyn
 test('a warning of the configuration is told on one line, without its secrets', async () => {
 	const warning = (params: object) => say(JSON.stringify({ method: 'configWarning', params }));
 	const { session, warnings } = startSession({
-		start: warning({ summary: 'Invalid\nconfiguration; key sk-0123456789abcdef', details: 'token=0123456789abcdef01' }),
+		start: warning({
+			summary: 'Invalid\nconfiguration; key sk-0123456789abcdef',
+			details: 'token=0123456789abcdef01',
+		}),
 		list: `${warning({ summary: 's'.repeat(5_000), details: 7 })}; ${list('a')}`,
 	});
 	await session.listModels();

@@ -15,7 +15,9 @@ export const quickTimings: ProcessTimings = {
 };
 
 /** The shell code for each moment of a conversation. `$id` holds the id of a request, and `$n` the number of lists. */
-export type Shell = Partial<Record<'start' | 'initialize' | 'config' | 'list' | 'other' | 'end', string>>;
+export type Shell = Partial<
+	Record<'start' | 'initialize' | 'config' | 'list' | 'other' | 'end', string>
+>;
 
 const quote = (text: string) => `'${text.replaceAll("'", `'\\''`)}'`;
 
@@ -26,15 +28,23 @@ export const answerWith = (members: object) =>
 	`printf '%s,"id":%s}\\n' ${quote(JSON.stringify({ jsonrpc: '2.0', ...members }).slice(0, -1))} "$id"`;
 export const answer = (result: unknown) => answerWith({ result });
 export const refuse = (error: unknown) => answerWith({ error });
-export const list = (...ids: string[]) => answer({ data: ids.map((id) => ({ id })), nextCursor: null });
+export const list = (...ids: string[]) =>
+	answer({ data: ids.map((id) => ({ id })), nextCursor: null });
 /** Writes many bytes, which an argument cannot hold. */
-export const fill = (count: number, character = 'x') => `head -c ${count} /dev/zero | tr '\\0' '${character}'`;
+export const fill = (count: number, character = 'x') =>
+	`head -c ${count} /dev/zero | tr '\\0' '${character}'`;
 /** Lives on after the end of its input, and after SIGTERM. */
 export const deaf = `trap '' TERM; while :; do sleep 60; done`;
 
 /** The script of an app-server that answers as a healthy one, unless `shell` says otherwise. A shell starts in 2 ms. */
 export function makeScript(shell: Shell, log: string): string {
-	const { start = ':', initialize = answer({}), config = answer({ config: {} }), other = ':', end = ':' } = shell;
+	const {
+		start = ':',
+		initialize = answer({}),
+		config = answer({ config: {} }),
+		other = ':',
+		end = ':',
+	} = shell;
 	return `
 		n=0
 		${start}
@@ -65,12 +75,17 @@ export function makeLog() {
 		file,
 		messages,
 		methods: (): string[] => messages().map(({ method }) => method),
-		untilLines: (count: number) => until(`the log has ${count} lines`, () => read().length >= count),
+		untilLines: (count: number) =>
+			until(`the log has ${count} lines`, () => read().length >= count),
 	};
 }
 
 /** A session with a shell script, which is ended after the test. */
-export function startSession(shell: Shell, spec: Partial<SessionSpec> = {}, timings = quickTimings) {
+export function startSession(
+	shell: Shell,
+	spec: Partial<SessionSpec> = {},
+	timings = quickTimings,
+) {
 	const log = makeLog();
 	const warnings: [summary: string, details: string | null][] = [];
 	const session = new AppServerSession(

@@ -32,7 +32,10 @@ test('the tail is at most 4 KiB, and the end of the text', () => {
 });
 
 test.each([6_000, 1_000_000])('the tail of a last line of %d characters is its end', (length) => {
-	const { stderr, stderrSummary } = tailOf('first\n', `${'x '.repeat(length / 2)}LAST WORDS: disk full`);
+	const { stderr, stderrSummary } = tailOf(
+		'first\n',
+		`${'x '.repeat(length / 2)}LAST WORDS: disk full`,
+	);
 	expect(Buffer.byteLength(stderr)).toBe(4096);
 	expect(stderr).toMatch(/x LAST WORDS: disk full$/);
 	expect(stderrSummary).toMatch(/^x .*x LAST WORDS: disk full$/);
@@ -70,7 +73,9 @@ test('no part of a token that the 4 KiB cut in two is shown', () => {
 
 test('no part of a token in a line that is too long to keep is shown', () => {
 	for (let length = 4_060; length < 4_100; length += 3) {
-		expect(tailOf(`${'y'.repeat(length)} sk-0123456789abcdef0123456789abcdef\n`).stderr).not.toMatch(/[0-9a-f]{10}/);
+		expect(
+			tailOf(`${'y'.repeat(length)} sk-0123456789abcdef0123456789abcdef\n`).stderr,
+		).not.toMatch(/[0-9a-f]{10}/);
 	}
 });
 
@@ -92,7 +97,9 @@ test('each line that begins with "Error: ", coloured or not, is told as soon as 
 });
 
 test('no other line counts as fatal', () => {
-	expect(tailOf('2026 ERROR Error: deep inside\nerror: x\nErrors: 3\n  Error: indented\n').errors).toBe(0);
+	expect(
+		tailOf('2026 ERROR Error: deep inside\nerror: x\nErrors: 3\n  Error: indented\n').errors,
+	).toBe(0);
 });
 
 test('the summary is the last line', () => {
@@ -100,16 +107,22 @@ test('the summary is the last line', () => {
 });
 
 test('the summary is the line "Error: …" when a backtrace follows it', () => {
-	const { stderrSummary } = tailOf('start\nError: no home\n\nStack backtrace:\n   0: std\n   1: main\n');
+	const { stderrSummary } = tailOf(
+		'start\nError: no home\n\nStack backtrace:\n   0: std\n   1: main\n',
+	);
 	expect(stderrSummary).toBe('Error: no home');
 });
 
 test('the frames of a backtrace are no part of the summary, whatever white space stands before them', () => {
-	expect(tailOf('Error: no home\n   \n\t Stack backtrace:\n   0: std').stderrSummary).toBe('Error: no home');
+	expect(tailOf('Error: no home\n   \n\t Stack backtrace:\n   0: std').stderrSummary).toBe(
+		'Error: no home',
+	);
 });
 
 test('a line that only begins as the "Error: …" before it is added to the summary', () => {
-	expect(tailOf('Error: no\nError: no home\nsee the log').stderrSummary).toBe('Error: no home … see the log');
+	expect(tailOf('Error: no\nError: no home\nsee the log').stderrSummary).toBe(
+		'Error: no home … see the log',
+	);
 	expect(tailOf('Error: no  \n  Caused by: Error: no').stderrSummary).toBe('Caused by: Error: no');
 	expect(tailOf('error: no\nan error: later\nlast').stderrSummary).toBe('error: no … last');
 });
@@ -123,7 +136,9 @@ test('the summary has the line "Error: …" once when it is the last', () => {
 });
 
 test('the summary is redacted', () => {
-	expect(tailOf('Error: bearer sk-abcdefghijk\nat main\n').stderrSummary).not.toContain('abcdefghijk');
+	expect(tailOf('Error: bearer sk-abcdefghijk\nat main\n').stderrSummary).not.toContain(
+		'abcdefghijk',
+	);
 	expect(tailOf('last sk-abcdefghijk').stderrSummary).not.toContain('abcdefghijk');
 });
 
@@ -135,13 +150,18 @@ test('a tail holds little, however much is written', () => {
 	for (let count = 0; count < 60; count++) tail.push(count % 3 ? lines : withoutEnd);
 	const after = process.memoryUsage();
 	// 60 MB went in; the garbage that is not collected yet is in this, too.
-	expect(after.heapUsed + after.arrayBuffers - before.heapUsed - before.arrayBuffers).toBeLessThan(100_000_000);
+	expect(after.heapUsed + after.arrayBuffers - before.heapUsed - before.arrayBuffers).toBeLessThan(
+		100_000_000,
+	);
 	expect(Buffer.byteLength(tail.snapshot.stderr)).toBeLessThanOrEqual(4096);
 });
 
 test('the summary is the last "error: …", in any spelling, and the last line after it', () => {
-	const text = 'Error: first\n\u001b[1merror: \u001b[0mlast key sk-0123456789abcdef\n\nFor more information, try --help.\n';
-	expect(tailOf(text).stderrSummary).toBe('error: last key [redacted] … For more information, try --help.');
+	const text =
+		'Error: first\n\u001b[1merror: \u001b[0mlast key sk-0123456789abcdef\n\nFor more information, try --help.\n';
+	expect(tailOf(text).stderrSummary).toBe(
+		'error: last key [redacted] … For more information, try --help.',
+	);
 });
 
 test('the summary is one line of at most 1,000 characters', () => {

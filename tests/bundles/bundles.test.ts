@@ -16,8 +16,18 @@ type Command = [file: string, ...args: string[]];
 /** Bundles the program as one file, in a folder that has no `node_modules` above it. */
 async function bundle(format: 'esm' | 'cjs'): Promise<Command> {
 	const outfile = path.join(makeDirectory(), format === 'esm' ? 'program.mjs' : 'program.cjs');
-	const options = [`--format=${format}`, '--bundle', '--platform=node', '--target=node20.17', '--log-level=error'];
-	await run(path.join(root, 'node_modules', '.bin', 'esbuild'), [program, `--outfile=${outfile}`, ...options]);
+	const options = [
+		`--format=${format}`,
+		'--bundle',
+		'--platform=node',
+		'--target=node20.17',
+		'--log-level=error',
+	];
+	await run(path.join(root, 'node_modules', '.bin', 'esbuild'), [
+		program,
+		`--outfile=${outfile}`,
+		...options,
+	]);
 	return [process.execPath, outfile];
 }
 
@@ -33,13 +43,27 @@ async function compile(runtime: string): Promise<Command> {
 async function installTsx(): Promise<Command> {
 	const version = '4';
 	const folder = path.join(root, '.cache', 'tsx');
-	await installPackage({ folder, spec: `tsx@${version}`, isComplete: (at: string) => hasPackage(at, 'tsx', version) });
+	await installPackage({
+		folder,
+		spec: `tsx@${version}`,
+		isComplete: (at: string) => hasPackage(at, 'tsx', version),
+	});
 	const app = makeDirectory();
 	const installed = path.join(app, 'node_modules', 'codex-models');
 	mkdirSync(installed, { recursive: true });
-	for (const part of ['dist', 'package.json']) cpSync(path.join(root, part), path.join(installed, part), { recursive: true });
-	for (const name of ['p-timeout', 'p-retry', 'is-network-error', 'quick-lru', 'signal-exit', 'smol-toml']) {
-		cpSync(path.join(root, 'node_modules', name), path.join(app, 'node_modules', name), { recursive: true });
+	for (const part of ['dist', 'package.json'])
+		cpSync(path.join(root, part), path.join(installed, part), { recursive: true });
+	for (const name of [
+		'p-timeout',
+		'p-retry',
+		'is-network-error',
+		'quick-lru',
+		'signal-exit',
+		'smol-toml',
+	]) {
+		cpSync(path.join(root, 'node_modules', name), path.join(app, 'node_modules', name), {
+			recursive: true,
+		});
 	}
 	cpSync(program, path.join(app, 'program.ts'));
 	writeFileSync(path.join(app, 'package.json'), '{ "type": "module" }');
@@ -53,7 +77,9 @@ async function runSix([file, ...args]: Command): Promise<Report[]> {
 	const directory = makeDirectory();
 	const codexHome = makeDirectory();
 	const cwd = makeDirectory();
-	const all = await Promise.all(Array.from({ length: 6 }, () => run(file, [...args, directory, realCodex, codexHome], { cwd })));
+	const all = await Promise.all(
+		Array.from({ length: 6 }, () => run(file, [...args, directory, realCodex, codexHome], { cwd })),
+	);
 	return all.map(({ stdout }) => JSON.parse(stdout));
 }
 
@@ -63,12 +89,15 @@ test.each<[string, () => Promise<Command>]>([
 	['tsx', installTsx],
 	['an executable of Bun 1.3.14', () => compile('bun-1.3.14')],
 	['an executable of the newest Bun', () => compile('bun')],
-])('six processes of %s start one app-server, the program behind the launcher, and share its list', async (_way, make) => {
-	const reports = await runSix(await make());
-	expect(reports.flatMap(({ failures }) => failures)).toEqual([]);
-	const started = reports.flatMap((report) => report.started);
-	expect(started).toHaveLength(1);
-	if (process.platform === 'linux') expect(path.basename(started[0] as string)).toBe('codex');
-	expect(reports[0]?.ids.length).toBeGreaterThan(0);
-	for (const { ids } of reports) expect(ids).toEqual(reports[0]?.ids);
-});
+])(
+	'six processes of %s start one app-server, the program behind the launcher, and share its list',
+	async (_way, make) => {
+		const reports = await runSix(await make());
+		expect(reports.flatMap(({ failures }) => failures)).toEqual([]);
+		const started = reports.flatMap((report) => report.started);
+		expect(started).toHaveLength(1);
+		if (process.platform === 'linux') expect(path.basename(started[0] as string)).toBe('codex');
+		expect(reports[0]?.ids.length).toBeGreaterThan(0);
+		for (const { ids } of reports) expect(ids).toEqual(reports[0]?.ids);
+	},
+);

@@ -12,7 +12,9 @@ const catalog = new CodexModelCatalog({
 	store: fileStore({ directory }),
 	onEvent(event) {
 		if (event.type === 'spawned') {
-			report.started.push(process.platform === 'linux' ? readlinkSync(`/proc/${event.pid}/exe`) : String(event.pid));
+			report.started.push(
+				process.platform === 'linux' ? readlinkSync(`/proc/${event.pid}/exe`) : String(event.pid),
+			);
 		}
 		if (event.type === 'store-failed') report.failures.push(`${event.operation}: ${event.reason}`);
 		if (event.type === 'failed') report.failures.push(event.error.message);

@@ -1,6 +1,18 @@
 import { expect, test, vi } from 'vitest';
 import { answer, makeCache, makeFilledCache } from './cache-harness.js';
-import { failureOf, makeGate, makeStore, maxAgeMs, never, pass, servableMs, setAge, settle, start, stopClock } from './fakes.js';
+import {
+	failureOf,
+	makeGate,
+	makeStore,
+	maxAgeMs,
+	never,
+	pass,
+	servableMs,
+	setAge,
+	settle,
+	start,
+	stopClock,
+} from './fakes.js';
 
 test('a list that one process fetched is served by another one, with its own fetchedAt', async () => {
 	const store = makeStore();
@@ -12,7 +24,11 @@ test('a list that one process fetched is served by another one, with its own fet
 	expect(other.fetches.count).toBe(0);
 	expect(other.peek()).toEqual(one.peek());
 	expect(other.peek()).toMatchObject({ fetchedAt: start, isFresh: true });
-	expect(other.events).toMatchObject([{ type: 'loaded', ageMs: 60_000 }, { type: 'miss' }, { type: 'hit', ageMs: 60_000 }]);
+	expect(other.events).toMatchObject([
+		{ type: 'loaded', ageMs: 60_000 },
+		{ type: 'miss' },
+		{ type: 'hit', ageMs: 60_000 },
+	]);
 });
 
 test('the configured model comes from the store, too', async () => {
@@ -129,7 +145,9 @@ test('a store that never answers is asked once for a call, and for a second', as
 	await answer(made, 1, 'a');
 	expect(await list).toEqual(['a']);
 	expect(get).toHaveBeenCalledTimes(1);
-	expect(made.eventsOf('store-failed')).toMatchObject([{ operation: 'get', reason: expect.stringMatching(/1000 ms/) }]);
+	expect(made.eventsOf('store-failed')).toMatchObject([
+		{ operation: 'get', reason: expect.stringMatching(/1000 ms/) },
+	]);
 });
 
 test('refresh: true during a store lookup gets a new list, and the other callers get that of the store', async () => {
@@ -137,7 +155,9 @@ test('refresh: true during a store lookup gets a new list, and the other callers
 	await makeFilledCache(['old'], { store });
 	setAge(1_000);
 	const gate = makeGate();
-	const made = makeCache({ store: makeStore({ get: (key) => gate.opened.then(() => store.map.get(key)) }) });
+	const made = makeCache({
+		store: makeStore({ get: (key) => gate.opened.then(() => store.map.get(key)) }),
+	});
 	const list = made.ids();
 	await settle();
 	const refresh = made.ids({ refresh: true });
@@ -154,7 +174,9 @@ test('a list that a slow store brings after its time is a miss', async () => {
 	const store = makeStore();
 	await makeFilledCache(['old'], { store });
 	const gate = makeGate();
-	const made = makeCache({ store: makeStore({ get: (key) => gate.opened.then(() => store.map.get(key)) }) });
+	const made = makeCache({
+		store: makeStore({ get: (key) => gate.opened.then(() => store.map.get(key)) }),
+	});
 	const list = made.ids();
 	await settle();
 	setAge(servableMs);

@@ -2,14 +2,18 @@ import { mkdtempSync, realpathSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { onTestFinished } from 'vitest';
+import type { CodexModel } from '../../src/api/codex-model.js';
+import { type CatalogEvent, createEmitter } from '../../src/api/events.js';
+import type { Fetch, FetchTarget } from '../../src/api/fetch.js';
+import type {
+	CodexModelCatalogOptions,
+	ListOptions,
+	TargetOptions,
+} from '../../src/api/options.js';
+import { resolveSettings } from '../../src/api/settings.js';
 import { resolveTarget } from '../../src/cache/fetch-target.js';
 import { ModelCache } from '../../src/cache/model-cache.js';
 import type { CatalogSnapshot } from '../../src/cache/model-list.js';
-import type { CodexModel } from '../../src/core/codex-model.js';
-import { type CatalogEvent, createEmitter } from '../../src/core/events.js';
-import type { Fetch, FetchTarget } from '../../src/core/fetch.js';
-import type { CodexModelCatalogOptions, ListOptions, TargetOptions } from '../../src/core/options.js';
-import { resolveSettings } from '../../src/core/settings.js';
 import { FakeFetch, type Files, idsOf, makeFiles, settle, stopClock } from './fakes.js';
 
 /** The fetches of a cache, in their order. */
@@ -73,7 +77,8 @@ export function makeCache(options: CodexModelCatalogOptions = {}, surroundings: 
 		files,
 		fetches,
 		events,
-		eventsOf: <T extends CatalogEvent['type']>(type: T) => events.filter((event): event is EventOf<T> => event.type === type),
+		eventsOf: <T extends CatalogEvent['type']>(type: T) =>
+			events.filter((event): event is EventOf<T> => event.type === type),
 		clear: () => cache.clear(),
 		close: () => cache.close(),
 		async list(listOptions?: ListOptions): Promise<CodexModel[]> {
@@ -89,7 +94,8 @@ export function makeCache(options: CodexModelCatalogOptions = {}, surroundings: 
 			const { target, list, includeHidden } = await find(listOptions);
 			return cache.snapshot(target, list, includeHidden);
 		},
-		peek: (listOptions?: TargetOptions) => cache.peek(targetOf(listOptions), listOptions?.includeHidden ?? false),
+		peek: (listOptions?: TargetOptions) =>
+			cache.peek(targetOf(listOptions), listOptions?.includeHidden ?? false),
 		peekIds: (listOptions?: TargetOptions) =>
 			idsOf(cache.peek(targetOf(listOptions), listOptions?.includeHidden ?? false)?.models),
 		subscribe: (listener: (snapshot: CatalogSnapshot) => void, listOptions?: TargetOptions) =>
@@ -100,7 +106,11 @@ export function makeCache(options: CodexModelCatalogOptions = {}, surroundings: 
 export type TestCache = ReturnType<typeof makeCache>;
 
 /** Answers the nth fetch of a cache, and resolves when the cache has dealt with the answer. */
-export async function answer(made: TestCache, n: number, ...models: (string | CodexModel)[]): Promise<void> {
+export async function answer(
+	made: TestCache,
+	n: number,
+	...models: (string | CodexModel)[]
+): Promise<void> {
 	(await made.fetches.nth(n)).succeed(models);
 	await settle();
 }

@@ -2,7 +2,17 @@ import { getEventListeners } from 'node:events';
 import { expect, onTestFinished, test, vi } from 'vitest';
 import { waitForCaller } from '../../src/cache/caller-wait.js';
 import { answer, countUnhandledRejections, makeCache, makeFilledCache } from './cache-harness.js';
-import { exitError, failureOf, isPending, makeGate, makeStore, never, pass, settle, stopClock } from './fakes.js';
+import {
+	exitError,
+	failureOf,
+	isPending,
+	makeGate,
+	makeStore,
+	never,
+	pass,
+	settle,
+	stopClock,
+} from './fakes.js';
 
 const infinity = Number.POSITIVE_INFINITY;
 
@@ -78,20 +88,23 @@ test.each([
 	['a number', 0],
 	['null', null],
 	['nothing', undefined],
-])('an abort rejects with the reason of the signal, and ends the wait of its caller only: %s', async (_, reason) => {
-	const made = makeCache();
-	const controller = new AbortController();
-	const patient = made.ids();
-	const leaving = Promise.allSettled([made.list({ signal: controller.signal })]);
-	await made.fetches.nth(1);
-	controller.abort(reason);
-	const [left] = await leaving;
-	expect(left?.status).toBe('rejected');
-	expect((left as PromiseRejectedResult).reason).toBe(controller.signal.reason);
-	await answer(made, 1, 'a');
-	expect(await patient).toEqual(['a']);
-	expect(made.fetches.count).toBe(1);
-});
+])(
+	'an abort rejects with the reason of the signal, and ends the wait of its caller only: %s',
+	async (_, reason) => {
+		const made = makeCache();
+		const controller = new AbortController();
+		const patient = made.ids();
+		const leaving = Promise.allSettled([made.list({ signal: controller.signal })]);
+		await made.fetches.nth(1);
+		controller.abort(reason);
+		const [left] = await leaving;
+		expect(left?.status).toBe('rejected');
+		expect((left as PromiseRejectedResult).reason).toBe(controller.signal.reason);
+		await answer(made, 1, 'a');
+		expect(await patient).toEqual(['a']);
+		expect(made.fetches.count).toBe(1);
+	},
+);
 
 test('the only caller may leave: the fetch goes on and fills the cache', async () => {
 	const made = makeCache();
@@ -120,7 +133,8 @@ test('an aborted signal starts nothing, and gets nothing from the cache', async 
 
 test('2,000 callers with one signal share one listener, which is gone after them', async () => {
 	const warnings: Error[] = [];
-	const note = (warning: Error) => warning.name === 'MaxListenersExceededWarning' && warnings.push(warning);
+	const note = (warning: Error) =>
+		warning.name === 'MaxListenersExceededWarning' && warnings.push(warning);
 	process.on('warning', note);
 	onTestFinished(() => {
 		process.off('warning', note);
@@ -146,7 +160,8 @@ test('2,000 callers with one signal share one listener, which is gone after them
 
 test('an abort reaches the callers that still wait after another one with the same signal got its list', async () => {
 	const controller = new AbortController();
-	const wait = (work: Promise<string>) => waitForCaller(work, infinity, [controller.signal], () => 'late');
+	const wait = (work: Promise<string>) =>
+		waitForCaller(work, infinity, [controller.signal], () => 'late');
 	const patient = failureOf(wait(never()));
 	expect(await wait(Promise.resolve('a'))).toBe('a');
 	controller.abort(new Error('left'));
@@ -155,7 +170,9 @@ test('an abort reaches the callers that still wait after another one with the sa
 
 test('a signal that is aborted already ends the wait at once', async () => {
 	const signal = AbortSignal.abort(new Error('left'));
-	expect(await failureOf(waitForCaller(never(), infinity, [signal], () => 'late'))).toBe(signal.reason);
+	expect(await failureOf(waitForCaller(never(), infinity, [signal], () => 'late'))).toBe(
+		signal.reason,
+	);
 	expect(getEventListeners(signal, 'abort')).toEqual([]);
 });
 
@@ -181,7 +198,8 @@ test('no listener and no timer is left after a success, a failure, a deadline or
 		if (name === 'abort') controller.abort();
 		else await pass(100);
 		await wait;
-		for (const { signal } of [controller, closed]) expect(getEventListeners(signal, 'abort')).toEqual([]);
+		for (const { signal } of [controller, closed])
+			expect(getEventListeners(signal, 'abort')).toEqual([]);
 		expect(vi.getTimerCount()).toBe(0);
 	}
 	gate.fail(new Error('too late'));

@@ -1,10 +1,14 @@
 import { vi } from 'vitest';
+import {
+	type CodexConfiguredModel,
+	type CodexModel,
+	unknownConfiguredModel,
+} from '../../src/api/codex-model.js';
+import { CodexModelsError } from '../../src/api/errors.js';
+import type { Emit } from '../../src/api/events.js';
+import type { Fetch, FetchTarget, Fingerprint, ModelListAnswer } from '../../src/api/fetch.js';
+import type { ModelListStore } from '../../src/api/model-list-store.js';
 import { ModelList } from '../../src/cache/model-list.js';
-import { type CodexConfiguredModel, type CodexModel, unknownConfiguredModel } from '../../src/core/codex-model.js';
-import { CodexModelsError } from '../../src/core/errors.js';
-import type { Emit } from '../../src/core/events.js';
-import type { Fetch, FetchTarget, Fingerprint, ModelListAnswer } from '../../src/core/fetch.js';
-import type { ModelListStore } from '../../src/core/model-list-store.js';
 
 export const start = Date.UTC(2026, 0, 1);
 export const maxAgeMs = 300_000;
@@ -63,7 +67,9 @@ export async function isPending(promise: Promise<unknown>): Promise<boolean> {
 }
 
 /** The reason of a rejection; a promise that resolves fails the test. */
-export async function failureOf(promise: Promise<unknown>): Promise<Error & Record<string, unknown>> {
+export async function failureOf(
+	promise: Promise<unknown>,
+): Promise<Error & Record<string, unknown>> {
 	const [result] = await Promise.allSettled([promise]);
 	if (result.status === 'rejected') return result.reason;
 	throw new Error(`Expected a rejection, got ${JSON.stringify(result.value)}`);
@@ -96,14 +102,19 @@ export const exitError = (exitCode = 1) =>
 		phase: 'initialize',
 	});
 
-export const firstFingerprint: Fingerprint = { account: 'one', configuration: 'first', command: 'first' };
+export const firstFingerprint: Fingerprint = {
+	account: 'one',
+	configuration: 'first',
+	command: 'first',
+};
 
 export const makeList = (
 	models: (string | CodexModel)[],
 	{ fetchedAt = start, configured = unknownConfiguredModel, fingerprint = firstFingerprint } = {},
 ) => new ModelList({ models: models.map(toModel), configured }, fetchedAt, fingerprint);
 
-const toModel = (model: string | CodexModel) => (typeof model === 'string' ? makeModel(model) : model);
+const toModel = (model: string | CodexModel) =>
+	typeof model === 'string' ? makeModel(model) : model;
 
 /** The files of a user, as far as a fingerprint tells of them. */
 export function makeFiles(fingerprint: Partial<Fingerprint> = {}) {
@@ -136,7 +147,12 @@ export function makeFiles(fingerprint: Partial<Fingerprint> = {}) {
 
 export type Files = ReturnType<typeof makeFiles>;
 
-type FetchContext = { target: FetchTarget; fingerprint: Fingerprint; signal: AbortSignal; emit: Emit };
+type FetchContext = {
+	target: FetchTarget;
+	fingerprint: Fingerprint;
+	signal: AbortSignal;
+	emit: Emit;
+};
 
 /** A fetch whose outcome a test decides. */
 export class FakeFetch implements Fetch {
@@ -158,7 +174,10 @@ export class FakeFetch implements Fetch {
 		signal.addEventListener('abort', () => this.fail(signal.reason), { once: true });
 	}
 
-	succeed(models: (string | CodexModel)[], configured: CodexConfiguredModel = { ...unknownConfiguredModel }): void {
+	succeed(
+		models: (string | CodexModel)[],
+		configured: CodexConfiguredModel = { ...unknownConfiguredModel },
+	): void {
 		this.#answer.open({ models: models.map(toModel), configured });
 		this.release();
 	}

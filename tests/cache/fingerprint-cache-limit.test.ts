@@ -1,7 +1,17 @@
 import { expect, test, vi } from 'vitest';
 import { FingerprintCache } from '../../src/cache/fingerprint-cache.js';
 import { answer, makeCache, makeFilledCache } from './cache-harness.js';
-import { checkIntervalMs, failureOf, isPending, maxAgeMs, pass, servableMs, setAge, settle, stopClock } from './fakes.js';
+import {
+	checkIntervalMs,
+	failureOf,
+	isPending,
+	maxAgeMs,
+	pass,
+	servableMs,
+	setAge,
+	settle,
+	stopClock,
+} from './fakes.js';
 
 /** The time that a caller with a known list waits for a look at the files. */
 const lookLimitMs = 100;
@@ -32,20 +42,23 @@ test('a known list is served 100 ms after the start of a look that hangs, and wi
 	expect(made.files.looks).toBeGreaterThan(looks + 1);
 });
 
-test.each([0, 50])('a deadline of %d ms that ends during a look at the files is enough for a known list', async (deadlineMs) => {
-	const made = await makeFilledCache(['a']);
-	made.files.hang();
-	setAge(checkIntervalMs);
-	const list = made.ids({ deadlineMs });
-	await pass(lookLimitMs);
-	expect(await list).toEqual(['a']);
-	expect(made.eventsOf('hit')).toHaveLength(1);
-	expect(made.eventsOf('timed-out')).toEqual([]);
-	// A refresh is not from the cache.
-	const failure = failureOf(made.list({ refresh: true, deadlineMs }));
-	await pass(lookLimitMs);
-	expect(await failure).toMatchObject({ code: 'ERR_CODEX_TIMEOUT', timeoutMs: deadlineMs });
-});
+test.each([0, 50])(
+	'a deadline of %d ms that ends during a look at the files is enough for a known list',
+	async (deadlineMs) => {
+		const made = await makeFilledCache(['a']);
+		made.files.hang();
+		setAge(checkIntervalMs);
+		const list = made.ids({ deadlineMs });
+		await pass(lookLimitMs);
+		expect(await list).toEqual(['a']);
+		expect(made.eventsOf('hit')).toHaveLength(1);
+		expect(made.eventsOf('timed-out')).toEqual([]);
+		// A refresh is not from the cache.
+		const failure = failureOf(made.list({ refresh: true, deadlineMs }));
+		await pass(lookLimitMs);
+		expect(await failure).toMatchObject({ code: 'ERR_CODEX_TIMEOUT', timeoutMs: deadlineMs });
+	},
+);
 
 test('a stale list is refreshed while a look hangs', async () => {
 	const made = await makeFilledCache(['old']);

@@ -1,9 +1,9 @@
 import { chmodSync, mkdirSync, rmSync, symlinkSync, utimesSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { expect, test, vi } from 'vitest';
+import type { CodexModelCatalogOptions } from '../../src/api/options.js';
+import { CommandSource, resolveSettings } from '../../src/api/settings.js';
 import { readFingerprint } from '../../src/cache/fingerprint.js';
-import type { CodexModelCatalogOptions } from '../../src/core/options.js';
-import { CommandSource, resolveSettings } from '../../src/core/settings.js';
 import { makeDirectory } from './cache-harness.js';
 
 /** The functions that read the fingerprint of a directory of its own, which is the CODEX_HOME, too. */
@@ -30,7 +30,10 @@ function writeProgram(...parts: string[]): string {
 	return file;
 }
 
-const replacements: [change: string, replace: (link: string, one: string, other: string) => void][] = [
+const replacements: [
+	change: string,
+	replace: (link: string, one: string, other: string) => void,
+][] = [
 	[
 		'another target',
 		(link, _, other) => {
@@ -90,7 +93,10 @@ test('a change of the file that model_catalog_json names is another configuratio
 	const { directory, readConfiguration } = makeReader();
 	const catalogue = path.join(directory, 'models.json');
 	const configure = (file: string) =>
-		writeFileSync(path.join(directory, 'config.toml'), `model_catalog_json = ${JSON.stringify(file)}\n`);
+		writeFileSync(
+			path.join(directory, 'config.toml'),
+			`model_catalog_json = ${JSON.stringify(file)}\n`,
+		);
 	configure('models.json');
 	const without = await readConfiguration();
 	writeFileSync(catalogue, '{}');
@@ -128,16 +134,18 @@ test('the model catalogue of the chosen profile counts, else that of the whole c
 	}
 });
 
-test.each(['model_catalog_json = 7', 'model_catalog_json = ""', 'model_catalog_json = "/nowhere/at/all"', '[x'])(
-	'a config.toml of %s is no failure',
-	async (text) => {
-		const { directory, readConfiguration } = makeReader();
-		writeFileSync(path.join(directory, 'config.toml'), text);
-		const first = await readConfiguration();
-		expect(first).toMatch(/^[\da-f]{32}$/);
-		expect(await readConfiguration()).toBe(first);
-	},
-);
+test.each([
+	'model_catalog_json = 7',
+	'model_catalog_json = ""',
+	'model_catalog_json = "/nowhere/at/all"',
+	'[x',
+])('a config.toml of %s is no failure', async (text) => {
+	const { directory, readConfiguration } = makeReader();
+	writeFileSync(path.join(directory, 'config.toml'), text);
+	const first = await readConfiguration();
+	expect(first).toMatch(/^[\da-f]{32}$/);
+	expect(await readConfiguration()).toBe(first);
+});
 
 test('looks at one home at the same time agree', async () => {
 	const { directory, readConfiguration } = makeReader();
@@ -146,6 +154,10 @@ test('looks at one home at the same time agree', async () => {
 		writeFileSync(file, `# ${'x'.repeat(version)}\n`);
 		await Promise.all(Array.from({ length: 5 }, readConfiguration));
 		const settled = await readConfiguration();
-		expect(await Promise.all(Array.from({ length: 3 }, readConfiguration))).toEqual([settled, settled, settled]);
+		expect(await Promise.all(Array.from({ length: 3 }, readConfiguration))).toEqual([
+			settled,
+			settled,
+			settled,
+		]);
 	}
 });

@@ -1,10 +1,18 @@
 import { execFileSync } from 'node:child_process';
-import { mkdirSync, renameSync, rmSync, symlinkSync, truncateSync, utimesSync, writeFileSync } from 'node:fs';
+import {
+	mkdirSync,
+	renameSync,
+	rmSync,
+	symlinkSync,
+	truncateSync,
+	utimesSync,
+	writeFileSync,
+} from 'node:fs';
 import path from 'node:path';
 import { expect, test, vi } from 'vitest';
+import type { CodexModelCatalogOptions } from '../../src/api/options.js';
+import { CommandSource, resolveSettings } from '../../src/api/settings.js';
 import { readFingerprint } from '../../src/cache/fingerprint.js';
-import type { CodexModelCatalogOptions } from '../../src/core/options.js';
-import { CommandSource, resolveSettings } from '../../src/core/settings.js';
 import { makeDirectory } from './cache-harness.js';
 
 /** A CODEX_HOME with a login and a configuration, and the function that reads its fingerprint. */
@@ -45,7 +53,9 @@ function chatgpt(account: string | undefined, { claim = account, generation = 1 
 	const jwt = makeJwt({
 		email: 'someone@example.com',
 		exp: generation,
-		...(claim && { 'https://api.openai.com/auth': { chatgpt_plan_type: 'pro', chatgpt_account_id: claim } }),
+		...(claim && {
+			'https://api.openai.com/auth': { chatgpt_plan_type: 'pro', chatgpt_account_id: claim },
+		}),
 	});
 	return {
 		auth_mode: 'chatgpt',
@@ -64,7 +74,11 @@ const apiKey = (key: string) => ({ auth_mode: 'apikey', OPENAI_API_KEY: key, tok
 
 const otherAccounts: [change: string, before: object | undefined, after: object | undefined][] = [
 	['another account id', chatgpt('one'), chatgpt('two')],
-	['another account that only the id token names', chatgpt(undefined, { claim: 'one' }), chatgpt(undefined, { claim: 'two' })],
+	[
+		'another account that only the id token names',
+		chatgpt(undefined, { claim: 'one' }),
+		chatgpt(undefined, { claim: 'two' }),
+	],
 	['another key', apiKey('sk-one'), apiKey('sk-two')],
 	['a key in place of an account', chatgpt('one'), apiKey('sk-one')],
 	['another kind of login', apiKey('sk-one'), { ...apiKey('sk-one'), auth_mode: 'chatgpt' }],
@@ -93,7 +107,11 @@ const sameAccounts: [change: string, before: object, after: object][] = [
 		chatgpt(undefined, { claim: 'one', generation: 2 }),
 	],
 	['the same file, written again', chatgpt('one'), chatgpt('one')],
-	['another member', apiKey('sk-one'), { ...apiKey('sk-one'), last_refresh: 'now', unheardOf: true }],
+	[
+		'another member',
+		apiKey('sk-one'),
+		{ ...apiKey('sk-one'), last_refresh: 'now', unheardOf: true },
+	],
 ];
 
 test.each(sameAccounts)('%s: the account stays the same', async (_, before, after) => {
@@ -126,14 +144,18 @@ test.each(noLogins)('an auth.json that is %s counts as none', async (_, make) =>
 	expect(await home.readAccount()).not.toBe('none');
 });
 
-test.each(['[]', '7', '{}', '{"tokens":7}', '{"tokens":{"id_token":"a.b.c"}}', '{"tokens":{"id_token":7}}'])(
-	'an auth.json of %s is no failure',
-	async (text) => {
-		const home = makeHome();
-		home.logIn(text);
-		expect(await home.readAccount()).toMatch(/^(?:none|[\da-f]{32})$/);
-	},
-);
+test.each([
+	'[]',
+	'7',
+	'{}',
+	'{"tokens":7}',
+	'{"tokens":{"id_token":"a.b.c"}}',
+	'{"tokens":{"id_token":7}}',
+])('an auth.json of %s is no failure', async (text) => {
+	const home = makeHome();
+	home.logIn(text);
+	expect(await home.readAccount()).toMatch(/^(?:none|[\da-f]{32})$/);
+});
 
 test('an auth.json of 100 MB is not read, and each version of it counts as another account', async () => {
 	const home = makeHome();
@@ -151,17 +173,21 @@ test('an auth.json of 100 MB is not read, and each version of it counts as anoth
 	expect(await home.readAccount()).not.toBe(first);
 });
 
-test.each(['personal_access_token', 'agent_identity', 'bedrock_api_key'])('two logins by %s are two accounts', async (member) => {
-	const home = makeHome();
-	home.logIn({ auth_mode: 'x', [member]: 'one' });
-	const one = await home.readAccount();
-	home.logIn({ auth_mode: 'x', [member]: 'two' });
-	expect(await home.readAccount()).not.toBe(one);
-});
+test.each(['personal_access_token', 'agent_identity', 'bedrock_api_key'])(
+	'two logins by %s are two accounts',
+	async (member) => {
+		const home = makeHome();
+		home.logIn({ auth_mode: 'x', [member]: 'one' });
+		const one = await home.readAccount();
+		home.logIn({ auth_mode: 'x', [member]: 'two' });
+		expect(await home.readAccount()).not.toBe(one);
+	},
+);
 
 test('two logins without an account id are told apart by the subject of their id tokens', async () => {
 	const home = makeHome();
-	const logIn = (sub: string) => home.logIn({ auth_mode: 'chatgpt', tokens: { id_token: makeJwt({ sub }) } });
+	const logIn = (sub: string) =>
+		home.logIn({ auth_mode: 'chatgpt', tokens: { id_token: makeJwt({ sub }) } });
 	logIn('one');
 	const one = await home.readAccount();
 	logIn('two');
@@ -177,7 +203,11 @@ test('a fingerprint holds no credential', async () => {
 	}
 });
 
-const changedConfigurations: [change: string, before: string | undefined, after: string | undefined][] = [
+const changedConfigurations: [
+	change: string,
+	before: string | undefined,
+	after: string | undefined,
+][] = [
 	['appears', undefined, 'model = "a"\n'],
 	['changes', 'model = "a"\n', 'model = "b"\n'],
 	['disappears', 'model = "a"\n', undefined],
@@ -185,16 +215,19 @@ const changedConfigurations: [change: string, before: string | undefined, after:
 	['is too large', 'model = "a"\n', `# ${'x'.repeat(2 * 1024 * 1024)}`],
 ];
 
-test.each(changedConfigurations)('a config.toml that %s is another configuration', async (_, before, after) => {
-	const home = makeHome();
-	if (before) home.write('config.toml', before);
-	const { account, configuration, command } = await home.read();
-	if (after) home.write('config.toml', after);
-	else rmSync(home.fileOf('config.toml'));
-	const changed = await home.read();
-	expect(changed.configuration).not.toBe(configuration);
-	expect(changed).toMatchObject({ account, command });
-});
+test.each(changedConfigurations)(
+	'a config.toml that %s is another configuration',
+	async (_, before, after) => {
+		const home = makeHome();
+		if (before) home.write('config.toml', before);
+		const { account, configuration, command } = await home.read();
+		if (after) home.write('config.toml', after);
+		else rmSync(home.fileOf('config.toml'));
+		const changed = await home.read();
+		expect(changed.configuration).not.toBe(configuration);
+		expect(changed).toMatchObject({ account, command });
+	},
+);
 
 test('a config.toml that is a FIFO or a directory counts as none, and hangs nothing', async () => {
 	const home = makeHome();

@@ -1,6 +1,16 @@
 import { expect, test } from 'vitest';
 import { answer, makeCache, makeFilledCache } from './cache-harness.js';
-import { failureOf, isPending, makeGate, makeStore, maxAgeMs, pass, setAge, settle, stopClock } from './fakes.js';
+import {
+	failureOf,
+	isPending,
+	makeGate,
+	makeStore,
+	maxAgeMs,
+	pass,
+	setAge,
+	settle,
+	stopClock,
+} from './fakes.js';
 
 test('clear() forgets every list', async () => {
 	const made = await makeFilledCache(['a']);
@@ -143,7 +153,10 @@ test('a list that is being saved at clear() does not stay in the store', async (
 	stopClock();
 	const gate = makeGate();
 	const map = new Map<string, unknown>();
-	const store = makeStore({ set: (key, value) => gate.opened.then(() => map.set(key, value)) }, map);
+	const store = makeStore(
+		{ set: (key, value) => gate.opened.then(() => map.set(key, value)) },
+		map,
+	);
 	const made = makeCache({ store });
 	const list = made.ids();
 	await answer(made, 1, 'old');

@@ -1,13 +1,29 @@
 import { expect, test } from 'vitest';
 import { answer, countUnhandledRejections, makeCache, makeFilledCache } from './cache-harness.js';
-import { failureOf, isPending, makeGate, makeStore, maxAgeMs, never, pass, setAge, settle, stopClock } from './fakes.js';
+import {
+	failureOf,
+	isPending,
+	makeGate,
+	makeStore,
+	maxAgeMs,
+	never,
+	pass,
+	setAge,
+	settle,
+	stopClock,
+} from './fakes.js';
 
 const closed = { code: 'ERR_CODEX_CLOSED' };
 
 test('after close() every call rejects, also one that memory could serve, and peek() returns nothing', async () => {
 	const made = await makeFilledCache(['a']);
 	await made.close();
-	for (const options of [undefined, { refresh: true }, { includeHidden: true }, { cwd: '/other' }]) {
+	for (const options of [
+		undefined,
+		{ refresh: true },
+		{ includeHidden: true },
+		{ cwd: '/other' },
+	]) {
 		expect(await failureOf(made.list(options))).toMatchObject(closed);
 		expect(await failureOf(made.read(options))).toMatchObject(closed);
 	}
@@ -38,7 +54,10 @@ test('close() aborts the fetches of every list, also background refreshes and th
 	await made.fetches.nth(3);
 	await made.close();
 	expect(await failure).toMatchObject(closed);
-	expect(made.fetches.all.slice(1).map(({ context }) => context.signal.aborted)).toEqual([true, true]);
+	expect(made.fetches.all.slice(1).map(({ context }) => context.signal.aborted)).toEqual([
+		true,
+		true,
+	]);
 	expect(made.eventsOf('failed')).toMatchObject([{ error: closed }, { error: closed }]);
 });
 
@@ -82,7 +101,9 @@ test('a list that a slow store brings after close() is not remembered', async ()
 	const store = makeStore();
 	await makeFilledCache(['a'], { store });
 	const gate = makeGate();
-	const made = makeCache({ store: makeStore({ get: (key) => gate.opened.then(() => store.map.get(key)) }) });
+	const made = makeCache({
+		store: makeStore({ get: (key) => gate.opened.then(() => store.map.get(key)) }),
+	});
 	const failure = failureOf(made.list());
 	await settle();
 	await made.close();
@@ -130,7 +151,10 @@ test('close() ends the wait for the app-server of a failed fetch', async () => {
 test('close() waits for a list that is being saved, which stays in the store', async () => {
 	const gate = makeGate();
 	const map = new Map<string, unknown>();
-	const store = makeStore({ set: (key, value) => gate.opened.then(() => map.set(key, value)) }, map);
+	const store = makeStore(
+		{ set: (key, value) => gate.opened.then(() => map.set(key, value)) },
+		map,
+	);
 	const made = makeCache({ store });
 	const list = made.ids();
 	await answer(made, 1, 'a');
@@ -164,7 +188,9 @@ test('close() waits for a deletion, but for no operation of a store longer than 
 		expect(await isPending(slowClosing)).toBe(true);
 		await pass(1);
 		await slowClosing;
-		expect(hanging.eventsOf('store-failed')).toMatchObject([{ operation: method, reason: /1000 ms/ }]);
+		expect(hanging.eventsOf('store-failed')).toMatchObject([
+			{ operation: method, reason: /1000 ms/ },
+		]);
 	}
 });
 

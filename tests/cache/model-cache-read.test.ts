@@ -18,13 +18,21 @@ test('read() returns the list with its age, the configured model and the failure
 	});
 	expect(made.peek({ includeHidden: true })).toEqual(snapshot);
 	setAge(servableMs - 1);
-	expect(await made.read()).toMatchObject({ models: [makeModel('a')], isFresh: false, refreshError: null });
+	expect(await made.read()).toMatchObject({
+		models: [makeModel('a')],
+		isFresh: false,
+		refreshError: null,
+	});
 });
 
 test('read() hands out a copy of the configured model', async () => {
 	const made = makeCache();
 	const read = made.read();
-	(await made.fetches.nth(1)).succeed(['a'], { model: 'a', modelProvider: null, reasoningEffort: null });
+	(await made.fetches.nth(1)).succeed(['a'], {
+		model: 'a',
+		modelProvider: null,
+		reasoningEffort: null,
+	});
 	(await read).configured.model = 'changed';
 	expect((await made.read()).configured.model).toBe('a');
 });

@@ -1,6 +1,16 @@
 import { expect, test } from 'vitest';
 import { answer, makeFilledCache } from './cache-harness.js';
-import { cooldownMs, exitError, failureOf, isPending, maxAgeMs, servableMs, setAge, settle, start } from './fakes.js';
+import {
+	cooldownMs,
+	exitError,
+	failureOf,
+	isPending,
+	maxAgeMs,
+	servableMs,
+	setAge,
+	settle,
+	start,
+} from './fakes.js';
 
 test('a failed refresh takes no list away, and the next one waits for cooldownMs', async () => {
 	const made = await makeFilledCache(['old']);
@@ -41,7 +51,10 @@ test('an empty answer takes no list away, and counts as a failed refresh', async
 	await made.list();
 	await answer(made, 2);
 	expect(await made.ids()).toEqual(['old']);
-	expect(made.peek()?.refreshError).toMatchObject({ code: 'ERR_CODEX_PROTOCOL', phase: 'model/list' });
+	expect(made.peek()?.refreshError).toMatchObject({
+		code: 'ERR_CODEX_PROTOCOL',
+		phase: 'model/list',
+	});
 	await settle();
 	expect(made.fetches.count).toBe(2);
 	setAge(maxAgeMs + cooldownMs);

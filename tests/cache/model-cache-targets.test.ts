@@ -29,20 +29,26 @@ test('lists are told apart by cwd and by codexHome', async () => {
 });
 
 // A worker thread has an environment of its own, which `homedir` does not read.
-test.runIf(isMainThread)('a list belongs to the CODEX_HOME and the home directory at the time of the call', async () => {
-	const made = makeCache();
-	vi.stubEnv('CODEX_HOME', '/first');
-	expect(await fill(made, {}, 'first')).toEqual(['first']);
-	vi.stubEnv('CODEX_HOME', '/second');
-	expect(made.peek()).toBeUndefined();
-	expect(await fill(made, {}, 'second')).toEqual(['second']);
-	vi.stubEnv('HOME', '/third');
-	expect(await fill(made, {}, 'third')).toEqual(['third']);
-	expect(made.fetches.all[2]?.context.target).toMatchObject({ cwd: homedir(), isDefaultCwd: true });
-	vi.unstubAllEnvs();
-	vi.stubEnv('CODEX_HOME', '/first');
-	expect(await made.ids()).toEqual(['first']);
-});
+test.runIf(isMainThread)(
+	'a list belongs to the CODEX_HOME and the home directory at the time of the call',
+	async () => {
+		const made = makeCache();
+		vi.stubEnv('CODEX_HOME', '/first');
+		expect(await fill(made, {}, 'first')).toEqual(['first']);
+		vi.stubEnv('CODEX_HOME', '/second');
+		expect(made.peek()).toBeUndefined();
+		expect(await fill(made, {}, 'second')).toEqual(['second']);
+		vi.stubEnv('HOME', '/third');
+		expect(await fill(made, {}, 'third')).toEqual(['third']);
+		expect(made.fetches.all[2]?.context.target).toMatchObject({
+			cwd: homedir(),
+			isDefaultCwd: true,
+		});
+		vi.unstubAllEnvs();
+		vi.stubEnv('CODEX_HOME', '/first');
+		expect(await made.ids()).toEqual(['first']);
+	},
+);
 
 test('of more lists than maxEntries the least recently used one is forgotten', async () => {
 	const made = makeCache({ maxEntries: 2 });
@@ -57,15 +63,20 @@ test('of more lists than maxEntries the least recently used one is forgotten', a
 	}
 });
 
-test.each([1, 2, 3, 5])('with a maxEntries of %d that number of lists is remembered', async (maxEntries) => {
-	const made = makeCache({ maxEntries });
-	const targets = Array.from({ length: 12 }, (_, index) => ({ cwd: `/${index}` }));
-	for (const [index, target] of targets.entries()) {
-		await fill(made, target);
-		expect(targets.filter((other) => made.peek(other))).toHaveLength(Math.min(index + 1, maxEntries));
-		expect(made.peek(target)).toBeDefined();
-	}
-});
+test.each([1, 2, 3, 5])(
+	'with a maxEntries of %d that number of lists is remembered',
+	async (maxEntries) => {
+		const made = makeCache({ maxEntries });
+		const targets = Array.from({ length: 12 }, (_, index) => ({ cwd: `/${index}` }));
+		for (const [index, target] of targets.entries()) {
+			await fill(made, target);
+			expect(targets.filter((other) => made.peek(other))).toHaveLength(
+				Math.min(index + 1, maxEntries),
+			);
+			expect(made.peek(target)).toBeDefined();
+		}
+	},
+);
 
 test('a list stays visible to peek() while fetches of other targets fail', async () => {
 	const made = makeCache({ maxEntries: 1 });
@@ -152,19 +163,22 @@ test('a caller of another account does not join the fetch of the account before'
 	expect(await again).toEqual(['again']);
 });
 
-test.each(['configuration', 'command'] as const)('a change of the %s makes the list stale', async (part) => {
-	const made = await makeFilledCache(['old']);
-	made.files.change({ [part]: 'second' });
-	setAge(checkIntervalMs);
-	expect(await made.ids()).toEqual(['old']);
-	expect(made.eventsOf('stale')).toMatchObject([{ ageMs: checkIntervalMs }]);
-	expect(made.peek()).toMatchObject({ isFresh: false });
-	expect(await made.ids()).toEqual(['old']);
-	await answer(made, 2, 'new');
-	expect(await made.ids()).toEqual(['new']);
-	expect(made.peek()).toMatchObject({ isFresh: true });
-	expect(made.fetches.count).toBe(2);
-});
+test.each(['configuration', 'command'] as const)(
+	'a change of the %s makes the list stale',
+	async (part) => {
+		const made = await makeFilledCache(['old']);
+		made.files.change({ [part]: 'second' });
+		setAge(checkIntervalMs);
+		expect(await made.ids()).toEqual(['old']);
+		expect(made.eventsOf('stale')).toMatchObject([{ ageMs: checkIntervalMs }]);
+		expect(made.peek()).toMatchObject({ isFresh: false });
+		expect(await made.ids()).toEqual(['old']);
+		await answer(made, 2, 'new');
+		expect(await made.ids()).toEqual(['new']);
+		expect(made.peek()).toMatchObject({ isFresh: true });
+		expect(made.fetches.count).toBe(2);
+	},
+);
 
 test('a configuration that changes during a fetch leaves its list stale', async () => {
 	const made = await makeFilledCache(['old']);

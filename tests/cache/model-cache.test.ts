@@ -133,7 +133,9 @@ test('a clock that was set back makes a list stale, and the next refresh replace
 
 test('fifty callers share one fetch, and a refresh joins it', async () => {
 	const made = makeCache();
-	const calls = Array.from({ length: 50 }, (_, index) => made.ids({ includeHidden: index % 2 === 0 }));
+	const calls = Array.from({ length: 50 }, (_, index) =>
+		made.ids({ includeHidden: index % 2 === 0 }),
+	);
 	await made.fetches.nth(1);
 	calls.push(made.ids(), made.ids({ refresh: true }));
 	await settle();
@@ -153,7 +155,13 @@ test('the events of a fetch come in their order', async () => {
 	await settle();
 	(await made.fetches.nth(2)).fail();
 	await refresh;
-	expect(made.events.map(({ type }) => type)).toEqual(['refreshed', 'miss', 'hit', 'stale', 'failed']);
+	expect(made.events.map(({ type }) => type)).toEqual([
+		'refreshed',
+		'miss',
+		'hit',
+		'stale',
+		'failed',
+	]);
 });
 
 test('callers who wait share a failure, and the next call starts another fetch', async () => {
@@ -211,7 +219,9 @@ test('a hit sets no timer, adds no listener, makes no asynchronous resource and 
 	];
 	const looks = made.files.looks;
 	const resources: string[] = [];
-	const hook = createHook({ init: (_, type) => type !== 'PROMISE' && resources.push(type) }).enable();
+	const hook = createHook({
+		init: (_, type) => type !== 'PROMISE' && resources.push(type),
+	}).enable();
 	for (let count = 0; count < 10; count++) {
 		expect(await made.ids({ signal: controller.signal, deadlineMs: 0 })).toEqual(['a']);
 	}

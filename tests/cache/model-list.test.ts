@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
-import type { CodexModel } from '../../src/core/codex-model.js';
-import { resolveSettings } from '../../src/core/settings.js';
+import type { CodexModel } from '../../src/api/codex-model.js';
+import { resolveSettings } from '../../src/api/settings.js';
 import { answer, makeCache } from './cache-harness.js';
 import { exitError, firstFingerprint, idsOf, makeList, makeModel, start } from './fakes.js';
 
@@ -50,10 +50,16 @@ test('every caller has a copy, and may change all of it', async () => {
 test('summaries are copies, too, of the visible models or of all', () => {
 	const list = makeList([richModel(), makeModel('b', { hidden: true })]);
 	const [first] = list.copySummaries(false);
-	expect(first).toMatchObject({ id: 'a', supportedReasoningEfforts: ['low'], serviceTiers: ['fast'] });
+	expect(first).toMatchObject({
+		id: 'a',
+		supportedReasoningEfforts: ['low'],
+		serviceTiers: ['fast'],
+	});
 	first?.serviceTiers?.push('spoilt');
 	first?.supportedReasoningEfforts?.push('spoilt');
-	expect(list.copySummaries(false)).toMatchObject([{ supportedReasoningEfforts: ['low'], serviceTiers: ['fast'] }]);
+	expect(list.copySummaries(false)).toMatchObject([
+		{ supportedReasoningEfforts: ['low'], serviceTiers: ['fast'] },
+	]);
 	expect(idsOf(list.copySummaries(true))).toEqual(['a', 'b']);
 	expect(list.size).toBe(2);
 });
@@ -65,8 +71,14 @@ test('a list is fresh at an age from 0 to less than maxAgeMs', () => {
 });
 
 test('a list is servable for staleWhileRevalidateMs after maxAgeMs', () => {
-	const isServable = (ageMs: number, given = settings) => makeList(['a']).isServable(start + ageMs, given);
-	expect([-1e9, 0, 1_099, 1_100].map((ageMs) => isServable(ageMs))).toEqual([true, true, true, false]);
+	const isServable = (ageMs: number, given = settings) =>
+		makeList(['a']).isServable(start + ageMs, given);
+	expect([-1e9, 0, 1_099, 1_100].map((ageMs) => isServable(ageMs))).toEqual([
+		true,
+		true,
+		true,
+		false,
+	]);
 	for (const limits of [{ maxAgeMs: infinity }, { staleWhileRevalidateMs: infinity }]) {
 		expect(isServable(1e15, resolveSettings(limits))).toBe(true);
 	}
@@ -75,7 +87,8 @@ test('a list is servable for staleWhileRevalidateMs after maxAgeMs', () => {
 
 test('a list is fresh for its own configuration and command only', () => {
 	const list = makeList(['a']);
-	const isFresh = (change: object) => list.isFresh({ ...firstFingerprint, ...change }, start, settings);
+	const isFresh = (change: object) =>
+		list.isFresh({ ...firstFingerprint, ...change }, start, settings);
 	expect(isFresh({})).toBe(true);
 	expect(isFresh({ configuration: 'second' })).toBe(false);
 	expect(isFresh({ command: 'second' })).toBe(false);

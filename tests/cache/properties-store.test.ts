@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { expect, test, vi } from 'vitest';
-import type { ModelListStore } from '../../src/core/model-list-store.js';
+import type { ModelListStore } from '../../src/api/model-list-store.js';
 import { countUnhandledRejections, makeCache } from './cache-harness.js';
 import { exitError, makeFiles, makeGate, pass, settle, stopClock } from './fakes.js';
 
@@ -14,8 +14,14 @@ type Step =
 const step: fc.Arbitrary<[process: number, step: Step]> = fc.tuple(
 	fc.constantFrom(0, 1),
 	fc.oneof(
-		{ weight: 6, arbitrary: fc.constantFrom<Step>({ do: 'list' }, { do: 'list' }, { do: 'refresh' }) },
-		{ weight: 2, arbitrary: fc.constantFrom<Step>({ do: 'clear' }, { do: 'log in' }, { do: 'fail' }) },
+		{
+			weight: 6,
+			arbitrary: fc.constantFrom<Step>({ do: 'list' }, { do: 'list' }, { do: 'refresh' }),
+		},
+		{
+			weight: 2,
+			arbitrary: fc.constantFrom<Step>({ do: 'clear' }, { do: 'log in' }, { do: 'fail' }),
+		},
 		{ weight: 3, arbitrary: fc.constant<Step>({ do: 'time' }) },
 		{ weight: 5, arbitrary: fc.nat(3).map((nth): Step => ({ do: 'answer', nth })) },
 		{
@@ -35,7 +41,10 @@ function makeSlowStore() {
 	const waiting: (() => void)[] = [];
 	const later = <T>(act: () => T) => {
 		const gate = makeGate<T>();
-		pending.push({ succeed: () => gate.open(act()), reject: () => gate.fail(new Error('of the store')) });
+		pending.push({
+			succeed: () => gate.open(act()),
+			reject: () => gate.fail(new Error('of the store')),
+		});
 		return gate.opened;
 	};
 	const grant = () => {
@@ -71,7 +80,12 @@ async function drive(steps: [number, Step][], withLock: boolean): Promise<number
 	const { get, set, delete: remove, lock } = store;
 	const given = withLock ? { get, set, delete: remove, lock } : { get, set, delete: remove };
 	const files = makeFiles();
-	const options = { store: given as ModelListStore, maxAgeMs: 2_000, staleWhileRevalidateMs: 5_000, cooldownMs: 500 };
+	const options = {
+		store: given as ModelListStore,
+		maxAgeMs: 2_000,
+		staleWhileRevalidateMs: 5_000,
+		cooldownMs: 500,
+	};
 	const caches = [makeCache(options, { files }), makeCache(options, { files })];
 	const calls: Promise<unknown>[] = [];
 	/** Times are numbers of steps. */
@@ -79,7 +93,10 @@ async function drive(steps: [number, Step][], withLock: boolean): Promise<number
 	const clearedAt = [-1, -1];
 	const startedAt = new Map<object, number>();
 	const ended = new Set<object>();
-	const answers = new Map<string, { account: string; process: number; startedAt: number; answeredAt: number }>();
+	const answers = new Map<
+		string,
+		{ account: string; process: number; startedAt: number; answeredAt: number }
+	>();
 	let served = 0;
 
 	const call = (process: number, refresh: boolean) => {
@@ -102,7 +119,9 @@ async function drive(steps: [number, Step][], withLock: boolean): Promise<number
 	};
 
 	const fetchesUnderWay = () =>
-		caches.flatMap((made, process) => made.fetches.all.filter((fetch) => !ended.has(fetch)).map((fetch) => ({ fetch, process })));
+		caches.flatMap((made, process) =>
+			made.fetches.all.filter((fetch) => !ended.has(fetch)).map((fetch) => ({ fetch, process })),
+		);
 
 	const succeed = (nth: number) => {
 		const { fetch, process } = fetchesUnderWay()[nth] ?? {};
@@ -110,7 +129,12 @@ async function drive(steps: [number, Step][], withLock: boolean): Promise<number
 		ended.add(fetch);
 		const { account } = fetch.context.fingerprint;
 		const id = `${account} ${answers.size}`;
-		answers.set(id, { account, process, startedAt: startedAt.get(fetch) ?? clock, answeredAt: clock });
+		answers.set(id, {
+			account,
+			process,
+			startedAt: startedAt.get(fetch) ?? clock,
+			answeredAt: clock,
+		});
 		fetch.succeed([id]);
 	};
 
@@ -146,7 +170,9 @@ async function drive(steps: [number, Step][], withLock: boolean): Promise<number
 			if (fetch.context.signal.aborted) ended.add(fetch);
 		}
 		// With a lock, all processes share one fetch of an account; without it, each process has one of a target.
-		const places = fetchesUnderWay().map(({ fetch, process }) => (withLock ? fetch.context.fingerprint.account : process));
+		const places = fetchesUnderWay().map(({ fetch, process }) =>
+			withLock ? fetch.context.fingerprint.account : process,
+		);
 		expect(new Set(places).size).toBe(places.length);
 	};
 

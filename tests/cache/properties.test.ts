@@ -16,9 +16,13 @@ type Outcome = 'list' | 'same list' | 'empty' | 'failure';
 
 type PlainName = 'list' | 'refresh' | 'clear' | 'close' | 'abort' | 'log in' | 'configure';
 
-type Operation = { do: PlainName } | { do: 'advance'; ms: number } | { do: 'answer'; outcome: Outcome };
+type Operation =
+	| { do: PlainName }
+	| { do: 'advance'; ms: number }
+	| { do: 'answer'; outcome: Outcome };
 
-const plain = (...names: PlainName[]) => fc.constantFrom(...names).map((name): Operation => ({ do: name }));
+const plain = (...names: PlainName[]) =>
+	fc.constantFrom(...names).map((name): Operation => ({ do: name }));
 
 const operation: fc.Arbitrary<Operation> = fc.oneof(
 	{ weight: 8, arbitrary: plain('list') },
@@ -28,7 +32,16 @@ const operation: fc.Arbitrary<Operation> = fc.oneof(
 	{
 		weight: 4,
 		arbitrary: fc
-			.constantFrom(100, checkIntervalMs, cooldownMs, maxAgeMs - 1, maxAgeMs, servableMs, -1_000, -servableMs)
+			.constantFrom(
+				100,
+				checkIntervalMs,
+				cooldownMs,
+				maxAgeMs - 1,
+				maxAgeMs,
+				servableMs,
+				-1_000,
+				-servableMs,
+			)
 			.map((ms): Operation => ({ do: 'advance', ms })),
 	},
 	{
@@ -77,7 +90,8 @@ class Drive {
 			if (one.do === 'advance') vi.setSystemTime(Date.now() + one.ms);
 			if (one.do === 'answer') await this.#answer(one.outcome);
 			if (one.do === 'log in') this.#made.files.change({ account: `account-${++this.#files % 2}` });
-			if (one.do === 'configure') this.#made.files.change({ configuration: `configuration-${++this.#files % 3}` });
+			if (one.do === 'configure')
+				this.#made.files.change({ configuration: `configuration-${++this.#files % 3}` });
 			if (one.do === 'clear') this.#clear();
 			if (one.do === 'close') await this.#close();
 			await settle();
@@ -122,7 +136,8 @@ class Drive {
 		}
 		caller.expected = known.ids;
 		const age = now - known.fetchedAt;
-		const isFresh = age >= 0 && age < maxAgeMs && known.configuration === this.#looked?.configuration;
+		const isFresh =
+			age >= 0 && age < maxAgeMs && known.configuration === this.#looked?.configuration;
 		const sinceFailure = now - (known.failedAt ?? Number.NaN);
 		const isCooling = sinceFailure >= 0 && sinceFailure < cooldownMs;
 		if (!isFresh && !isCooling) this.#join();
@@ -141,7 +156,9 @@ class Drive {
 	/** The subscriber hears of the view if it differs from the last one. */
 	#notify(now: number): void {
 		const known = this.#findServable(now);
-		const view = known && JSON.stringify([known.ids, known.failedAt !== undefined && this.#failureOf.get(known)]);
+		const view =
+			known &&
+			JSON.stringify([known.ids, known.failedAt !== undefined && this.#failureOf.get(known)]);
 		if (!view || view === this.#view) return;
 		this.#view = view;
 		this.#views++;
@@ -171,7 +188,10 @@ class Drive {
 		const fetch = this.#fetches.shift();
 		if (!fetch) return;
 		const fake = await this.#made.fetches.nth(++this.#answered);
-		expect(fake.context.fingerprint).toMatchObject({ account: fetch.account, configuration: fetch.configuration });
+		expect(fake.context.fingerprint).toMatchObject({
+			account: fetch.account,
+			configuration: fetch.configuration,
+		});
 		if (outcome === 'list') this.#version++;
 		const ids = outcome === 'list' || outcome === 'same list' ? [`version-${this.#version}`] : [];
 		if (outcome === 'failure') fake.fail(exitError());
@@ -181,7 +201,8 @@ class Drive {
 		const now = Date.now();
 		if (this.#joinable.get(fetch.account) === fetch) this.#joinable.delete(fetch.account);
 		for (const caller of fetch.callers) {
-			if (caller.expected === 'pending') caller.expected = outcome === 'failure' ? 'ERR_CODEX_EXITED' : ids;
+			if (caller.expected === 'pending')
+				caller.expected = outcome === 'failure' ? 'ERR_CODEX_EXITED' : ids;
 		}
 		if (outcome !== 'failure') this.#look(now);
 		const known = this.#known.get(fetch.account);
@@ -215,13 +236,17 @@ class Drive {
 	}
 
 	#compare(): void {
-		expect(this.#callers.map(({ result }) => result)).toEqual(this.#callers.map(({ expected }) => expected));
+		expect(this.#callers.map(({ result }) => result)).toEqual(
+			this.#callers.map(({ expected }) => expected),
+		);
 		const known = this.#findServable(Date.now());
 		expect(this.#made.peekIds()).toEqual(known?.ids);
 		if (known) expect(this.#made.peek()?.refreshError !== null).toBe(known.failedAt !== undefined);
 		expect(this.#heard.map(({ models }) => idsOf(models))).toHaveLength(this.#views);
 		const underWay = Math.min(1, this.#fetches.length);
-		expect(this.#made.fetches.count).toBe(this.#isClosed ? this.#started : this.#answered + underWay);
+		expect(this.#made.fetches.count).toBe(
+			this.#isClosed ? this.#started : this.#answered + underWay,
+		);
 	}
 }
 

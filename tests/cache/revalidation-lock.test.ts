@@ -1,14 +1,30 @@
 import { expect, test, vi } from 'vitest';
-import type { ModelListStore } from '../../src/core/model-list-store.js';
+import type { ModelListStore } from '../../src/api/model-list-store.js';
 import { answer, countUnhandledRejections, makeCache, makeFilledCache } from './cache-harness.js';
-import { failureOf, makeGate, makeStore, maxAgeMs, never, pass, setAge, settle, stopClock } from './fakes.js';
+import {
+	failureOf,
+	makeGate,
+	makeStore,
+	maxAgeMs,
+	never,
+	pass,
+	setAge,
+	settle,
+	stopClock,
+} from './fakes.js';
 
 /** A store whose lock a test grants. */
 function makeLockingStore(methods: Partial<ModelListStore> = {}) {
 	const locked = makeGate<() => unknown>();
 	const release = vi.fn();
 	const lock = vi.fn((_key: string, _signal: AbortSignal) => locked.opened);
-	return { store: makeStore({ lock, ...methods }), lock, release, grant: () => locked.open(release), locked };
+	return {
+		store: makeStore({ lock, ...methods }),
+		lock,
+		release,
+		grant: () => locked.open(release),
+		locked,
+	};
 }
 
 test('a lock is held from before the fetch until the list is in the store', async () => {
@@ -88,21 +104,24 @@ test('refresh: true refuses every list that was stored before it', async () => {
 	expect(await makeCache({ store: makeStore({}, store.map) }).ids()).toEqual(['new']);
 });
 
-test.each([maxAgeMs, 0])('refresh: true takes a list that another process fetches after it (maxAgeMs: %d)', async (limitMs) => {
-	stopClock();
-	const { store, grant } = makeLockingStore();
-	const made = makeCache({ store, maxAgeMs: limitMs });
-	const refresh = made.ids({ refresh: true });
-	await settle();
-	setAge(10);
-	const other = makeCache({ store: makeStore({}, store.map) });
-	const list = other.ids();
-	await answer(other, 1, 'newer');
-	await list;
-	grant();
-	expect(await refresh).toEqual(['newer']);
-	expect(made.fetches.count).toBe(0);
-});
+test.each([maxAgeMs, 0])(
+	'refresh: true takes a list that another process fetches after it (maxAgeMs: %d)',
+	async (limitMs) => {
+		stopClock();
+		const { store, grant } = makeLockingStore();
+		const made = makeCache({ store, maxAgeMs: limitMs });
+		const refresh = made.ids({ refresh: true });
+		await settle();
+		setAge(10);
+		const other = makeCache({ store: makeStore({}, store.map) });
+		const list = other.ids();
+		await answer(other, 1, 'newer');
+		await list;
+		grant();
+		expect(await refresh).toEqual(['newer']);
+		expect(made.fetches.count).toBe(0);
+	},
+);
 
 test('a newer list in the store that is stale itself does not spare the refresh of a stale one', async () => {
 	const store = makeStore();
@@ -193,7 +212,9 @@ test.each<[string, () => unknown]>([
 	const closing = made.close();
 	await pass(1_000);
 	await closing;
-	expect(made.eventsOf('store-failed')).toMatchObject([{ operation: 'lock', reason: expect.any(String) }]);
+	expect(made.eventsOf('store-failed')).toMatchObject([
+		{ operation: 'lock', reason: expect.any(String) },
+	]);
 	expect(unhandled).toEqual([]);
 });
 

@@ -1,8 +1,17 @@
 import { expect, test } from 'vitest';
-import type { ModelListStore } from '../../src/core/model-list-store.js';
-import { resolveSettings } from '../../src/core/settings.js';
+import type { ModelListStore } from '../../src/api/model-list-store.js';
+import { resolveSettings } from '../../src/api/settings.js';
 import { answer, countUnhandledRejections, makeCache, makeFilledCache } from './cache-harness.js';
-import { makeStore, makeThenable, maxAgeMs, never, pass, setAge, settle, stopClock } from './fakes.js';
+import {
+	makeStore,
+	makeThenable,
+	maxAgeMs,
+	never,
+	pass,
+	setAge,
+	settle,
+	stopClock,
+} from './fakes.js';
 
 const secret = 'sk-0123456789abcdef';
 
@@ -29,34 +38,39 @@ const cases = failures
 	// Another process may hold the lock: a caller waits for it until its deadline, or until `fetchTimeoutMs`.
 	.filter(({ method, how }) => method !== 'lock' || how !== 'never answers');
 
-test.each(cases)('a store whose $method $how costs an event and no call', async ({ method, fail }) => {
-	stopClock();
-	const unhandled = countUnhandledRejections();
-	const store = makeStore({ lock: async () => () => {}, [method]: fail });
-	const made = makeCache({ store, deadlineMs: Number.POSITIVE_INFINITY });
-	const list = made.ids();
-	await pass(1_000);
-	await answer(made, 1, 'a');
-	expect(await list).toEqual(['a']);
-	if (method === 'delete') made.clear();
-	await pass(1_000);
-	const failed = made.eventsOf('store-failed');
-	expect(failed.length).toBeGreaterThan(0);
-	for (const { operation, reason } of failed) {
-		expect(operation).toBe(method);
-		expect(reason).toEqual(expect.any(String));
-		expect(reason).not.toContain(secret);
-	}
-	expect(made.eventsOf('failed')).toEqual([]);
-	await made.close();
-	await settle();
-	expect(unhandled).toEqual([]);
-});
+test.each(cases)(
+	'a store whose $method $how costs an event and no call',
+	async ({ method, fail }) => {
+		stopClock();
+		const unhandled = countUnhandledRejections();
+		const store = makeStore({ lock: async () => () => {}, [method]: fail });
+		const made = makeCache({ store, deadlineMs: Number.POSITIVE_INFINITY });
+		const list = made.ids();
+		await pass(1_000);
+		await answer(made, 1, 'a');
+		expect(await list).toEqual(['a']);
+		if (method === 'delete') made.clear();
+		await pass(1_000);
+		const failed = made.eventsOf('store-failed');
+		expect(failed.length).toBeGreaterThan(0);
+		for (const { operation, reason } of failed) {
+			expect(operation).toBe(method);
+			expect(reason).toEqual(expect.any(String));
+			expect(reason).not.toContain(secret);
+		}
+		expect(made.eventsOf('failed')).toEqual([]);
+		await made.close();
+		await settle();
+		expect(unhandled).toEqual([]);
+	},
+);
 
 test.each(failures)('a store of which every method %s fails no call', async (how, fail) => {
 	stopClock();
 	const unhandled = countUnhandledRejections();
-	const lock = (how === 'never answers' ? async () => fail : fail) as Required<ModelListStore>['lock'];
+	const lock = (
+		how === 'never answers' ? async () => fail : fail
+	) as Required<ModelListStore>['lock'];
 	const made = makeCache({ store: { get: fail, set: fail, delete: fail, lock } });
 	for (const [n, options] of [
 		[1, {}],
@@ -76,7 +90,8 @@ test.each(failures)('a store of which every method %s fails no call', async (how
 });
 
 test('the failure of a store names no option and keeps no secret', async () => {
-	const fail = () => Promise.reject(new Error(`redis://user:password@host said\u001b[31m ${secret}`));
+	const fail = () =>
+		Promise.reject(new Error(`redis://user:password@host said\u001b[31m ${secret}`));
 	const made = await makeFilledCache(['a'], { store: makeStore({ get: fail }) });
 	const [event] = made.eventsOf('store-failed');
 	expect(event?.reason).toContain('redis://[redacted]@host said');
@@ -131,6 +146,8 @@ test('the methods of a store may be inherited and use private members', async ()
 
 test('a value that is no store is refused by name', () => {
 	for (const store of [null, 7, 'redis', {}, { get() {}, set() {} }]) {
-		expect(() => resolveSettings({ store: store as never })).toThrow(/option "store".*get, set and delete/);
+		expect(() => resolveSettings({ store: store as never })).toThrow(
+			/option "store".*get, set and delete/,
+		);
 	}
 });

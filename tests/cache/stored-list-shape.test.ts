@@ -1,9 +1,9 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
+import type { CatalogEventPayload } from '../../src/api/events.js';
+import type { ModelListStore } from '../../src/api/model-list-store.js';
+import { resolveSettings } from '../../src/api/settings.js';
 import { StoredList } from '../../src/cache/stored-list.js';
-import type { CatalogEventPayload } from '../../src/core/events.js';
-import type { ModelListStore } from '../../src/core/model-list-store.js';
-import { resolveSettings } from '../../src/core/settings.js';
 import { answer, makeCache } from './cache-harness.js';
 import { firstFingerprint, idsOf, makeList, makeModel, makeStore } from './fakes.js';
 
@@ -12,13 +12,18 @@ type Stored = Record<string, unknown> & { models: Record<string, unknown>[] };
 /** One list of a store, without a cache around it. */
 function makeStoredList(store: ModelListStore, events: CatalogEventPayload[] = []) {
 	const target = { cwd: '/a', isDefaultCwd: false, codexHome: undefined, key: '' };
-	return new StoredList(store, resolveSettings({}), target, firstFingerprint.account, (event) => events.push(event));
+	return new StoredList(store, resolveSettings({}), target, firstFingerprint.account, (event) =>
+		events.push(event),
+	);
 }
 
 /** The ids of the list that a value is read as, and the events of the lookup. */
 async function load(value: unknown) {
 	const events: CatalogEventPayload[] = [];
-	const { list, hasFailed } = await makeStoredList(makeStore({ get: () => value }), events).load(firstFingerprint, -1);
+	const { list, hasFailed } = await makeStoredList(makeStore({ get: () => value }), events).load(
+		firstFingerprint,
+		-1,
+	);
 	expect(hasFailed).toBe(false);
 	return { list, ids: idsOf(list?.copyModels(true)), events: events.map(({ type }) => type) };
 }
@@ -34,7 +39,9 @@ async function makeValue(): Promise<Stored> {
 	return [...store.map.values()][0] as Stored;
 }
 
-const models = (change: object) => ({ models: [makeModel('good'), { ...makeModel('bad'), ...change }] });
+const models = (change: object) => ({
+	models: [makeModel('good'), { ...makeModel('bad'), ...change }],
+});
 
 const misshapen: [what: string, change: (value: Stored) => unknown][] = [
 	['nothing', () => undefined],
@@ -48,8 +55,14 @@ const misshapen: [what: string, change: (value: Stored) => unknown][] = [
 	['an empty object', () => ({})],
 	['its own JSON', (value) => JSON.stringify(value)],
 	['16 MB of garbage', () => 'x'.repeat(16 * 1024 * 1024)],
-	['100,000 entries of garbage', (value) => ({ ...value, models: Array(100_000).fill({ id: 'x' }) })],
-	['more models than the limit', (value) => ({ ...value, models: Array(100_001).fill(makeModel('x')) })],
+	[
+		'100,000 entries of garbage',
+		(value) => ({ ...value, models: Array(100_000).fill({ id: 'x' }) }),
+	],
+	[
+		'more models than the limit',
+		(value) => ({ ...value, models: Array(100_001).fill(makeModel('x')) }),
+	],
 	['the first version', (value) => ({ ...value, version: 1 })],
 	['a later version', (value) => ({ ...value, version: 3 })],
 	['no version', ({ version, ...value }) => value],
@@ -73,9 +86,18 @@ const misshapen: [what: string, change: (value: Stored) => unknown][] = [
 	['an isDefault that is null', (value) => ({ ...value, ...models({ isDefault: null }) })],
 	['a description that is a number', (value) => ({ ...value, ...models({ description: 7 }) })],
 	['an upgrade that is an object', (value) => ({ ...value, ...models({ upgrade: {} }) })],
-	['efforts in strings', (value) => ({ ...value, ...models({ supportedReasoningEfforts: ['low'] }) })],
-	['efforts in an object', (value) => ({ ...value, ...models({ supportedReasoningEfforts: { length: 0 } }) })],
-	['an effort without a description', (value) => ({ ...value, ...models({ supportedReasoningEfforts: [{ effort: 'l' }] }) })],
+	[
+		'efforts in strings',
+		(value) => ({ ...value, ...models({ supportedReasoningEfforts: ['low'] }) }),
+	],
+	[
+		'efforts in an object',
+		(value) => ({ ...value, ...models({ supportedReasoningEfforts: { length: 0 } }) }),
+	],
+	[
+		'an effort without a description',
+		(value) => ({ ...value, ...models({ supportedReasoningEfforts: [{ effort: 'l' }] }) }),
+	],
 	['a tier that is null', (value) => ({ ...value, ...models({ serviceTiers: [null] }) })],
 	['a tier of another shape', (value) => ({ ...value, ...models({ serviceTiers: [{ id: {} }] }) })],
 	['a modality that is an object', (value) => ({ ...value, ...models({ inputModalities: [{}] }) })],
@@ -124,7 +146,8 @@ test('a value whose properties throw, or a proxy that throws, is a miss', async 
 			return value[name as string];
 		},
 	});
-	for (const value of [getter, proxy]) expect(await load(value)).toMatchObject({ ids: undefined, events: [] });
+	for (const value of [getter, proxy])
+		expect(await load(value)).toMatchObject({ ids: undefined, events: [] });
 });
 
 test('any JSON in the place of any part of a value gives a list or a miss', async () => {
@@ -138,7 +161,10 @@ test('any JSON in the place of any part of a value gives a list or a miss', asyn
 	];
 	const replace = (part: unknown, [name, ...rest]: Path, value: unknown): unknown => {
 		if (name === undefined) return value;
-		const copy = (Array.isArray(part) ? [...part] : { ...(part as object) }) as Record<string, unknown>;
+		const copy = (Array.isArray(part) ? [...part] : { ...(part as object) }) as Record<
+			string,
+			unknown
+		>;
 		copy[name] = replace(copy[name], rest, value);
 		return copy;
 	};
@@ -152,7 +178,9 @@ test('any JSON in the place of any part of a value gives a list or a miss', asyn
 			expect(list.size).toBeGreaterThan(0);
 			list.copySummaries(true);
 			expect(list.copyModels(true).every(({ id }) => typeof id === 'string')).toBe(true);
-			expect(Object.values(list.configured).every((part) => part === null || typeof part === 'string')).toBe(true);
+			expect(
+				Object.values(list.configured).every((part) => part === null || typeof part === 'string'),
+			).toBe(true);
 		}),
 		{ seed: 20_261_123, numRuns: 500 },
 	);

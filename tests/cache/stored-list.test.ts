@@ -4,12 +4,22 @@ import path from 'node:path';
 import { isMainThread } from 'node:worker_threads';
 import Keyv from 'keyv';
 import { expect, test, vi } from 'vitest';
+import type { ModelListStore } from '../../src/api/model-list-store.js';
+import type { CodexModelCatalogOptions } from '../../src/api/options.js';
+import { CommandSource, resolveSettings } from '../../src/api/settings.js';
 import { readFingerprint } from '../../src/cache/fingerprint.js';
-import type { ModelListStore } from '../../src/core/model-list-store.js';
-import type { CodexModelCatalogOptions } from '../../src/core/options.js';
-import { CommandSource, resolveSettings } from '../../src/core/settings.js';
 import { answer, makeCache, makeDirectory, makeFilledCache } from './cache-harness.js';
-import { idsOf, makeModel, makeStore, maxAgeMs, servableMs, setAge, settle, start, stopClock } from './fakes.js';
+import {
+	idsOf,
+	makeModel,
+	makeStore,
+	maxAgeMs,
+	servableMs,
+	setAge,
+	settle,
+	start,
+	stopClock,
+} from './fakes.js';
 
 type Stored = Record<string, unknown> & { models: Record<string, unknown>[] };
 
@@ -41,19 +51,22 @@ test('lists of other targets, commands, arguments and accounts are told apart', 
 });
 
 // A worker thread has an environment of its own, which `homedir` does not read.
-test.runIf(isMainThread)('lists of one home directory are shared by machines whose home is elsewhere', async () => {
-	const { map } = makeStore();
-	for (const home of ['/home/one', '/Users/two']) {
-		vi.stubEnv('HOME', home);
-		expect(homedir()).toBe(home);
-		const made = makeCache({ store: makeStore({}, map) });
-		const list = made.ids();
-		await settle();
-		made.fetches.all[0]?.succeed(['a']);
-		expect(await list).toEqual(['a']);
-	}
-	expect(map.size).toBe(1);
-});
+test.runIf(isMainThread)(
+	'lists of one home directory are shared by machines whose home is elsewhere',
+	async () => {
+		const { map } = makeStore();
+		for (const home of ['/home/one', '/Users/two']) {
+			vi.stubEnv('HOME', home);
+			expect(homedir()).toBe(home);
+			const made = makeCache({ store: makeStore({}, map) });
+			const list = made.ids();
+			await settle();
+			made.fetches.all[0]?.succeed(['a']);
+			expect(await list).toEqual(['a']);
+		}
+		expect(map.size).toBe(1);
+	},
+);
 
 test('a list is stored for the time that it is useful', async () => {
 	const ttlOf = async (options: CodexModelCatalogOptions) => {
@@ -185,7 +198,10 @@ test('neither a key nor a value holds a credential, an account id or a path of t
 	const logins = [
 		{ auth_mode: 'apikey', OPENAI_API_KEY: 'sk-marked-key', tokens: null },
 		{ auth_mode: 'chatgpt', tokens: { id_token: jwt, refresh_token: 'marked-refresh' } },
-		{ auth_mode: 'chatgpt', tokens: { id_token: jwt, access_token: jwt, account_id: 'marked-account' } },
+		{
+			auth_mode: 'chatgpt',
+			tokens: { id_token: jwt, access_token: jwt, account_id: 'marked-account' },
+		},
 	];
 	const given: unknown[] = [];
 	const map = new Map<string, unknown>();
@@ -202,14 +218,28 @@ test('neither a key nor a value holds a credential, an account id or a path of t
 		lock: note(async () => () => {}),
 	};
 	const command = path.join(home, 'marked-codex');
-	const options = { codexHome, command, cwd: path.join(home, 'marked-work'), env: { SECRET: 'marked-variable' } };
+	const options = {
+		codexHome,
+		command,
+		cwd: path.join(home, 'marked-work'),
+		env: { SECRET: 'marked-variable' },
+	};
 	const settings = resolveSettings(options);
 	const source = new CommandSource(command);
-	writeFileSync(path.join(codexHome, 'config.toml'), `model_catalog_json = "${home}/marked-catalogue"\n`);
+	writeFileSync(
+		path.join(codexHome, 'config.toml'),
+		`model_catalog_json = "${home}/marked-catalogue"\n`,
+	);
 	for (const login of logins) {
 		writeFileSync(path.join(codexHome, 'auth.json'), JSON.stringify(login));
 		const made = makeCache({ ...options, store });
-		made.files.change(await readFingerprint({ cwd: home, isDefaultCwd: true, codexHome, key: '' }, settings, source));
+		made.files.change(
+			await readFingerprint(
+				{ cwd: home, isDefaultCwd: true, codexHome, key: '' },
+				settings,
+				source,
+			),
+		);
 		for (const n of [1, 2]) {
 			const list = made.list();
 			await answer(made, n, 'a');

@@ -1,5 +1,12 @@
 import { expect, test, vi } from 'vitest';
-import { answer, countUnhandledRejections, makeCache, makeFilledCache, recordSnapshots, refreshWith } from './cache-harness.js';
+import {
+	answer,
+	countUnhandledRejections,
+	makeCache,
+	makeFilledCache,
+	recordSnapshots,
+	refreshWith,
+} from './cache-harness.js';
 import { idsOf, makeThenable, settle } from './fakes.js';
 
 test('an unsubscribed listener is not called again, also when another listener unsubscribes it', async () => {

@@ -1,7 +1,13 @@
 import { expect, test, vi } from 'vitest';
+import { rpcError } from '../../src/api/errors.js';
 import type { CatalogSnapshot } from '../../src/cache/model-list.js';
-import { rpcError } from '../../src/core/errors.js';
-import { answer, makeCache, makeFilledCache, recordSnapshots, refreshWith } from './cache-harness.js';
+import {
+	answer,
+	makeCache,
+	makeFilledCache,
+	recordSnapshots,
+	refreshWith,
+} from './cache-harness.js';
 import {
 	checkIntervalMs,
 	cooldownMs,
@@ -54,12 +60,18 @@ test('a subscriber hears of a failure with another message, but not of one with 
 	const made = await makeFilledCache(['a']);
 	const { snapshots } = recordSnapshots(made);
 	const failWith = (rpcMessage: string, elapsedMs: number) =>
-		refreshWith(made, rpcError({ rpcCode: -1, rpcMessage, rpcData: undefined, phase: 'model/list', elapsedMs }));
+		refreshWith(
+			made,
+			rpcError({ rpcCode: -1, rpcMessage, rpcData: undefined, phase: 'model/list', elapsedMs }),
+		);
 	await failWith('quota exceeded', 10);
 	await failWith('quota exceeded', 20);
 	await failWith('login expired', 20);
 	const messages = snapshots.map(({ refreshError }) => refreshError?.message);
-	expect(messages).toEqual([expect.stringContaining('quota exceeded'), expect.stringContaining('login expired')]);
+	expect(messages).toEqual([
+		expect.stringContaining('quota exceeded'),
+		expect.stringContaining('login expired'),
+	]);
 });
 
 test('a subscriber hears of a failed refresh once, and of the end of the failure', async () => {
@@ -133,7 +145,10 @@ test('every subscriber gets a copy of its own', async () => {
 	expect(spoilt).toHaveBeenCalledTimes(1);
 	expect(ids()).toEqual([['a']]);
 	snapshots[0]?.models[0]?.inputModalities.push('spoilt');
-	expect(made.peek()).toMatchObject({ models: [{ inputModalities: ['text'] }], configured: { model: null } });
+	expect(made.peek()).toMatchObject({
+		models: [{ inputModalities: ['text'] }],
+		configured: { model: null },
+	});
 });
 
 test('a subscriber hears of a list that comes from the store, by a lookup or by a refresh', async () => {

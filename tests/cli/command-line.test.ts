@@ -3,7 +3,7 @@ import { writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { expect, test } from 'vitest';
-import { version } from '../../src/core/version.js';
+import { version } from '../../src/api/version.js';
 import { isAlive, makeDirectory, realCodex, type Step, script } from '../harness.js';
 
 const commandLine = fileURLToPath(new URL('../../dist/cli/command-line.js', import.meta.url));
@@ -72,8 +72,13 @@ test('codex-models prints a table of the visible models, with the default and th
 });
 
 test('codex-models names a configured model that is not on the list', async () => {
-	const { stdout } = await runScripted(['answers', { models, config: { ...config, model: 'my-own' } }]);
-	expect(stdout.trimEnd().split('\n').at(-1)).toBe('config.toml picks my-own (provider my-provider), which is not on this list.');
+	const { stdout } = await runScripted([
+		'answers',
+		{ models, config: { ...config, model: 'my-own' } },
+	]);
+	expect(stdout.trimEnd().split('\n').at(-1)).toBe(
+		'config.toml picks my-own (provider my-provider), which is not on this list.',
+	);
 });
 
 test('--hidden lists the hidden models, too', async () => {
@@ -85,7 +90,11 @@ test('--json prints an array of models', async () => {
 	const { exitCode, stdout } = await runScripted(['answers', { models }], '--json', '--hidden');
 	expect(exitCode).toBe(0);
 	expect(JSON.parse(stdout)).toMatchObject([
-		{ id: 'gpt-a', isDefault: true, supportedReasoningEfforts: [{ effort: 'low', description: null }] },
+		{
+			id: 'gpt-a',
+			isDefault: true,
+			supportedReasoningEfforts: [{ effort: 'low', description: null }],
+		},
 		{ id: 'gpt-b', serviceTiers: [{ id: 'priority', name: 'Fast', description: null }] },
 		{ id: 'gpt-hidden', hidden: true },
 	]);
@@ -93,7 +102,11 @@ test('--json prints an array of models', async () => {
 
 test('--json --snapshot prints the whole snapshot', async () => {
 	const startedAt = Date.now();
-	const { exitCode, stdout } = await runScripted(['answers', { models, config }], '--json', '--snapshot');
+	const { exitCode, stdout } = await runScripted(
+		['answers', { models, config }],
+		'--json',
+		'--snapshot',
+	);
 	const snapshot = JSON.parse(stdout);
 	expect(exitCode).toBe(0);
 	expect(snapshot).toMatchObject({
@@ -108,17 +121,27 @@ test('--json --snapshot prints the whole snapshot', async () => {
 
 test('codex-models says so when Codex lists no models', async () => {
 	const empty = await runScripted(['answers', { models: [] }]);
-	expect(empty).toMatchObject({ exitCode: 0, stdout: '', stderr: 'codex-models: Codex lists no models\n' });
+	expect(empty).toMatchObject({
+		exitCode: 0,
+		stdout: '',
+		stderr: 'codex-models: Codex lists no models\n',
+	});
 	const json = await runScripted(['answers', { models: [] }], '--json');
 	expect(json).toMatchObject({ exitCode: 0, stdout: '[]\n', stderr: '' });
 });
 
 test('codex-models passes on a warning that concerns the list, and no other', async () => {
 	const summary = 'Invalid configuration; using defaults.';
-	const shown = await runScripted(['warns', { models, warning: { summary, details: 'bad\u001b[2J\nvalue' } }]);
+	const shown = await runScripted([
+		'warns',
+		{ models, warning: { summary, details: 'bad\u001b[2J\nvalue' } },
+	]);
 	expect(shown.stderr).toBe(`codex-models: Codex warns: ${summary} bad value\n`);
 	const sandbox = 'Codex could not find bubblewrap on PATH.';
-	const hushed = await runScripted(['warns', { models, warning: { summary: sandbox, details: null } }]);
+	const hushed = await runScripted([
+		'warns',
+		{ models, warning: { summary: sandbox, details: null } },
+	]);
 	expect(hushed).toMatchObject({ exitCode: 0, stderr: '' });
 });
 
@@ -133,7 +156,9 @@ test('a failure is one line on stderr and exit code 1', async () => {
 test('a missing Codex is answered with how to install it, and with --codex', async () => {
 	const { exitCode, stderr } = await run(['--no-cache', '--codex', '/nowhere/codex']);
 	expect(exitCode).toBe(1);
-	expect(stderr).toMatch(/^codex-models: .*\/nowhere\/codex.*npm install -g @openai\/codex.*--codex PATH.*\n$/);
+	expect(stderr).toMatch(
+		/^codex-models: .*\/nowhere\/codex.*npm install -g @openai\/codex.*--codex PATH.*\n$/,
+	);
 });
 
 test('--timeout ends the wait, advises a longer one, and leaves no process', async () => {
@@ -183,7 +208,10 @@ function makeKeep() {
 
 test('codex-models serves the kept list without asking Codex, but with --refresh', async () => {
 	const { env } = makeKeep();
-	const { server, codex } = installScript(['answers', { models }], ['answers', { models: [{ id: 'newer' }] }]);
+	const { server, codex } = installScript(
+		['answers', { models }],
+		['answers', { models: [{ id: 'newer' }] }],
+	);
 	const first = await run(['--codex', codex], env);
 	const second = await run(['--codex', codex], env);
 	expect([first.stdout, server.starts]).toEqual([second.stdout, 1]);
@@ -194,7 +222,10 @@ test('codex-models serves the kept list without asking Codex, but with --refresh
 
 test('codex-models waits for a new list when the kept one is stale', async () => {
 	const { env, configure } = makeKeep();
-	const { codex } = installScript(['answers', { models }], ['answers', { models: [{ id: 'newer' }] }]);
+	const { codex } = installScript(
+		['answers', { models }],
+		['answers', { models: [{ id: 'newer' }] }],
+	);
 	await run(['--codex', codex], env);
 	configure();
 	expect(await run(['--codex', codex], env)).toMatchObject({ exitCode: 0, stderr: '' });
@@ -203,18 +234,26 @@ test('codex-models waits for a new list when the kept one is stale', async () =>
 
 test('codex-models prints a stale list when Codex cannot be asked, with its age and the reason', async () => {
 	const { env, configure } = makeKeep();
-	const refusal: Step = ['refuses', { at: 'model/list', error: { code: -32600, message: 'not now' } }];
+	const refusal: Step = [
+		'refuses',
+		{ at: 'model/list', error: { code: -32600, message: 'not now' } },
+	];
 	const { codex } = installScript(['answers', { models }], refusal);
 	const first = await run(['--codex', codex], env);
 	configure();
 	const { exitCode, stdout, stderr } = await run(['--codex', codex], env);
 	expect({ exitCode, stdout }).toEqual({ exitCode: 0, stdout: first.stdout });
-	expect(stderr).toMatch(/^codex-models: this list is \d+ seconds? old, because Codex could not be asked: .*not now.*\n$/);
+	expect(stderr).toMatch(
+		/^codex-models: this list is \d+ seconds? old, because Codex could not be asked: .*not now.*\n$/,
+	);
 	const snapshot = JSON.parse((await run(['--codex', codex, '--json', '--snapshot'], env)).stdout);
 	expect(snapshot).toMatchObject({ isFresh: false, refreshError: { code: 'ERR_CODEX_RPC' } });
 	expect(snapshot.refreshError.message).toContain('not now');
 	expect(Object.keys(snapshot.refreshError)).toEqual(['code', 'message']);
-	expect(await run(['--codex', codex, '--refresh'], env)).toMatchObject({ exitCode: 1, stdout: '' });
+	expect(await run(['--codex', codex, '--refresh'], env)).toMatchObject({
+		exitCode: 1,
+		stdout: '',
+	});
 });
 
 test('codex-models lists the models of the real Codex', async () => {
@@ -226,11 +265,15 @@ test('codex-models lists the models of the real Codex', async () => {
 	expect(JSON.parse(stdout).length).toBeGreaterThan(0);
 });
 
-const hasTerminal = process.platform === 'linux' && spawnSync('script', ['-qec', 'true', '/dev/null']).status === 0;
+const hasTerminal =
+	process.platform === 'linux' && spawnSync('script', ['-qec', 'true', '/dev/null']).status === 0;
 const skipped = hasTerminal ? '' : ' (SKIPPED: the `script` of util-linux is missing)';
 
 /** The output on a terminal of that width. */
-async function runOnTerminal(step: Step, { columns = 80, ...env }: Record<string, string | number> = {}) {
+async function runOnTerminal(
+	step: Step,
+	{ columns = 80, ...env }: Record<string, string | number> = {},
+) {
 	const { server, codex } = installScript(step);
 	const words = [process.execPath, commandLine, '--no-cache', '--codex', codex];
 	const line = `stty cols ${columns}; ${words.map((word) => `'${word}'`).join(' ')}`;
@@ -259,28 +302,39 @@ test.runIf(hasTerminal)(`a terminal has colours, and none with NO_COLOR${skipped
 	expect(plain).not.toContain('\u001b[1m');
 });
 
-test.runIf(hasTerminal)(`a narrow terminal cuts a long name, and shows whole ids${skipped}`, async () => {
-	const named = [{ id: 'gpt-a', displayName: 'GPT A with a long name' }];
-	const [narrow, none] = await Promise.all(
-		[30, 0].map((columns) => runOnTerminal(['answers', { models: named }], { NO_COLOR: '1', columns })),
-	);
-	expect(narrow).toMatch(/ gpt-a {2}GPT A wi?t?h?…\n/);
-	expect(none).toContain('gpt-a  GPT A with a long name\n');
-});
+test.runIf(hasTerminal)(
+	`a narrow terminal cuts a long name, and shows whole ids${skipped}`,
+	async () => {
+		const named = [{ id: 'gpt-a', displayName: 'GPT A with a long name' }];
+		const [narrow, none] = await Promise.all(
+			[30, 0].map((columns) =>
+				runOnTerminal(['answers', { models: named }], { NO_COLOR: '1', columns }),
+			),
+		);
+		expect(narrow).toMatch(/ gpt-a {2}GPT A wi?t?h?…\n/);
+		expect(none).toContain('gpt-a  GPT A with a long name\n');
+	},
+);
 
-test.runIf(hasTerminal)(`a terminal shows a waiting line, and clears it for the table${skipped}`, async () => {
-	const output = await runOnTerminal(['answers', { models, gates: { 'model/list': 'gate' } }], {
-		NO_COLOR: '1',
-	});
-	const [before, seconds = '', after] = output.split('\r\u001b[K');
-	expect([before, after?.slice(0, 5)]).toEqual(['', '   ID']);
-	expect(seconds).toMatch(/^Asking Codex … \d+ s$/);
-});
+test.runIf(hasTerminal)(
+	`a terminal shows a waiting line, and clears it for the table${skipped}`,
+	async () => {
+		const output = await runOnTerminal(['answers', { models, gates: { 'model/list': 'gate' } }], {
+			NO_COLOR: '1',
+		});
+		const [before, seconds = '', after] = output.split('\r\u001b[K');
+		expect([before, after?.slice(0, 5)]).toEqual(['', '   ID']);
+		expect(seconds).toMatch(/^Asking Codex … \d+ s$/);
+	},
+);
 
 test('a pipe has colours with FORCE_COLOR only', async () => {
 	const { codex } = installScript(['answers', { models }]);
 	const args = ['--no-cache', '--codex', codex];
-	const [plain, forced] = await Promise.all([run(args, { NO_COLOR: undefined }), run(args, { FORCE_COLOR: '1' })]);
+	const [plain, forced] = await Promise.all([
+		run(args, { NO_COLOR: undefined }),
+		run(args, { FORCE_COLOR: '1' }),
+	]);
 	expect(plain.stdout).not.toContain('\u001b');
 	expect(forced.stdout).toContain('\u001b[1m*  gpt-a');
 });

@@ -1,7 +1,7 @@
 import measureText from 'fast-string-truncated-width';
 import { expect, test } from 'vitest';
+import type { CodexModel } from '../../src/api/codex-model.js';
 import { describeUnlisted, formatTable } from '../../src/cli/format-table.js';
-import type { CodexModel } from '../../src/core/codex-model.js';
 import { plainModel } from '../harness.js';
 
 const none = { model: null, modelProvider: null, reasoningEffort: null };
@@ -11,7 +11,8 @@ const toModel = (facts: Partial<CodexModel> & { id: string }): CodexModel => ({
 	...facts,
 });
 
-const toEfforts = (...efforts: string[]) => efforts.map((effort) => ({ effort, description: null }));
+const toEfforts = (...efforts: string[]) =>
+	efforts.map((effort) => ({ effort, description: null }));
 
 const models = [
 	toModel({
@@ -31,8 +32,12 @@ const models = [
 	toModel({ id: 'gpt-c', model: 'wire-c', displayName: 'GPT C', hidden: true }),
 ];
 
-const format = (list: CodexModel[], width = Infinity, model: string | null = null, isColored = false) =>
-	formatTable(list, { configured: { ...none, model }, width, isColored }).split('\n');
+const format = (
+	list: CodexModel[],
+	width = Infinity,
+	model: string | null = null,
+	isColored = false,
+) => formatTable(list, { configured: { ...none, model }, width, isColored }).split('\n');
 
 const widthOf = (line: string) => measureText(line).width;
 
@@ -58,19 +63,32 @@ test.each([
 });
 
 test('formatTable cuts columns to ten characters on a narrow terminal, and never cuts an id', () => {
-	const model = toModel({ id: 'gpt-a-very-long-id', displayName: 'GPT A with a long name', isDefault: true });
+	const model = toModel({
+		id: 'gpt-a-very-long-id',
+		displayName: 'GPT A with a long name',
+		isDefault: true,
+	});
 	expect(format([model], 80)[1]).toBe('*  gpt-a-very-long-id  GPT A with a long name');
-	for (const width of [0, 1, 30]) expect(format([model], width)[1]).toBe('*  gpt-a-very-long-id  GPT A wit…');
+	for (const width of [0, 1, 30])
+		expect(format([model], width)[1]).toBe('*  gpt-a-very-long-id  GPT A wit…');
 });
 
 test('formatTable cuts efforts that are wider than their column, in lines that fit', () => {
 	const efforts = toEfforts('minimal', 'low', 'medium', 'high', 'xhigh');
 	const model = toModel({ id: 'gpt-a', displayName: 'GPT A', supportedReasoningEfforts: efforts });
-	expect(format([model], 40)).toEqual(['  ID     NAME   EFFORTS          TIERS', '  gpt-a  GPT A  minimal low me…']);
+	expect(format([model], 40)).toEqual([
+		'  ID     NAME   EFFORTS          TIERS',
+		'  gpt-a  GPT A  minimal low me…',
+	]);
 });
 
 test('formatTable cuts a long name between characters', () => {
-	for (const displayName of ['x'.repeat(500), '漢字'.repeat(250), 'e\u0301'.repeat(250), '👍🏽🇩🇪❤️'.repeat(100)]) {
+	for (const displayName of [
+		'x'.repeat(500),
+		'漢字'.repeat(250),
+		'e\u0301'.repeat(250),
+		'👍🏽🇩🇪❤️'.repeat(100),
+	]) {
 		const lines = format([toModel({ id: 'gpt-a', displayName })], 60);
 		expect(Math.max(...lines.map(widthOf))).toBeLessThanOrEqual(60);
 		const [, shown = ''] = /gpt-a +(.*)…$/u.exec(lines[1] as string) ?? [];
@@ -142,7 +160,9 @@ test('formatTable styles marked rows and the titles only when colours are wanted
 
 test('describeUnlisted names a configured model that is not on the list, and its provider', () => {
 	const configured = { ...none, model: 'my-\u001b[31mown' };
-	expect(describeUnlisted(models, configured)).toBe('config.toml picks my-own, which is not on this list.');
+	expect(describeUnlisted(models, configured)).toBe(
+		'config.toml picks my-own, which is not on this list.',
+	);
 	expect(describeUnlisted([], { ...configured, modelProvider: 'azure' })).toBe(
 		'config.toml picks my-own (provider azure), which is not on this list.',
 	);

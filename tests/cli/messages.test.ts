@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
+import { CodexModelsError, type CodexModelsErrorCode } from '../../src/api/errors.js';
 import { describeWarning, explain, formatAge } from '../../src/cli/messages.js';
-import { CodexModelsError, type CodexModelsErrorCode } from '../../src/core/errors.js';
 
 test.each<[CodexModelsErrorCode, RegExp]>([
 	['ERR_CODEX_NOT_FOUND', /^It failed\. .*--codex PATH/],
@@ -35,10 +35,16 @@ test.each([
 
 // The texts of Codex 0.66.0 to 0.169.0.
 test.each([
-	['Invalid configuration; using defaults.', 'model_catalog_json path `/c.json` must contain at least one model'],
+	[
+		'Invalid configuration; using defaults.',
+		'model_catalog_json path `/c.json` must contain at least one model',
+	],
 	['Invalid configuration; using defaults.', null],
 	['The model catalog could not be loaded; using the bundled one.', null],
-	['Codex is ignoring 1 unrecognized configuration setting.\n  user (/c.toml): `model_catalog_jsn` is ignored.', null],
+	[
+		'Codex is ignoring 1 unrecognized configuration setting.\n  user (/c.toml): `model_catalog_jsn` is ignored.',
+		null,
+	],
 ])('describeWarning shows a warning that concerns the list: %s', (summary, details) => {
 	const warning = describeWarning({ summary, details });
 	expect(warning).toContain(`Codex warns: ${summary}`);
@@ -55,5 +61,7 @@ test.each([
 	'Codex is ignoring 1 unrecognized configuration setting.\n  user (/model_catalog/c.toml): `features.nope` is ignored.',
 	'',
 ])('describeWarning keeps quiet about another warning: %s', (summary) => {
-	expect(describeWarning({ summary, details: 'Invalid configuration; using defaults.' })).toBeUndefined();
+	expect(
+		describeWarning({ summary, details: 'Invalid configuration; using defaults.' }),
+	).toBeUndefined();
 });

@@ -16,7 +16,15 @@ test('parseArguments has a default for each option', () => {
 });
 
 test('parseArguments reads each option', () => {
-	const flags = ['--json', '--snapshot', '--hidden', '--refresh', '--no-cache', '--help', '--version'];
+	const flags = [
+		'--json',
+		'--snapshot',
+		'--hidden',
+		'--refresh',
+		'--no-cache',
+		'--help',
+		'--version',
+	];
 	expect(parseArguments([...flags, '--codex', './codex', '--timeout=2147483647'])).toEqual({
 		json: true,
 		snapshot: true,

@@ -26,12 +26,24 @@ test('toPrintable keeps letters of every script, marks and emoji', () => {
 
 test('toPrintable reads hostile text of 200,000 characters once', () => {
 	// An expression that starts again at each character would take minutes.
-	for (const part of ['\u001b', '\u001b[', '\u009d', '\u001b]', ';?', '\u001b[;', '\u009b0', '\u200b']) {
-		expect(toPrintable(`\u001b${part.repeat(200_000 / part.length)}`).length).toBeLessThanOrEqual(200_001);
+	for (const part of [
+		'\u001b',
+		'\u001b[',
+		'\u009d',
+		'\u001b]',
+		';?',
+		'\u001b[;',
+		'\u009b0',
+		'\u200b',
+	]) {
+		expect(toPrintable(`\u001b${part.repeat(200_000 / part.length)}`).length).toBeLessThanOrEqual(
+			200_001,
+		);
 	}
 });
 
-const hostile = 'a\u007fb\u0085c\u009bd\u2028e\u2029f\u202eg\u2066h\u200bi\u{e0041}j\nk\u001bl\ud800m"\\n';
+const hostile =
+	'a\u007fb\u0085c\u009bd\u2028e\u2029f\u202eg\u2066h\u200bi\u{e0041}j\nk\u001bl\ud800m"\\n';
 
 test('toPrintableJson keeps the value', () => {
 	const value = { [hostile]: [hostile, 1, null, { a: true }], 漢: '👍🏽' };

@@ -8,7 +8,12 @@ test.each([
 	['a terminal with an empty NO_COLOR', true, { NO_COLOR: '' }, true],
 	['a terminal with FORCE_COLOR=0', true, { FORCE_COLOR: '0' }, false],
 	['a terminal with FORCE_COLOR=false', true, { FORCE_COLOR: 'false' }, false],
-	['a terminal with an empty FORCE_COLOR and NO_COLOR', true, { FORCE_COLOR: '', NO_COLOR: '1' }, false],
+	[
+		'a terminal with an empty FORCE_COLOR and NO_COLOR',
+		true,
+		{ FORCE_COLOR: '', NO_COLOR: '1' },
+		false,
+	],
 	['a dumb terminal', true, { TERM: 'dumb' }, false],
 	['a pipe', undefined, { TERM: 'xterm' }, false],
 	['a pipe with FORCE_COLOR', undefined, { FORCE_COLOR: '3' }, true],

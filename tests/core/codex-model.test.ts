@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { type CodexModel, copyModel, copySummary, toSummary } from '../../src/core/codex-model.js';
+import { type CodexModel, copyModel, copySummary, toSummary } from '../../src/api/codex-model.js';
 import { plainModel } from '../harness.js';
 
 const model: CodexModel = {
@@ -25,7 +25,8 @@ test('a summary has the seven properties and no others', () => {
 		'supportedReasoningEfforts',
 		'serviceTiers',
 	];
-	for (const each of [model, plainModel('a')]) expect(Object.keys(toSummary(each))).toEqual(properties);
+	for (const each of [model, plainModel('a')])
+		expect(Object.keys(toSummary(each))).toEqual(properties);
 	expect(toSummary(model)).toEqual({
 		id: 'gpt-a',
 		displayName: 'GPT-A',
@@ -45,7 +46,8 @@ test('a summary, and a copy of a model, share nothing with the model', () => {
 	const copy = copyModel(model);
 	expect(copy).toStrictEqual(model);
 	copy.inputModalities.push('smell');
-	for (const item of [...copy.supportedReasoningEfforts, ...copy.serviceTiers]) item.description = 'changed';
+	for (const item of [...copy.supportedReasoningEfforts, ...copy.serviceTiers])
+		item.description = 'changed';
 	copy.supportedReasoningEfforts.pop();
 	copy.serviceTiers.pop();
 	expect(model).toEqual(before);

@@ -10,14 +10,20 @@ import {
 	rpcError,
 	timeoutError,
 	toCodexModelsError,
-} from '../../src/core/errors.js';
+} from '../../src/api/errors.js';
 
 const at = { phase: 'initialize', elapsedMs: 12.4 } as const;
 const ended = { ...at, exitCode: 1, signal: null, stderr: 'Error: no', stderrSummary: 'Error: no' };
 const missing = Object.assign(new Error('spawn codex ENOENT'), { code: 'ENOENT' });
 
 const notFound = (problem: Parameters<typeof notFoundError>[0]['problem'], directory?: string) =>
-	notFoundError({ elapsedMs: 3, command: 'codex', problem, cause: missing, ...(directory && { directory }) });
+	notFoundError({
+		elapsedMs: 3,
+		command: 'codex',
+		problem,
+		cause: missing,
+		...(directory && { directory }),
+	});
 
 /** Functions, so that mutation testing sees which test runs which line. */
 const examples: Record<string, () => CodexModelsError> = {
@@ -29,11 +35,14 @@ const examples: Record<string, () => CodexModelsError> = {
 	'an exit code': () => exitedError({ ...ended, commandLine: 'codex app-server' }),
 	'a signal': () => exitedError({ ...ended, exitCode: null, signal: 'SIGKILL' }),
 	'a closed output': () => exitedError({ ...ended, exitCode: null, stderr: '', stderrSummary: '' }),
-	'a start that failed': () => exitedError({ ...ended, exitCode: null, cause: new Error('spawn EMFILE') }),
+	'a start that failed': () =>
+		exitedError({ ...ended, exitCode: null, cause: new Error('spawn EMFILE') }),
 	'a deadline': () => timeoutError({ ...ended, limit: 'deadlineMs', timeoutMs: 500 }),
 	'a fetch limit': () => timeoutError({ ...ended, limit: 'fetchTimeoutMs', timeoutMs: 500 }),
-	'a JSON-RPC error': () => rpcError({ ...at, rpcCode: -32600, rpcMessage: 'no', rpcData: undefined }),
-	'an overload': () => rpcError({ ...at, rpcCode: -32001, rpcMessage: 'later', rpcData: undefined }),
+	'a JSON-RPC error': () =>
+		rpcError({ ...at, rpcCode: -32600, rpcMessage: 'no', rpcData: undefined }),
+	'an overload': () =>
+		rpcError({ ...at, rpcCode: -32001, rpcMessage: 'later', rpcData: undefined }),
 	'an unreadable answer': () => protocolError({ ...at, problem: 'its result is no object' }),
 	'a closed catalog': () => closedError(),
 };
@@ -41,23 +50,35 @@ const examples: Record<string, () => CodexModelsError> = {
 const optionNames =
 	/\b(?:command|args|cwd|codexHome|env|clientInfo|\w+Ms|retries|maxEntries|store|onEvent|includeHidden|signal|refresh|hint)\b/;
 
-test.each(Object.entries(examples))('the message of %s names no option and ends with a sentence for a user', (_, make) => {
-	const { message } = make();
-	expect(message).not.toMatch(optionNames);
-	expect(message).toMatch(/(?:try again|in a while)\.(?: An update of Codex may help \("codex --version"\)\.)?$/);
-});
+test.each(Object.entries(examples))(
+	'the message of %s names no option and ends with a sentence for a user',
+	(_, make) => {
+		const { message } = make();
+		expect(message).not.toMatch(optionNames);
+		expect(message).toMatch(
+			/(?:try again|in a while)\.(?: An update of Codex may help \("codex --version"\)\.)?$/,
+		);
+	},
+);
 
 const login = 'Check the network and the login ("codex login status"), then try again.';
 const installs = 'Install Codex with "npm install -g @openai/codex", then try again.';
 const noStart = 'Codex could not be started (phase spawn, after 3 ms):';
 const during = 'before it answered (phase initialize, after 12 ms)';
 const noList = `Codex did not list its models within 500 ms (phase initialize): Error: no. ${login}`;
-const runnable = 'Set the option "command" to a program that runs, by its path or as a name in an absolute folder of PATH.';
-const seeAttempts = 'See the property "stderr"; the option "onEvent" and NODE_DEBUG=codex-models show each attempt.';
-const program = 'Check that the program is the Codex CLI ("codex --version"), update it, then try again.';
+const runnable =
+	'Set the option "command" to a program that runs, by its path or as a name in an absolute folder of PATH.';
+const seeAttempts =
+	'See the property "stderr"; the option "onEvent" and NODE_DEBUG=codex-models show each attempt.';
+const program =
+	'Check that the program is the Codex CLI ("codex --version"), update it, then try again.';
 
 test.each<[string, string, string | undefined]>([
-	['a missing program', `${noStart} the program "codex" was not found (ENOENT). ${installs}`, runnable],
+	[
+		'a missing program',
+		`${noStart} the program "codex" was not found (ENOENT). ${installs}`,
+		runnable,
+	],
 	[
 		'a missing interpreter',
 		`${noStart} the program "codex" exists, but the interpreter that its first line names does not (ENOENT). ${installs}`,
@@ -85,15 +106,31 @@ test.each<[string, string, string | undefined]>([
 	],
 	['a signal', `Codex was ended by SIGKILL ${during}: Error: no. ${login}`, seeAttempts],
 	['a closed output', `Codex closed its output, or gave up, ${during}. ${login}`, seeAttempts],
-	['a start that failed', `Codex could not be started (spawn EMFILE) ${during}: Error: no. ${login}`, seeAttempts],
-	['a deadline', noList, 'The fetch goes on and fills the cache. Allow a longer "deadlineMs" if this happens often.'],
-	['a fetch limit', noList, 'The app-server was ended. Allow a longer "fetchTimeoutMs" if this happens often.'],
+	[
+		'a start that failed',
+		`Codex could not be started (spawn EMFILE) ${during}: Error: no. ${login}`,
+		seeAttempts,
+	],
+	[
+		'a deadline',
+		noList,
+		'The fetch goes on and fills the cache. Allow a longer "deadlineMs" if this happens often.',
+	],
+	[
+		'a fetch limit',
+		noList,
+		'The app-server was ended. Allow a longer "fetchTimeoutMs" if this happens often.',
+	],
 	[
 		'a JSON-RPC error',
 		`Codex answered with error -32600 (phase initialize, after 12 ms): no. ${login} An update of Codex may help ("codex --version").`,
 		undefined,
 	],
-	['an overload', 'Codex answered with error -32001 (phase initialize, after 12 ms): later. Try again in a while.', undefined],
+	[
+		'an overload',
+		'Codex answered with error -32001 (phase initialize, after 12 ms): later. Try again in a while.',
+		undefined,
+	],
 	[
 		'an unreadable answer',
 		`The answer of Codex cannot be read (phase initialize, after 12 ms): its result is no object. ${program}`,
@@ -110,25 +147,44 @@ test.each<[string, string, string | undefined]>([
 });
 
 test('an error of each kind has the properties of its code', () => {
-	expect(examples['a missing program']?.()).toMatchObject({ code: 'ERR_CODEX_NOT_FOUND', command: 'codex', cause: missing });
+	expect(examples['a missing program']?.()).toMatchObject({
+		code: 'ERR_CODEX_NOT_FOUND',
+		command: 'codex',
+		cause: missing,
+	});
 	const exit = { phase: 'initialize', exitCode: 1, signal: null, stderr: 'Error: no' };
 	expect(examples['an exit code']?.()).toMatchObject({ code: 'ERR_CODEX_EXITED', ...exit });
 	const deadline = { timeoutMs: 500, phase: 'initialize', stderr: 'Error: no' };
 	expect(examples['a deadline']?.()).toMatchObject({ code: 'ERR_CODEX_TIMEOUT', ...deadline });
-	expect(examples['a JSON-RPC error']?.()).toMatchObject({ code: 'ERR_CODEX_RPC', phase: 'initialize', rpcCode: -32600 });
-	expect(examples['an unreadable answer']?.()).toMatchObject({ code: 'ERR_CODEX_PROTOCOL', phase: 'initialize' });
+	expect(examples['a JSON-RPC error']?.()).toMatchObject({
+		code: 'ERR_CODEX_RPC',
+		phase: 'initialize',
+		rpcCode: -32600,
+	});
+	expect(examples['an unreadable answer']?.()).toMatchObject({
+		code: 'ERR_CODEX_PROTOCOL',
+		phase: 'initialize',
+	});
 });
 
 test('last words that end with a full stop, a question or an exclamation mark get no other one', () => {
 	for (const words of ['No.', 'Why?', 'Stop!']) {
-		expect(protocolError({ phase: 'initialize', problem: words }).message).toContain(`(phase initialize): ${words} Check`);
+		expect(protocolError({ phase: 'initialize', problem: words }).message).toContain(
+			`(phase initialize): ${words} Check`,
+		);
 	}
-	expect(protocolError({ phase: 'initialize', problem: 'a. b' }).message).toContain(': a. b. Check');
+	expect(protocolError({ phase: 'initialize', problem: 'a. b' }).message).toContain(
+		': a. b. Check',
+	);
 });
 
 test('an exit code of Windows is shown in hexadecimal, too, and a signal-like one is not', () => {
-	expect(exitedError({ ...ended, exitCode: 3_221_225_781 }).message).toContain('exit code 3221225781 (0xC0000135) before');
-	expect(exitedError({ ...ended, exitCode: 0x7fff_ffff }).message).toContain('exit code 2147483647 before');
+	expect(exitedError({ ...ended, exitCode: 3_221_225_781 }).message).toContain(
+		'exit code 3221225781 (0xC0000135) before',
+	);
+	expect(exitedError({ ...ended, exitCode: 0x7fff_ffff }).message).toContain(
+		'exit code 2147483647 before',
+	);
 });
 
 test('an error without a cause has no property of that name', () => {
@@ -137,7 +193,13 @@ test('an error without a cause has no property of that name', () => {
 
 test('an error has only the properties of its code', () => {
 	expect(Object.keys(examples['a closed catalog']?.() ?? {}).sort()).toEqual(['code', 'hint']);
-	expect(Object.keys(examples['a JSON-RPC error']?.() ?? {}).sort()).toEqual(['code', 'hint', 'phase', 'rpcCode', 'rpcData']);
+	expect(Object.keys(examples['a JSON-RPC error']?.() ?? {}).sort()).toEqual([
+		'code',
+		'hint',
+		'phase',
+		'rpcCode',
+		'rpcData',
+	]);
 });
 
 test('a message is at most 2,000 characters long', () => {
@@ -165,9 +227,15 @@ test('toCodexModelsError keeps an error of its class and wraps any other value',
 	const error = closedError();
 	expect(toCodexModelsError(error)).toBe(error);
 	const cause = new Error('spawn EAGAIN');
-	expect(toCodexModelsError(cause)).toMatchObject({ code: 'ERR_CODEX_EXITED', cause, exitCode: null });
+	expect(toCodexModelsError(cause)).toMatchObject({
+		code: 'ERR_CODEX_EXITED',
+		cause,
+		exitCode: null,
+	});
 	const odd = toCodexModelsError('odd');
-	expect(odd.message).toMatch(/^Codex could not be started \(odd\) before it answered \(phase spawn, after 0 ms\)\. Check/);
+	expect(odd.message).toMatch(
+		/^Codex could not be started \(odd\) before it answered \(phase spawn, after 0 ms\)\. Check/,
+	);
 	expect(odd).toMatchObject({ stderr: '', phase: 'spawn' });
 });
 

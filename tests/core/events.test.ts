@@ -1,6 +1,6 @@
 import { expect, test, vi } from 'vitest';
-import { exitedError } from '../../src/core/errors.js';
-import { type CatalogEvent, createEmitter } from '../../src/core/events.js';
+import { exitedError } from '../../src/api/errors.js';
+import { type CatalogEvent, createEmitter } from '../../src/api/events.js';
 
 const target = { cwd: '/a', codexHome: undefined, isDefaultCwd: true, key: 'of the cache' };
 

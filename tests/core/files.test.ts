@@ -25,7 +25,9 @@ vi.mock('node:fs/promises', async (importOriginal) => {
 
 // The setup has loaded the module already, with the real functions.
 vi.resetModules();
-const { describeFile, hasCode, ignore, readRegularFile } = await import('../../src/core/files.js');
+const { describeFile, hasCode, ignore, readRegularFile } = await import(
+	'../../src/system/files.js'
+);
 
 const isWindows = process.platform === 'win32';
 const makeFile = (text = 'text') => {
@@ -50,17 +52,20 @@ test('a file above the limit rejects', async () => {
 	await expect(readRegularFile(makeFile('12345'), 4)).rejects.toThrow(/Larger than 4 bytes/);
 });
 
-test.skipIf(isWindows)('a FIFO, a device and a directory reject without waiting for anything', async () => {
-	const directory = makeDirectory();
-	const fifo = path.join(directory, 'fifo');
-	execFileSync('mkfifo', [fifo]);
-	const link = path.join(directory, 'link');
-	symlinkSync(fifo, link);
-	for (const file of [fifo, link, '/dev/zero', directory]) {
-		await expect(readRegularFile(file, 1_000)).rejects.toThrow(/Not a regular file/);
-		expect(await describeFile(file)).toBe('none');
-	}
-});
+test.skipIf(isWindows)(
+	'a FIFO, a device and a directory reject without waiting for anything',
+	async () => {
+		const directory = makeDirectory();
+		const fifo = path.join(directory, 'fifo');
+		execFileSync('mkfifo', [fifo]);
+		const link = path.join(directory, 'link');
+		symlinkSync(fifo, link);
+		for (const file of [fifo, link, '/dev/zero', directory]) {
+			await expect(readRegularFile(file, 1_000)).rejects.toThrow(/Not a regular file/);
+			expect(await describeFile(file)).toBe('none');
+		}
+	},
+);
 
 test('a description changes with the file, and there is none without one', async () => {
 	const file = makeFile();
@@ -104,7 +109,11 @@ test('callers that come during a look share the next one, which sees what was wr
 
 test('a look that fails fails for its own callers only', async () => {
 	const file = makeFile('12345');
-	const results = await Promise.allSettled([readRegularFile(file, 4), readRegularFile(file, 4), readRegularFile(file, 4)]);
+	const results = await Promise.allSettled([
+		readRegularFile(file, 4),
+		readRegularFile(file, 4),
+		readRegularFile(file, 4),
+	]);
 	expect(results.map(({ status }) => status)).toEqual(['rejected', 'rejected', 'rejected']);
 	const [first, second] = [readRegularFile(file, 4), readRegularFile(file, 4)];
 	await expect(first).rejects.toThrow();
@@ -145,5 +154,7 @@ test('a handler ignores errors of its code, and throws any other', () => {
 
 test.skipIf(isWindows)('a path with a name that is too long rejects', async () => {
 	const name = 'x'.repeat(300);
-	await expect(readRegularFile(path.join(makeDirectory(), name), 10)).rejects.toThrow(/ENAMETOOLONG/);
+	await expect(readRegularFile(path.join(makeDirectory(), name), 10)).rejects.toThrow(
+		/ENAMETOOLONG/,
+	);
 });

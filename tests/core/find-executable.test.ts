@@ -1,7 +1,7 @@
 import { chmodSync, mkdirSync, symlinkSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { expect, test } from 'vitest';
-import { findExecutable } from '../../src/core/find-executable.js';
+import { findExecutable } from '../../src/system/find-executable.js';
 import { afterTest, makeDirectory } from '../harness.js';
 
 const isPosix = process.platform !== 'win32';
@@ -26,20 +26,24 @@ test.runIf(isPosix)('the search takes the first program on PATH, and follows no 
 	expect(await find(empty, first.folder)).toBe(link);
 });
 
-test.runIf(isPosix)('the search skips empty and relative entries of PATH, and the current directory', async () => {
-	const { folder, file } = makeProgram();
-	const other = makeProgram();
-	const before = process.cwd();
-	afterTest(() => process.chdir(before));
-	process.chdir(folder);
-	const name = path.basename(folder);
-	for (const PATH of ['', ':', '.', `:.:./:../${name}:`, `.:/nowhere`]) {
-		await expect(findExecutable('codex', { PATH })).rejects.toMatchObject({ code: 'ENOENT' });
-		expect(await findExecutable('codex', { PATH: `${PATH}:${other.folder}` })).toBe(other.file);
-	}
-	// A path is no name: the caller named the directory.
-	for (const command of ['./codex', `../${name}/codex`, file]) expect(await findExecutable(command, { PATH: '' })).toBe(file);
-});
+test.runIf(isPosix)(
+	'the search skips empty and relative entries of PATH, and the current directory',
+	async () => {
+		const { folder, file } = makeProgram();
+		const other = makeProgram();
+		const before = process.cwd();
+		afterTest(() => process.chdir(before));
+		process.chdir(folder);
+		const name = path.basename(folder);
+		for (const PATH of ['', ':', '.', `:.:./:../${name}:`, `.:/nowhere`]) {
+			await expect(findExecutable('codex', { PATH })).rejects.toMatchObject({ code: 'ENOENT' });
+			expect(await findExecutable('codex', { PATH: `${PATH}:${other.folder}` })).toBe(other.file);
+		}
+		// A path is no name: the caller named the directory.
+		for (const command of ['./codex', `../${name}/codex`, file])
+			expect(await findExecutable(command, { PATH: '' })).toBe(file);
+	},
+);
 
 test.runIf(isPosix)(
 	'the search goes on behind a folder and a file that may not be run, and tells of those in the end',
@@ -53,7 +57,9 @@ test.runIf(isPosix)(
 		for (const folder of [plain.folder, withFolder]) {
 			await expect(find('/nowhere', folder, '/gone')).rejects.toMatchObject({ code: 'EACCES' });
 		}
-		await expect(findExecutable(path.join(plain.file, 'below'), {})).rejects.toMatchObject({ code: 'ENOENT' });
+		await expect(findExecutable(path.join(plain.file, 'below'), {})).rejects.toMatchObject({
+			code: 'ENOENT',
+		});
 		await expect(findExecutable('/nowhere/codex', {})).rejects.toMatchObject({ code: 'ENOENT' });
 	},
 );

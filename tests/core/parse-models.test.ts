@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { toSummary } from '../../src/core/codex-model.js';
-import { parseConfiguredModel, parseModels } from '../../src/core/parse-models.js';
+import { toSummary } from '../../src/api/codex-model.js';
+import { parseConfiguredModel, parseModels } from '../../src/api/parse-models.js';
 import { plainModel } from '../harness.js';
 
 /** As 0.169.0 sends them. */
@@ -58,12 +58,17 @@ test('an entry may have nothing but an id', () => {
 });
 
 test('the order is that of the entries, and an id may come twice', () => {
-	expect(parseModels([{ id: 'b' }, { id: 'a' }, { id: 'b' }]).map(({ id }) => id)).toEqual(['b', 'a', 'b']);
+	expect(parseModels([{ id: 'b' }, { id: 'a' }, { id: 'b' }]).map(({ id }) => id)).toEqual([
+		'b',
+		'a',
+		'b',
+	]);
 });
 
 test('the id is the id, trimmed, or else the model, trimmed', () => {
 	expect(summarize({ id: ' a ', model: 'b' })?.id).toBe('a');
-	for (const id of [undefined, null, '', ' \n', 7, {}]) expect(summarize({ id, model: ' b ' })?.id).toBe('b');
+	for (const id of [undefined, null, '', ' \n', 7, {}])
+		expect(summarize({ id, model: ' b ' })?.id).toBe('b');
 });
 
 test('an entry without an id and a model, or that is no object, is left out', () => {
@@ -79,7 +84,10 @@ test('the display name is trimmed, or else the id', () => {
 });
 
 test('a model is the default only where isDefault is exactly true, and hidden likewise', () => {
-	expect(parse({ id: 'a', isDefault: true, hidden: true })).toMatchObject({ isDefault: true, hidden: true });
+	expect(parse({ id: 'a', isDefault: true, hidden: true })).toMatchObject({
+		isDefault: true,
+		hidden: true,
+	});
 	for (const value of [undefined, null, false, 'true', 1, {}]) {
 		expect(parse({ id: 'a', isDefault: value, hidden: value })).toMatchObject({
 			isDefault: false,
@@ -89,12 +97,16 @@ test('a model is the default only where isDefault is exactly true, and hidden li
 });
 
 test('the default effort and tier are trimmed strings, or else null', () => {
-	expect(summarize({ id: 'a', defaultReasoningEffort: ' low ', defaultServiceTier: ' fast ' })).toMatchObject({
+	expect(
+		summarize({ id: 'a', defaultReasoningEffort: ' low ', defaultServiceTier: ' fast ' }),
+	).toMatchObject({
 		defaultReasoningEffort: 'low',
 		defaultServiceTier: 'fast',
 	});
 	for (const value of [undefined, null, '', ' ', 7, {}, ['low']]) {
-		expect(summarize({ id: 'a', defaultReasoningEffort: value, defaultServiceTier: value })).toMatchObject({
+		expect(
+			summarize({ id: 'a', defaultReasoningEffort: value, defaultServiceTier: value }),
+		).toMatchObject({
 			defaultReasoningEffort: null,
 			defaultServiceTier: null,
 		});
@@ -120,7 +132,15 @@ test('efforts are those of each entry that has one, trimmed, in order', () => {
 });
 
 test('efforts are undefined where none has one', () => {
-	for (const supportedReasoningEfforts of [undefined, null, [], [{}], [{ reasoningEffort: ' ' }], 'low', { 0: 'low' }]) {
+	for (const supportedReasoningEfforts of [
+		undefined,
+		null,
+		[],
+		[{}],
+		[{ reasoningEffort: ' ' }],
+		'low',
+		{ 0: 'low' },
+	]) {
 		const summary = summarize({ id: 'a', supportedReasoningEfforts });
 		expect(summary?.supportedReasoningEfforts).toBeUndefined();
 	}
@@ -151,7 +171,9 @@ test('service tiers are undefined where there is none', () => {
 });
 
 test('input modalities are the strings, and none where the release does not say', () => {
-	expect(parse({ id: 'a', inputModalities: [' text ', 7, null, 'smell', ''] })?.inputModalities).toEqual(['text', 'smell']);
+	expect(
+		parse({ id: 'a', inputModalities: [' text ', 7, null, 'smell', ''] })?.inputModalities,
+	).toEqual(['text', 'smell']);
 	for (const inputModalities of [undefined, null, 'text', {}]) {
 		expect(parse({ id: 'a', inputModalities })?.inputModalities).toEqual([]);
 	}
@@ -174,10 +196,29 @@ test('no entry fails the list or takes another one away, whatever it holds', () 
 });
 
 test('the configured model is three values of the configuration, trimmed, and nothing else of it', () => {
-	const config = { model: ' m ', model_provider: 'p', model_reasoning_effort: 'high', api_key: 'secret' };
-	expect(parseConfiguredModel({ config })).toEqual({ model: 'm', modelProvider: 'p', reasoningEffort: 'high' });
+	const config = {
+		model: ' m ',
+		model_provider: 'p',
+		model_reasoning_effort: 'high',
+		api_key: 'secret',
+	};
+	expect(parseConfiguredModel({ config })).toEqual({
+		model: 'm',
+		modelProvider: 'p',
+		reasoningEffort: 'high',
+	});
 	const none = { model: null, modelProvider: null, reasoningEffort: null };
-	for (const result of [undefined, null, 7, 'config', [], {}, { config: null }, { config: [] }, { config: { model: 7 } }]) {
+	for (const result of [
+		undefined,
+		null,
+		7,
+		'config',
+		[],
+		{},
+		{ config: null },
+		{ config: [] },
+		{ config: { model: 7 } },
+	]) {
 		expect(parseConfiguredModel(result)).toEqual(none);
 	}
 });

@@ -1,5 +1,11 @@
 import { expect, test } from 'vitest';
-import { sanitize, sanitizeJson, sanitizeLine, stripTerminalCodes, toReason } from '../../src/core/sanitize.js';
+import {
+	sanitize,
+	sanitizeJson,
+	sanitizeLine,
+	stripTerminalCodes,
+	toReason,
+} from '../../src/system/sanitize.js';
 
 const jwt = 'eyJhbGciOiJub25lIn0.eyJlbWFpbCI6ImFAYi5jIn0.c2lnbmF0dXJl';
 
@@ -11,13 +17,25 @@ test.each([
 	['a short API key', 'key sk-opaque used', 'key [redacted] used'],
 	['a project key', 'sk-proj-AbC_dEf-0123456789abcdef', '[redacted]'],
 	['a key of a service account', 'sk-svcacct-abcdefgh_0123', '[redacted]'],
-	['a key in quotes', "Incorrect API key provided: 'sk-abcdefgh'.", "Incorrect API key provided: '[redacted]'."],
-	['a key that is shown in part', 'Incorrect API key provided: sk-abcde***fgh1.', 'provided: [redacted]'],
+	[
+		'a key in quotes',
+		"Incorrect API key provided: 'sk-abcdefgh'.",
+		"Incorrect API key provided: '[redacted]'.",
+	],
+	[
+		'a key that is shown in part',
+		'Incorrect API key provided: sk-abcde***fgh1.',
+		'provided: [redacted]',
+	],
 	['a key in a path', 'GET /keys/sk-abcdefgh0123/info', 'GET /keys/[redacted]/info'],
 	['a session key', 'sess-0123456789abcdef', '[redacted]'],
 	['a JWT', `id_token ${jwt}.`, 'id_token [redacted]'],
 	['a JWT that is cut off', jwt.slice(0, 30), '[redacted]'],
-	['a refresh token of OpenAI', 'refresh token rt_abcdefghijk.lmn was used', 'refresh token [redacted]'],
+	[
+		'a refresh token of OpenAI',
+		'refresh token rt_abcdefghijk.lmn was used',
+		'refresh token [redacted]',
+	],
 	['a token of GitHub', 'ghp_abcdefgh0123456789abcdef', '[redacted]'],
 	['a fine-grained token of GitHub', 'github_pat_11ABC_abcdefgh0123', '[redacted]'],
 	['a key of Google', 'AIzaSyabcdefgh0123456789abcdef', '[redacted]'],
@@ -33,7 +51,11 @@ test.each([
 	['a key with a soft hyphen', 'sk-\u00adabcdefghijkl', '[redacted]'],
 	['a bearer value of letters', 'sent Bearer OpaqueLetters', 'Bearer [redacted]'],
 	['a basic value of letters', 'sent Basic dXNlcjpwYXNz', 'Basic [redacted]'],
-	['a header with a scheme of its own', 'Authorization: ApiKey opaque123', 'Authorization: [redacted]'],
+	[
+		'a header with a scheme of its own',
+		'Authorization: ApiKey opaque123',
+		'Authorization: [redacted]',
+	],
 	['a bearer value after a colon', 'Bearer: opaque-1', 'Bearer: [redacted]'],
 	['a bearer value after an equals sign', 'bearer=opaque', 'bearer=[redacted]'],
 	['a header with a bearer value of letters', 'authorization: bearer opaque', '[redacted]'],
@@ -45,16 +67,36 @@ test.each([
 	['a token in an assignment', 'refresh_token=opaque', 'refresh_token=[redacted]'],
 	['a name in camel case', '{ accessToken: "opaque" }', 'accessToken: "[redacted]"'],
 	['what Rust prints of an option', 'token: Some("opaque0")', 'token: Some("[redacted]")'],
-	['what Rust prints of a string in it', 'access_token: Some(Secret("opaque"))', 'Some(Secret("[redacted]"))'],
+	[
+		'what Rust prints of a string in it',
+		'access_token: Some(Secret("opaque"))',
+		'Some(Secret("[redacted]"))',
+	],
 	['an option without quotes', 'access_token: Some(opaque)', 'access_token: Some([redacted])'],
 	['a phrase', 'access token: opaque-0123456789', 'access token: [redacted]'],
-	['a token in an address', 'https://h/cb?code=opaque&access_token=opaque&x=1', '?code=[redacted]&access_token=[redacted]&x=1'],
+	[
+		'a token in an address',
+		'https://h/cb?code=opaque&access_token=opaque&x=1',
+		'?code=[redacted]&access_token=[redacted]&x=1',
+	],
 	['a key in an address', 'https://h/v1?key=opaque&x=1', '?key=[redacted]&x=1'],
-	['a password in an address', 'proxy http://user:opaque@host:8080/', 'http://[redacted]@host:8080/'],
+	[
+		'a password in an address',
+		'proxy http://user:opaque@host:8080/',
+		'http://[redacted]@host:8080/',
+	],
 	['a password with an @', 'https://user:a@opaque@h/', 'https://[redacted]@h/'],
-	['a token in an address', 'https://abcdefgh0123456789@github.com/a', 'https://[redacted]@github.com/a'],
+	[
+		'a token in an address',
+		'https://abcdefgh0123456789@github.com/a',
+		'https://[redacted]@github.com/a',
+	],
 	['a short token in an address', 'https://opaque@h/', 'https://[redacted]@h/'],
-	['a header of another scheme', 'proxy-authorization: Negotiate opaque', 'authorization: [redacted]'],
+	[
+		'a header of another scheme',
+		'proxy-authorization: Negotiate opaque',
+		'authorization: [redacted]',
+	],
 	['an environment variable', 'OPENAI_API_KEY=opaque-value', 'OPENAI_API_KEY=[redacted]'],
 	['a variable in quotes', 'export CODEX_API_KEY="opaque value"', 'CODEX_API_KEY="[redacted]"'],
 	['a header with a key', 'x-api-key: opaque', 'x-api-key: [redacted]'],
@@ -65,7 +107,11 @@ test.each([
 	['an argument with an equals sign', '--token=opaque', '--token=[redacted]'],
 	['an argument for a token', 'mcp --bearer-token opaque', '--bearer-token [redacted]'],
 	['a code verifier', 'code_verifier=opaque', 'code_verifier=[redacted]'],
-	['a private key', '-----BEGIN RSA PRIVATE KEY-----\nopaque\nabcdefgh\n-----END RSA PRIVATE KEY-----\nx', '[redacted]\nx'],
+	[
+		'a private key',
+		'-----BEGIN RSA PRIVATE KEY-----\nopaque\nabcdefgh\n-----END RSA PRIVATE KEY-----\nx',
+		'[redacted]\nx',
+	],
 ])('%s is redacted', (_, text, expected) => {
 	const result = sanitize(text);
 	expect(result).toContain(expected);
@@ -73,7 +119,9 @@ test.each([
 });
 
 test('every secret of several is redacted', () => {
-	expect(sanitize(`a sk-aaaaaaaa b sk-bbbbbbbb c ${jwt} d ${jwt}`)).toBe('a [redacted] b [redacted] c [redacted] d [redacted]');
+	expect(sanitize(`a sk-aaaaaaaa b sk-bbbbbbbb c ${jwt} d ${jwt}`)).toBe(
+		'a [redacted] b [redacted] c [redacted] d [redacted]',
+	);
 });
 
 test.each([
@@ -131,7 +179,15 @@ const repeated = [
 		'a-',
 		'--',
 	],
-	...['token=Some(', 'password="', 'secret {', '-----BEGIN PRIVATE KEY-----', ' ', '--token ', 'authorization: '],
+	...[
+		'token=Some(',
+		'password="',
+		'secret {',
+		'-----BEGIN PRIVATE KEY-----',
+		' ',
+		'--token ',
+		'authorization: ',
+	],
 	...['\u001b', '\u001b[', '\u001b]', '\u001b]a\u001b', '\u009b0', '\u001bP\u0007'],
 ];
 
@@ -157,7 +213,9 @@ test('a line has no white space but single blanks, and at most its length', () =
 	expect(sanitizeLine('x'.repeat(11), 10)).toBe('xxxxxxxx …');
 	expect(sanitizeLine('x'.repeat(10), 10)).toBe('xxxxxxxxxx');
 	for (let length = 0; length < 40; length++)
-		expect(sanitizeLine(`${' a'.repeat(length)} ${'sk-'}${'0123456789abcdef'.repeat(9)}`, 40)).not.toMatch(told);
+		expect(
+			sanitizeLine(`${' a'.repeat(length)} ${'sk-'}${'0123456789abcdef'.repeat(9)}`, 40),
+		).not.toMatch(told);
 	expect(sanitizeLine('\u001b[31m'.repeat(1e6), 1_000)).toBe('');
 });
 
@@ -206,7 +264,8 @@ test('the strings in a JSON value are redacted, with their names in mind, and th
 		'[redacted]': 'red',
 	});
 	expect(data).toEqual(before);
-	for (const value of [undefined, null, 7, false, 'text', []]) expect(sanitizeJson(value, 100)).toEqual(value);
+	for (const value of [undefined, null, 7, false, 'text', []])
+		expect(sanitizeJson(value, 100)).toEqual(value);
 });
 
 test('a JSON value that is long or nests deep becomes a placeholder', () => {
@@ -221,7 +280,10 @@ test('a JSON value that is long or nests deep becomes a placeholder', () => {
 		deep,
 		Array(6).fill({ token: 'a' }),
 	];
-	for (const value of values) expect(sanitizeJson(value, 100)).toBe('[omitted: more than 100 bytes of JSON, or nested too deep]');
+	for (const value of values)
+		expect(sanitizeJson(value, 100)).toBe(
+			'[omitted: more than 100 bytes of JSON, or nested too deep]',
+		);
 	expect(sanitizeJson(deep, 16_384)).toMatch(/nested too deep/);
 	expect(sanitizeJson('x'.repeat(98), 100)).toBe('x'.repeat(98));
 });

@@ -1,9 +1,21 @@
 import path from 'node:path';
 import { expect, test } from 'vitest';
-import { CommandSource, checkListener, checkListOptions, resolveSettings } from '../../src/core/settings.js';
-import { version } from '../../src/core/version.js';
+import {
+	CommandSource,
+	checkListener,
+	checkListOptions,
+	resolveSettings,
+} from '../../src/api/settings.js';
+import { version } from '../../src/api/version.js';
 
-const durations = ['deadlineMs', 'fetchTimeoutMs', 'maxAgeMs', 'staleWhileRevalidateMs', 'cooldownMs', 'keepAliveMs'] as const;
+const durations = [
+	'deadlineMs',
+	'fetchTimeoutMs',
+	'maxAgeMs',
+	'staleWhileRevalidateMs',
+	'cooldownMs',
+	'keepAliveMs',
+] as const;
 const orInfinity = ['deadlineMs', 'maxAgeMs', 'staleWhileRevalidateMs'] as const;
 const finite = ['fetchTimeoutMs', 'cooldownMs', 'keepAliveMs'] as const;
 
@@ -30,32 +42,63 @@ test('the defaults are those of the documentation', () => {
 });
 
 test('undefined stands for the default', () => {
-	const names = ['command', 'args', 'cwd', 'codexHome', 'env', 'clientInfo', 'retries', 'maxEntries', 'store', 'onEvent'];
+	const names = [
+		'command',
+		'args',
+		'cwd',
+		'codexHome',
+		'env',
+		'clientInfo',
+		'retries',
+		'maxEntries',
+		'store',
+		'onEvent',
+	];
 	const options = Object.fromEntries([...names, ...durations].map((name) => [name, undefined]));
 	expect(resolveSettings(options)).toEqual(resolveSettings());
 	expect(resolve({ unheardOf: undefined })).not.toThrow();
 });
 
 test.each(durations)('%s takes whole milliseconds from 0 to 2147483647', (name) => {
-	for (const value of [0, 1, 2_147_483_647]) expect(resolveSettings({ [name]: value })[name]).toBe(value);
+	for (const value of [0, 1, 2_147_483_647])
+		expect(resolveSettings({ [name]: value })[name]).toBe(value);
 });
 
-test.each(durations)('%s takes nothing else, and the TypeError names it, its bounds and the value', (name) => {
-	const wrong = [-1, 0.5, Number.NaN, 2_147_483_648, Number.NEGATIVE_INFINITY, '5', true, null, {}, [], 5n];
-	for (const value of wrong) expect(resolve({ [name]: value })).toThrow(TypeError);
-	for (const [value, shown] of [
-		[-1, '-1'],
-		[1.5, '1\\.5'],
-		[Number.NaN, 'NaN'],
-		[2_147_483_648, '2147483648'],
-		['5', "'5'"],
-	]) {
-		expect(resolve({ [name]: value })).toThrow(new RegExp(`"${name}".* 0 .*2147483647.*${shown}`));
-	}
-});
+test.each(durations)(
+	'%s takes nothing else, and the TypeError names it, its bounds and the value',
+	(name) => {
+		const wrong = [
+			-1,
+			0.5,
+			Number.NaN,
+			2_147_483_648,
+			Number.NEGATIVE_INFINITY,
+			'5',
+			true,
+			null,
+			{},
+			[],
+			5n,
+		];
+		for (const value of wrong) expect(resolve({ [name]: value })).toThrow(TypeError);
+		for (const [value, shown] of [
+			[-1, '-1'],
+			[1.5, '1\\.5'],
+			[Number.NaN, 'NaN'],
+			[2_147_483_648, '2147483648'],
+			['5', "'5'"],
+		]) {
+			expect(resolve({ [name]: value })).toThrow(
+				new RegExp(`"${name}".* 0 .*2147483647.*${shown}`),
+			);
+		}
+	},
+);
 
 test.each(orInfinity)('%s may be Infinity, and its TypeError says so', (name) => {
-	expect(resolveSettings({ [name]: Number.POSITIVE_INFINITY })[name]).toBe(Number.POSITIVE_INFINITY);
+	expect(resolveSettings({ [name]: Number.POSITIVE_INFINITY })[name]).toBe(
+		Number.POSITIVE_INFINITY,
+	);
 	expect(resolve({ [name]: -1 })).toThrow(/Infinity/);
 });
 
@@ -66,15 +109,34 @@ test.each(finite)('%s may not be Infinity', (name) => {
 
 const others: [name: string, good: unknown[], bad: unknown[]][] = [
 	['retries', [0, 1, 100], [-1, 0.5, Number.NaN, Number.POSITIVE_INFINITY, 101, '1', null]],
-	['maxEntries', [1, 100, 1_000_000], [0, -1, 1.5, Number.NaN, Number.POSITIVE_INFINITY, 1_000_001, '1', null]],
-	['command', ['codex', '/a/b', 'with space', () => 'codex'], ['', '  ', 7, null, ['codex'], 'a\0b']],
+	[
+		'maxEntries',
+		[1, 100, 1_000_000],
+		[0, -1, 1.5, Number.NaN, Number.POSITIVE_INFINITY, 1_000_001, '1', null],
+	],
+	[
+		'command',
+		['codex', '/a/b', 'with space', () => 'codex'],
+		['', '  ', 7, null, ['codex'], 'a\0b'],
+	],
 	['args', [[], ['a', '']], ['a', [7], [null], [undefined], Array(1), {}, null, ['a\0']]],
 	['cwd', ['/', '.'], ['', ' ', 7, null, {}, 'a\0']],
 	['codexHome', ['/a'], ['', ' ', 7, null, {}, 'a\0']],
 	[
 		'env',
 		[{}, { A: 'b', C: undefined }],
-		['A=b', 7, null, ['A=b'], { A: 7 }, { A: null }, { A: 'a\0' }, { 'A\0': 'a' }, { '': 'a' }, new Map()],
+		[
+			'A=b',
+			7,
+			null,
+			['A=b'],
+			{ A: 7 },
+			{ A: null },
+			{ A: 'a\0' },
+			{ 'A\0': 'a' },
+			{ '': 'a' },
+			new Map(),
+		],
 	],
 	[
 		'clientInfo',
@@ -83,19 +145,30 @@ const others: [name: string, good: unknown[], bad: unknown[]][] = [
 			{ name: 'a', title: 'b', version: '1' },
 			{ name: 'a', title: undefined, version: '1' },
 		],
-		['a', null, {}, { name: 'a' }, { version: '1' }, { name: 7, version: '1' }, { name: 'a', title: 7, version: '1' }],
+		[
+			'a',
+			null,
+			{},
+			{ name: 'a' },
+			{ version: '1' },
+			{ name: 7, version: '1' },
+			{ name: 'a', title: 7, version: '1' },
+		],
 	],
 	['onEvent', [() => {}, async () => {}], ['log', {}, null, 7]],
 	['store', [new Map()], [null, 7, 'redis', {}, { get() {}, set() {} }]],
 ];
 
-test.each(others)('%s takes what it should, and a TypeError names it for every other value', (name, good, bad) => {
-	for (const value of good) expect(resolve({ [name]: value })).not.toThrow();
-	for (const value of bad) {
-		expect(resolve({ [name]: value })).toThrow(TypeError);
-		expect(resolve({ [name]: value })).toThrow(new RegExp(`"${name}`));
-	}
-});
+test.each(others)(
+	'%s takes what it should, and a TypeError names it for every other value',
+	(name, good, bad) => {
+		for (const value of good) expect(resolve({ [name]: value })).not.toThrow();
+		for (const value of bad) {
+			expect(resolve({ [name]: value })).toThrow(TypeError);
+			expect(resolve({ [name]: value })).toThrow(new RegExp(`"${name}`));
+		}
+	},
+);
 
 test('the TypeError of env or args shows the type of a value only, for it can be a secret', () => {
 	const secret = 'sk-secret';
@@ -155,7 +228,11 @@ test('changing the options afterwards changes no setting', () => {
 	options.args.length = 0;
 	options.env.A = 'now';
 	options.clientInfo.name = 'now';
-	expect(settings).toMatchObject({ args: ['a'], env: { A: 'then' }, clientInfo: { name: 'then', version: '1' } });
+	expect(settings).toMatchObject({
+		args: ['a'],
+		env: { A: 'then' },
+		clientInfo: { name: 'then', version: '1' },
+	});
 });
 
 test('a command with a slash and a cwd start from the directory of this process; a bare command does not', () => {
@@ -187,7 +264,10 @@ const wrongListOptions: [options: Record<string, unknown>, message: RegExp][] = 
 	[{ signal: {} }, /signal.*AbortSignal/],
 	[{ signal: { aborted: false } }, /signal.*AbortSignal/],
 	[{ signal: { addEventListener() {} } }, /signal.*AbortSignal/],
-	[{ signal: { aborted: false, addEventListener() {}, removeEventListener() {} } }, /signal.*AbortSignal/],
+	[
+		{ signal: { aborted: false, addEventListener() {}, removeEventListener() {} } },
+		/signal.*AbortSignal/,
+	],
 	[{ signal: new AbortController() }, /signal.*AbortSignal/],
 	[{ cwd: '' }, /cwd.*''/],
 	[{ codexHome: 7 }, /codexHome.*7/],
@@ -201,7 +281,8 @@ test.each(wrongListOptions)('the list options %o are misuse', (options, message)
 });
 
 test('list options are an object of known names, each of which may be undefined', () => {
-	for (const options of [null, 7, 'a', []]) expect(() => checkListOptions(options as never)).toThrow(TypeError);
+	for (const options of [null, 7, 'a', []])
+		expect(() => checkListOptions(options as never)).toThrow(TypeError);
 	const { signal } = new AbortController();
 	checkListOptions({
 		includeHidden: true,
@@ -211,12 +292,19 @@ test('list options are an object of known names, each of which may be undefined'
 		cwd: '/',
 		codexHome: '/',
 	});
-	checkListOptions({ includeHidden: undefined, deadlineMs: undefined, signal: undefined, refresh: undefined, cwd: undefined });
+	checkListOptions({
+		includeHidden: undefined,
+		deadlineMs: undefined,
+		signal: undefined,
+		refresh: undefined,
+		cwd: undefined,
+	});
 });
 
 test('a listener is a function', () => {
 	checkListener(() => {});
-	for (const listener of [undefined, null, {}, 'log']) expect(() => checkListener(listener)).toThrow(/"listener".*function/);
+	for (const listener of [undefined, null, {}, 'log'])
+		expect(() => checkListener(listener)).toThrow(/"listener".*function/);
 });
 
 test('a command that is a function is called for each fetch, and may change its answer', async () => {
@@ -233,7 +321,9 @@ test('a command that is a function is called for each fetch, and may change its 
 
 test('a command function that returns no command is misuse, and its failure stays its own', async () => {
 	for (const command of [undefined, null, '', ' ', 7, 'a\0']) {
-		await expect(new CommandSource(async () => command as string).resolve()).rejects.toThrow(TypeError);
+		await expect(new CommandSource(async () => command as string).resolve()).rejects.toThrow(
+			TypeError,
+		);
 	}
 	const error = new Error('of the function');
 	await expect(new CommandSource(() => Promise.reject(error)).resolve()).rejects.toBe(error);

@@ -8,7 +8,7 @@ import {
 	setUnrefTimeout,
 	sleep,
 	unrefTimers,
-} from '../../src/core/timers.js';
+} from '../../src/system/timers.js';
 
 afterEach(() => vi.unstubAllGlobals());
 
@@ -48,7 +48,8 @@ test('where the global timers are numbers, as in a renderer of Electron, those o
 	const started: number[] = [];
 	const cleared: unknown[] = [];
 	for (const kind of ['setTimeout', 'setInterval']) vi.stubGlobal(kind, () => started.push(1));
-	for (const kind of ['clearTimeout', 'clearInterval']) vi.stubGlobal(kind, (timer: unknown) => cleared.push(timer));
+	for (const kind of ['clearTimeout', 'clearInterval'])
+		vi.stubGlobal(kind, (timer: unknown) => cleared.push(timer));
 	const step = vi.fn();
 	const kept = setUnrefTimeout(step, 1);
 	expect(kept.hasRef()).toBe(false);
@@ -57,5 +58,7 @@ test('where the global timers are numbers, as in a renderer of Electron, those o
 	await new Promise((resolve) => nodeTimers.setTimeout(resolve, 20));
 	expect(step).toHaveBeenCalledTimes(1);
 	// Each number is cleared at once.
-	expect(cleared.filter((timer) => typeof timer === 'number')).toEqual(started.map((_, index) => index + 1));
+	expect(cleared.filter((timer) => typeof timer === 'number')).toEqual(
+		started.map((_, index) => index + 1),
+	);
 });

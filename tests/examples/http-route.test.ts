@@ -10,7 +10,14 @@ import { lists, refuses, startPicker } from './start-picker.js';
 type Body = CatalogSnapshot & { success: boolean; code?: string; error?: string };
 type ServerSentEvent = { name: string; body: Body };
 
-const serverFile = path.join(import.meta.dirname, '..', '..', 'examples', 'http-route', 'server.js');
+const serverFile = path.join(
+	import.meta.dirname,
+	'..',
+	'..',
+	'examples',
+	'http-route',
+	'server.js',
+);
 
 /** The example as its reader runs it, on a free port and with a new home. */
 async function runExample(codex: string) {
@@ -38,7 +45,8 @@ async function openStream(url: string) {
 	const decoder = new TextDecoder();
 	let text = '';
 	const readBlock = async () => {
-		while (!text.includes('\n\n')) text += decoder.decode((await reader.read()).value, { stream: true });
+		while (!text.includes('\n\n'))
+			text += decoder.decode((await reader.read()).value, { stream: true });
 		const [block = ''] = text.split('\n\n', 1);
 		text = text.slice(block.length + 2);
 		return block;
@@ -112,7 +120,9 @@ test('a failed refresh answers 503, and the old list stays with the reason', asy
 });
 
 test('an error reaches a browser as a code and a message only', async () => {
-	const { url } = await startPicker([['exits', { at: 'model/list', code: 7, stderr: 'first line\nlast line\n' }]]);
+	const { url } = await startPicker([
+		['exits', { at: 'model/list', code: 7, stderr: 'first line\nlast line\n' }],
+	]);
 
 	const { body } = await readJson(url);
 	expect(Object.keys(body)).toEqual(['success', 'code', 'error']);
@@ -124,12 +134,19 @@ test('an error reaches a browser as a code and a message only', async () => {
 });
 
 test('after a deadline the answer is 503 with a short Retry-After, and the stream brings the list', async () => {
-	const { appServer, url } = await startPicker([['answers', { models: [{ id: 'late' }], gates: { 'model/list': 'go' } }]], {
-		deadlineMs: 300,
-	});
+	const { appServer, url } = await startPicker(
+		[['answers', { models: [{ id: 'late' }], gates: { 'model/list': 'go' } }]],
+		{
+			deadlineMs: 300,
+		},
+	);
 
 	const { response, body } = await readJson(url);
-	expect([response.status, response.headers.get('retry-after'), body.code]).toEqual([503, '5', 'ERR_CODEX_TIMEOUT']);
+	expect([response.status, response.headers.get('retry-after'), body.code]).toEqual([
+		503,
+		'5',
+		'ERR_CODEX_TIMEOUT',
+	]);
 	const { readEvent } = await openStream(url);
 	expect(await readEvent()).toMatchObject({ name: 'failure', body: { code: 'ERR_CODEX_TIMEOUT' } });
 	appServer.open('go');
@@ -168,7 +185,8 @@ test('the stream sends the reason of a failed refresh, and its end', async () =>
 test('all clients share one fetch, and each hears of a change', async () => {
 	const { appServer, url } = await startPicker([lists('a'), lists('b')]);
 	const streams = await Promise.all([1, 2, 3].map(() => openStream(url)));
-	const readIds = () => Promise.all(streams.map(async ({ readEvent }) => idsOf((await readEvent()).body.models)));
+	const readIds = () =>
+		Promise.all(streams.map(async ({ readEvent }) => idsOf((await readEvent()).body.models)));
 
 	expect(await readIds()).toEqual([['a'], ['a'], ['a']]);
 	expect(appServer.starts).toBe(1);

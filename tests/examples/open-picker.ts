@@ -10,7 +10,9 @@ const programs = ['chromium', 'chromium-browser', 'google-chrome', 'google-chrom
 
 function findChromium(): string | undefined {
 	const folders = (process.env.PATH ?? '').split(path.delimiter);
-	const candidates = programs.flatMap((program) => folders.map((folder) => path.join(folder, program)));
+	const candidates = programs.flatMap((program) =>
+		folders.map((folder) => path.join(folder, program)),
+	);
 	return [...(process.env.CHROMIUM ? [process.env.CHROMIUM] : []), ...candidates].find((file) => {
 		try {
 			accessSync(file, constants.X_OK);
@@ -40,7 +42,9 @@ export function useBrowser(): void {
 
 	afterAll(() => browser?.close());
 
-	beforeEach(({ skip }) => skip(!browser, `no Chromium: neither CHROMIUM nor ${programs.join(', ')} on PATH`));
+	beforeEach(({ skip }) =>
+		skip(!browser, `no Chromium: neither CHROMIUM nor ${programs.join(', ')} on PATH`),
+	);
 }
 
 type ContextOptions = Parameters<Browser['newContext']>[0];

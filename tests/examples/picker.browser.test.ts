@@ -42,7 +42,11 @@ test('the picker marks the default and the configured model, and picks the confi
 	]);
 	await rows.first().waitFor();
 
-	expect(await rows.allInnerTexts()).toEqual(['ADefault\nThe first.', 'BConfigured\nReasoning effort: low, high (default)', 'C']);
+	expect(await rows.allInnerTexts()).toEqual([
+		'ADefault\nThe first.',
+		'BConfigured\nReasoning effort: low, high (default)',
+		'C',
+	]);
 	expect(await page.locator(':checked').inputValue()).toBe('b');
 	await page.keyboard.press('Tab');
 	await page.keyboard.press('Tab');
@@ -56,12 +60,19 @@ test('a configured model that is not on the list has a row of its own', async ()
 	]);
 	await rows.first().waitFor();
 
-	expect(await rows.allInnerTexts()).toEqual([expect.stringMatching(/^my-modelConfigured\n.*not on the list/), 'ADefault']);
+	expect(await rows.allInnerTexts()).toEqual([
+		expect.stringMatching(/^my-modelConfigured\n.*not on the list/),
+		'ADefault',
+	]);
 	expect(await page.locator(':checked').inputValue()).toBe('my-model');
 });
 
 test('an old list stays, with its age and the reason, until a refresh succeeds', async () => {
-	const { page, old, alert, rows, refresh } = await openPicker([lists('a'), refuses('The backend is down'), lists('a')]);
+	const { page, old, alert, rows, refresh } = await openPicker([
+		lists('a'),
+		refuses('The backend is down'),
+		lists('a'),
+	]);
 	await rows.waitFor();
 	await page.clock.install({ time: Date.now() + 3 * 3_600_000 });
 
@@ -76,7 +87,10 @@ test('an old list stays, with its age and the reason, until a refresh succeeds',
 });
 
 test('without a list the picker shows the message of the error, and a refresh brings the list', async () => {
-	const { status, alert, rows, refresh, group } = await openPicker([refuses('Not logged in'), lists('a')]);
+	const { status, alert, rows, refresh, group } = await openPicker([
+		refuses('Not logged in'),
+		lists('a'),
+	]);
 
 	await alert.filter({ hasText: 'Not logged in' }).waitFor();
 	expect(await status.textContent()).toBe('No models');
@@ -106,7 +120,10 @@ test('the button keeps the focus while it refreshes, and a second click starts n
 });
 
 test('a change reaches every open page, and what the user picked and the focus stay', async () => {
-	const { page, catalog, url, rows, radios } = await openPicker([lists('a', 'b'), lists('new', 'a', 'b')]);
+	const { page, catalog, url, rows, radios } = await openPicker([
+		lists('a', 'b'),
+		lists('new', 'a', 'b'),
+	]);
 	const other = await newPage();
 	await other.goto(url);
 	await partsOf(other).rows.first().waitFor();
@@ -169,17 +186,28 @@ test.runIf(process.env.PICKER_SCREENSHOT)('the picture of the README', async () 
 			isDefault: true,
 			...efforts('low', 'medium', 'high', 'xhigh', 'max'),
 		}),
-		model('GPT-6-Astra', 'Frontier intelligence for the most demanding work.', efforts('medium', 'high', 'max')),
-		model('GPT-6-Luna', 'Fast and affordable model for easier tasks.', efforts('low', 'medium', 'high')),
+		model(
+			'GPT-6-Astra',
+			'Frontier intelligence for the most demanding work.',
+			efforts('medium', 'high', 'max'),
+		),
+		model(
+			'GPT-6-Luna',
+			'Fast and affordable model for easier tasks.',
+			efforts('low', 'medium', 'high'),
+		),
 	];
 	const answers: Step = ['answers', { models, config: { model: 'gpt-6-astra' } }];
 	const pictures: string[] = [];
 	for (const colorScheme of ['light', 'dark'] as const) {
-		const { page, rows, old, refresh } = await openPicker([answers, refuses('The backend is down')], {
-			colorScheme,
-			viewport: { width: 560, height: 540 },
-			deviceScaleFactor: 1.5,
-		});
+		const { page, rows, old, refresh } = await openPicker(
+			[answers, refuses('The backend is down')],
+			{
+				colorScheme,
+				viewport: { width: 560, height: 540 },
+				deviceScaleFactor: 1.5,
+			},
+		);
 		await rows.first().waitFor();
 		if (colorScheme === 'dark') {
 			await page.clock.install({ time: Date.now() + 3 * 3_600_000 });
@@ -191,7 +219,9 @@ test.runIf(process.env.PICKER_SCREENSHOT)('the picture of the README', async () 
 		pictures.push((await page.screenshot()).toString('base64'));
 	}
 	const both = await newPage({ viewport: { width: 1120, height: 540 }, deviceScaleFactor: 1.5 });
-	const images = pictures.map((picture) => `<img width=560 src="data:image/png;base64,${picture}">`);
+	const images = pictures.map(
+		(picture) => `<img width=560 src="data:image/png;base64,${picture}">`,
+	);
 	await both.setContent(`<body style="margin:0;display:flex">${images.join('')}`);
 	await both.screenshot({ path: process.env.PICKER_SCREENSHOT });
 });

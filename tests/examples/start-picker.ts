@@ -13,10 +13,16 @@ export const wireModel = (id: string, rest: object = {}) => ({
 });
 
 /** An app-server whose list has these ids. */
-export const lists = (...ids: string[]): Step => ['answers', { models: ids.map((id) => wireModel(id)) }];
+export const lists = (...ids: string[]): Step => [
+	'answers',
+	{ models: ids.map((id) => wireModel(id)) },
+];
 
 /** An app-server that answers the request for its models with an error. */
-export const refuses = (message: string): Step => ['refuses', { at: 'model/list', error: { code: -32000, message } }];
+export const refuses = (message: string): Step => [
+	'refuses',
+	{ at: 'model/list', error: { code: -32000, message } },
+];
 
 /** The example's server, in front of a catalog whose app-server follows these steps. */
 export async function startPicker(

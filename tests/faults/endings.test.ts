@@ -25,15 +25,28 @@ const half = '{"id":2,"result":{"data":[{"id":"ha';
 const deaf: { ignores: ('end' | 'SIGTERM')[] } = { ignores: ['end', 'SIGTERM'] };
 
 /** Behaviours at the end of the input, which alone does not end the app-server. */
-const atTheEnd = (act: string, settings: object = {}) => misbehaves(act, 'while being ended', { ignores: ['end'], ...settings });
+const atTheEnd = (act: string, settings: object = {}) =>
+	misbehaves(act, 'while being ended', { ignores: ['end'], ...settings });
 
 const late: Phase[] = ['while being ended'];
 const answers = (settings: object): Step => ['answers', { models: known, ...settings }];
-const lingers = (settings: object = {}): Step => ['lingers', { words: 'Error: no home\n', ...settings }];
+const lingers = (settings: object = {}): Step => [
+	'lingers',
+	{ words: 'Error: no home\n', ...settings },
+];
 const grandchild = (settings: object): Step[] =>
-	[true, false].map((holdsPipes) => ['leavesAGrandchild', { holdsPipes, ignoresSigterm: true, ...settings }]);
+	[true, false].map((holdsPipes) => [
+		'leavesAGrandchild',
+		{ holdsPipes, ignoresSigterm: true, ...settings },
+	]);
 const isEndedBy = (phase: Phase, ...signals: NodeJS.Signals[]) =>
-	signals.map((signal) => cell(misbehaves('endsBySignal', phase, { signal }), exited(phase, null, signal, signal), by(signal)));
+	signals.map((signal) =>
+		cell(
+			misbehaves('endsBySignal', phase, { signal }),
+			exited(phase, null, signal, signal),
+			by(signal),
+		),
+	);
 
 const endings: Fault[] = [
 	[
@@ -44,7 +57,11 @@ const endings: Fault[] = [
 			cell(misbehaves('exits', phase, { code: 1 }), exited(phase, 1), code(1)),
 			cell(misbehaves('exits', phase, { code: 0, half }), exited(phase, 0), code(0)),
 			cell(misbehaves('exits', phase, { code: 1, half }), exited(phase, 1), code(1)),
-			cell(misbehaves('exits', phase, { code: 101, words: panic }), exited(phase, 101, null, 'no reactor running'), code(101)),
+			cell(
+				misbehaves('exits', phase, { code: 101, words: panic }),
+				exited(phase, 101, null, 'no reactor running'),
+				code(101),
+			),
 		],
 	],
 	[
@@ -60,7 +77,8 @@ const endings: Fault[] = [
 	[
 		'the app-server exits with code 1, and its grandchild ignores SIGTERM, with or without its pipes',
 		['initialize', 'model/list'],
-		(phase) => grandchild({ at: phase, code: 1 }).map((step) => cell(step, exited(phase, 1), code(1))),
+		(phase) =>
+			grandchild({ at: phase, code: 1 }).map((step) => cell(step, exited(phase, 1), code(1))),
 	],
 	[
 		'the app-server hangs, and obeys or ignores the end of its input and SIGTERM',
@@ -70,17 +88,32 @@ const endings: Fault[] = [
 			cell(misbehaves('hangs', phase, deaf), timedOut(phase), by('SIGKILL')),
 		],
 	],
-	['the app-server is stopped (SIGSTOP)', early, (phase) => [cell(misbehaves('stops', phase), timedOut(phase), by('SIGKILL'))]],
+	[
+		'the app-server is stopped (SIGSTOP)',
+		early,
+		(phase) => [cell(misbehaves('stops', phase), timedOut(phase), by('SIGKILL'))],
+	],
 	[
 		'the app-server closes its output, and lives on',
 		early,
-		(phase) => [cell(misbehaves('closesItsOutput', phase, { ignores: ['end'] }), exited(phase, null), by('SIGTERM'))],
+		(phase) => [
+			cell(
+				misbehaves('closesItsOutput', phase, { ignores: ['end'] }),
+				exited(phase, null),
+				by('SIGTERM'),
+			),
+		],
 	],
 	[
 		'the app-server closes its output or its input, and lives on',
 		['after the answer'],
 		(phase) => [
-			cell(misbehaves('closesItsOutput', phase, { ignores: ['end'] }), listed, undefined, 'by close()'),
+			cell(
+				misbehaves('closesItsOutput', phase, { ignores: ['end'] }),
+				listed,
+				undefined,
+				'by close()',
+			),
 			cell(misbehaves('closesItsInput', phase), listed, undefined, 'by close()'),
 		],
 	],
@@ -92,7 +125,9 @@ const endings: Fault[] = [
 	[
 		'the app-server closes its input, answers the request that it has read, and another must follow',
 		['initialize', 'model/list'],
-		(phase) => [cell(misbehaves('closesItsInput', phase), exited('model/list', null), by('SIGTERM'))],
+		(phase) => [
+			cell(misbehaves('closesItsInput', phase), exited('model/list', null), by('SIGTERM')),
+		],
 	],
 	[
 		'the app-server closes its input, and answers the last request',
@@ -104,7 +139,11 @@ const endings: Fault[] = [
 		['initialize'],
 		(phase) => [
 			cell(lingers(), exited(phase, 1, null, 'Error: no home'), code(1)),
-			cell(lingers({ isDeaf: true, ...deaf }), exited(phase, null, null, 'Error: no home'), by('SIGKILL')),
+			cell(
+				lingers({ isDeaf: true, ...deaf }),
+				exited(phase, null, null, 'Error: no home'),
+				by('SIGKILL'),
+			),
 		],
 	],
 	[
@@ -124,7 +163,10 @@ const endings: Fault[] = [
 		late,
 		() =>
 			[
-				atTheEnd('writes', { text: '{"id":3,"result":{"data":[{"id":"late"}]}}\n', isEndless: true }),
+				atTheEnd('writes', {
+					text: '{"id":3,"result":{"data":[{"id":"late"}]}}\n',
+					isEndless: true,
+				}),
 				atTheEnd('writes', { text: 'x', isEndless: true }),
 				atTheEnd('closesItsOutput'),
 			].map((step) => cell(step, listed, by('SIGTERM'), 'by close()')),
@@ -148,7 +190,8 @@ const endings: Fault[] = [
 
 testFaults(testFault, endings);
 
-const unclosed = 'the app-server ignores the end of its input and SIGTERM, and no call closes the catalog';
+const unclosed =
+	'the app-server ignores the end of its input and SIGTERM, and no call closes the catalog';
 testFault(unclosed, 'while being ended', 'the list; SIGKILL ends the app-server', async () => {
 	const { catalog, server, events } = makeScriptedCatalog([answers(deaf)]);
 	expect(idsOf(await catalog.list({ includeHidden: true }))).toEqual(knownIds);
@@ -158,13 +201,25 @@ testFault(unclosed, 'while being ended', 'the list; SIGKILL ends the app-server'
 });
 
 const phase: Phase = 'model/list';
-testFault("one caller's `deadlineMs` ends before the fetch", phase, '`ERR_CODEX_TIMEOUT` for that caller', async () => {
-	const { catalog, server, events } = makeScriptedCatalog([answers({ gates: { [phase]: 'open' } })], { deadlineMs: limitMs });
-	const stays = catalog.list({ deadlineMs: Number.POSITIVE_INFINITY });
-	await server.untilAsked(phase);
-	await expect(catalog.list()).rejects.toMatchObject({ code: 'ERR_CODEX_TIMEOUT', timeoutMs: limitMs, phase });
-	server.open('open');
-	expect(idsOf(await stays)).toEqual(['known-1']);
-	await events.nth('exited');
-	expect(server.starts).toBe(1);
-});
+testFault(
+	"one caller's `deadlineMs` ends before the fetch",
+	phase,
+	'`ERR_CODEX_TIMEOUT` for that caller',
+	async () => {
+		const { catalog, server, events } = makeScriptedCatalog(
+			[answers({ gates: { [phase]: 'open' } })],
+			{ deadlineMs: limitMs },
+		);
+		const stays = catalog.list({ deadlineMs: Number.POSITIVE_INFINITY });
+		await server.untilAsked(phase);
+		await expect(catalog.list()).rejects.toMatchObject({
+			code: 'ERR_CODEX_TIMEOUT',
+			timeoutMs: limitMs,
+			phase,
+		});
+		server.open('open');
+		expect(idsOf(await stays)).toEqual(['known-1']);
+		await events.nth('exited');
+		expect(server.starts).toBe(1);
+	},
+);

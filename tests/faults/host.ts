@@ -38,7 +38,11 @@ export function serve(...steps: Step[]) {
 	const server = script(...(steps.length > 0 ? steps : [answers]));
 	const { command, args } = server;
 	const [directory, codexHome] = [makeDirectory(), makeDirectory()];
-	return { server, directory, facts: { directory, options: { command, args, cwd: '/', codexHome } } };
+	return {
+		server,
+		directory,
+		facts: { directory, options: { command, args, cwd: '/', codexHome } },
+	};
 }
 
 /** The names that a host's source can use. The imports are late, so that `before` precedes them. */
@@ -77,14 +81,28 @@ type HostOptions = {
 	env?: NodeJS.ProcessEnv;
 };
 
-type HostEnd = { exitCode: number | null; signal: NodeJS.Signals | null; stderr: string; told: Told[] };
+type HostEnd = {
+	exitCode: number | null;
+	signal: NodeJS.Signals | null;
+	stderr: string;
+	told: Told[];
+};
 
 // biome-ignore lint/suspicious/noExplicitAny: a host's source is a string, and so has no types.
 type Told = any;
 
 /** A process of its own that uses the built package; each `tell(value)` in its source arrives in `told`. */
-export function startHost(source: string, { facts = {}, before = '', through = [], env = {} }: HostOptions = {}) {
-	const [command = '', ...args] = [...through, process.execPath, '--input-type=module', '-e', makeHead(facts, before) + source];
+export function startHost(
+	source: string,
+	{ facts = {}, before = '', through = [], env = {} }: HostOptions = {},
+) {
+	const [command = '', ...args] = [
+		...through,
+		process.execPath,
+		'--input-type=module',
+		'-e',
+		makeHead(facts, before) + source,
+	];
 	const child = spawn(command, args, { cwd: '/', env: { ...process.env, ...env } });
 	afterTest(() => child.kill('SIGKILL'));
 	const told: Told[] = [];
@@ -111,14 +129,24 @@ export function startHost(source: string, { facts = {}, before = '', through = [
 /** Resolves to the told values of a host that ends with exit code 0 and an empty stderr. */
 export async function runHost(source: string, options?: HostOptions): Promise<Told[]> {
 	const { exitCode, stderr, told } = await startHost(source, options).done;
-	if (exitCode !== 0 || stderr !== '') throw new Error(`The host ended with ${exitCode}: ${stderr}`);
+	if (exitCode !== 0 || stderr !== '')
+		throw new Error(`The host ended with ${exitCode}: ${stderr}`);
 	return told;
 }
 
-type CommandEnd = { exitCode: number | null; stdout: string; stderr: string; ms: number; standstillMs: number };
+type CommandEnd = {
+	exitCode: number | null;
+	stdout: string;
+	stderr: string;
+	ms: number;
+	standstillMs: number;
+};
 
 /** Runs the built command line, and measures it. */
-export function runCommandLine(args: string[], { env = {}, stderr = 'pipe' as 'pipe' | number } = {}): Promise<CommandEnd> {
+export function runCommandLine(
+	args: string[],
+	{ env = {}, stderr = 'pipe' as 'pipe' | number } = {},
+): Promise<CommandEnd> {
 	const preload = `
 		import { writeSync } from 'node:fs';
 		${tickSource}
@@ -129,22 +157,34 @@ export function runCommandLine(args: string[], { env = {}, stderr = 'pipe' as 'p
 		});`;
 	const startedAt = performance.now();
 	const program = fileURLToPath(builtFile('cli/command-line.js'));
-	const child = spawn(process.execPath, ['--import', `data:text/javascript,${encodeURIComponent(preload)}`, program, ...args], {
-		cwd: '/',
-		env: { ...process.env, ...env },
-		stdio: ['ignore', 'pipe', stderr, 'pipe'],
-	});
+	const child = spawn(
+		process.execPath,
+		['--import', `data:text/javascript,${encodeURIComponent(preload)}`, program, ...args],
+		{
+			cwd: '/',
+			env: { ...process.env, ...env },
+			stdio: ['ignore', 'pipe', stderr, 'pipe'],
+		},
+	);
 	afterTest(() => child.kill('SIGKILL'));
 	const output = ['', '', '', ''];
 	for (const index of [1, 2, 3]) {
-		(child.stdio[index] as NodeJS.ReadableStream | null)?.setEncoding('utf8').on('data', (chunk) => {
-			output[index] += chunk;
-		});
+		(child.stdio[index] as NodeJS.ReadableStream | null)
+			?.setEncoding('utf8')
+			.on('data', (chunk) => {
+				output[index] += chunk;
+			});
 	}
 	return new Promise((resolve) => {
 		child.once('close', (exitCode) => {
 			const [, stdout = '', words = '', standstill] = output;
-			resolve({ exitCode, stdout, stderr: words, ms: performance.now() - startedAt, standstillMs: Number(standstill) });
+			resolve({
+				exitCode,
+				stdout,
+				stderr: words,
+				ms: performance.now() - startedAt,
+				standstillMs: Number(standstill),
+			});
 		});
 	});
 }

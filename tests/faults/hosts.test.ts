@@ -23,7 +23,11 @@ const ways: [way: string, act: string, end: End][] = [
 	['returns', '', { exitCode: 0, signal: null }],
 	['calls `process.exit`', 'process.exit(7)', { exitCode: 7, signal: null }],
 	['throws', 'throw new Error("thrown")', { exitCode: 1, signal: null }],
-	['leaves a rejection unhandled', 'Promise.reject(new Error("rejected"))', { exitCode: 1, signal: null }],
+	[
+		'leaves a rejection unhandled',
+		'Promise.reject(new Error("rejected"))',
+		{ exitCode: 1, signal: null },
+	],
 	...(['SIGTERM', 'SIGINT', 'SIGHUP'] as const).map((signal): [string, string, End] => [
 		`is ended by ${signal}`,
 		`setInterval(() => {}, 60_000); process.kill(process.pid, '${signal}')`,
@@ -33,11 +37,15 @@ const ways: [way: string, act: string, end: End][] = [
 
 for (const [way, act, end] of ways) {
 	const fault = `the host ${way}, and its app-server ignores the end of its input and SIGTERM`;
-	testFault(fault, 'spawn, initialize, model/list, while being ended', 'no process is left', async () => {
-		const runs = phases.map(async ([step, sign]) => {
-			const { server, facts } = serve(step);
-			const { done, write } = startHost(
-				`// A caller that waits keeps the host alive, and so this one leaves.
+	testFault(
+		fault,
+		'spawn, initialize, model/list, while being ended',
+		'no process is left',
+		async () => {
+			const runs = phases.map(async ([step, sign]) => {
+				const { server, facts } = serve(step);
+				const { done, write } = startHost(
+					`// A caller that waits keeps the host alive, and so this one leaves.
 				const controller = new AbortController();
 				make().list({ deadlineMs: Infinity, signal: controller.signal }).catch(() => {});
 				process.stdin.once('data', () => {
@@ -45,56 +53,80 @@ for (const [way, act, end] of ways) {
 					controller.abort();
 					${act};
 				});`,
-				{ facts },
-			);
-			await server.untilLogged(sign);
-			write('now');
-			expect(await done).toMatchObject(end);
-			await untilGone(...server.pids, ...server.find('grandchild').map(({ grandchild }) => grandchild));
-			expect(server.starts).toBe(1);
-		});
-		await Promise.all(runs);
-	});
+					{ facts },
+				);
+				await server.untilLogged(sign);
+				write('now');
+				expect(await done).toMatchObject(end);
+				await untilGone(
+					...server.pids,
+					...server.find('grandchild').map(({ grandchild }) => grandchild),
+				);
+				expect(server.starts).toBe(1);
+			});
+			await Promise.all(runs);
+		},
+	);
 }
 
-testFault('SIGKILL ends the host', 'model/list', 'an app-server that ignores the end of its input stays', async () => {
-	const well: Step = ['answers', { gates: { 'model/list': 'never' } }];
-	const pids = await Promise.all(
-		[well, waitsAt('model/list')].map(async (step) => {
-			const { server, facts } = serve(step);
-			const { child, done } = startHost('make().list().catch(() => {});', { facts });
+testFault(
+	'SIGKILL ends the host',
+	'model/list',
+	'an app-server that ignores the end of its input stays',
+	async () => {
+		const well: Step = ['answers', { gates: { 'model/list': 'never' } }];
+		const pids = await Promise.all(
+			[well, waitsAt('model/list')].map(async (step) => {
+				const { server, facts } = serve(step);
+				const { child, done } = startHost('make().list().catch(() => {});', { facts });
+				await server.untilLogged('waits');
+				child.kill('SIGKILL');
+				await done;
+				await server.untilLogged('end of input');
+				return server.pids[0] as number;
+			}),
+		);
+		const [healthy, stubborn] = pids as [number, number];
+		await untilGone(healthy);
+		expect(isAlive(stubborn)).toBe(true);
+		process.kill(stubborn, 'SIGKILL');
+		expect(
+			readFileSync(new URL('../../README.md', import.meta.url), 'utf8'),
+			'the README',
+		).toContain('SIGKILL');
+	},
+);
+
+testFault(
+	'the host is stopped (SIGSTOP) and goes on (SIGCONT)',
+	'initialize, model/list',
+	'the list',
+	async () => {
+		for (const phase of ['initialize', 'model/list']) {
+			const { server, facts } = serve([
+				'answers',
+				{ models: [{ id: 'a' }], gates: { [phase]: 'open' } },
+			]);
+			const { child, done } = startHost('await listOnce();', { facts });
 			await server.untilLogged('waits');
-			child.kill('SIGKILL');
-			await done;
-			await server.untilLogged('end of input');
-			return server.pids[0] as number;
-		}),
-	);
-	const [healthy, stubborn] = pids as [number, number];
-	await untilGone(healthy);
-	expect(isAlive(stubborn)).toBe(true);
-	process.kill(stubborn, 'SIGKILL');
-	expect(readFileSync(new URL('../../README.md', import.meta.url), 'utf8'), 'the README').toContain('SIGKILL');
-});
+			child.kill('SIGSTOP');
+			const state = () => readFileSync(`/proc/${child.pid}/stat`, 'utf8').split(') ').at(-1)?.[0];
+			await until('the host is stopped', () => state() === 'T');
+			server.open('open');
+			// The app-server answers at once, and the answer waits in the pipe.
+			child.kill('SIGCONT');
+			expect(await done).toMatchObject({ exitCode: 0, stderr: '', told: [served] });
+		}
+	},
+);
 
-testFault('the host is stopped (SIGSTOP) and goes on (SIGCONT)', 'initialize, model/list', 'the list', async () => {
-	for (const phase of ['initialize', 'model/list']) {
-		const { server, facts } = serve(['answers', { models: [{ id: 'a' }], gates: { [phase]: 'open' } }]);
-		const { child, done } = startHost('await listOnce();', { facts });
-		await server.untilLogged('waits');
-		child.kill('SIGSTOP');
-		const state = () => readFileSync(`/proc/${child.pid}/stat`, 'utf8').split(') ').at(-1)?.[0];
-		await until('the host is stopped', () => state() === 'T');
-		server.open('open');
-		// The app-server answers at once, and the answer waits in the pipe.
-		child.kill('SIGCONT');
-		expect(await done).toMatchObject({ exitCode: 0, stderr: '', told: [served] });
-	}
-});
-
-testFault('the global timers of the host are numbers (Electron, jsdom)', 'any', 'the list; `ERR_CODEX_TIMEOUT`', async () => {
-	const { facts } = serve(answers, ['answers', { gates: { 'model/list': 'never' } }]);
-	const before = `
+testFault(
+	'the global timers of the host are numbers (Electron, jsdom)',
+	'any',
+	'the list; `ERR_CODEX_TIMEOUT`',
+	async () => {
+		const { facts } = serve(answers, ['answers', { gates: { 'model/list': 'never' } }]);
+		const before = `
 		const timers = [undefined];
 		for (const kind of ['Timeout', 'Interval']) {
 			const [set, clear] = [globalThis['set' + kind], globalThis['clear' + kind]];
@@ -102,27 +134,33 @@ testFault('the global timers of the host are numbers (Electron, jsdom)', 'any', 
 			globalThis['clear' + kind] = (id) => clear(timers[id]);
 		}
 	`;
-	const [first, second] = await runHost(
-		`const catalog = make();
+		const [first, second] = await runHost(
+			`const catalog = make();
 		tell(await settle(catalog.list()));
 		tell(await settle(catalog.list({ refresh: true, deadlineMs: 300 })));
 		await catalog.close();`,
-		{ facts, before },
-	);
-	expect([first, second]).toMatchObject([served, { code: 'ERR_CODEX_TIMEOUT' }]);
-});
+			{ facts, before },
+		);
+		expect([first, second]).toMatchObject([served, { code: 'ERR_CODEX_TIMEOUT' }]);
+	},
+);
 
-testFault('50 callers share one signal', 'any', 'the list, without a `MaxListenersExceededWarning`', async () => {
-	const { facts } = serve();
-	const told = await runHost(
-		`const catalog = make();
+testFault(
+	'50 callers share one signal',
+	'any',
+	'the list, without a `MaxListenersExceededWarning`',
+	async () => {
+		const { facts } = serve();
+		const told = await runHost(
+			`const catalog = make();
 		const { signal } = new AbortController();
 		tell(await Promise.all(Array.from({ length: 50 }, () => settle(catalog.list({ signal })))));
 		await catalog.close();`,
-		{ facts },
-	);
-	expect(told).toEqual([Array(50).fill(served)]);
-});
+			{ facts },
+		);
+		expect(told).toEqual([Array(50).fill(served)]);
+	},
+);
 
 testFault('the stdout and stderr of the host are closed', 'any', 'the list', async () => {
 	const { server, facts } = serve();
@@ -171,12 +209,20 @@ for (const [where, outer] of Object.entries(nested)) {
 	});
 }
 
-testFault('the app-server starts a process by `setsid`', 'after the answer', 'the list; that process stays', async () => {
-	const step: Step = ['leavesAGrandchild', { models: [{ id: 'a' }], isDetached: true, holdsPipes: true, ignoresSigterm: true }];
-	const { server, facts } = serve(step);
-	expect(await runHost('await listOnce();', { facts })).toEqual([served]);
-	await untilGone(...server.pids);
-	const [{ grandchild } = { grandchild: 0 }] = server.find('grandchild');
-	expect(isAlive(grandchild)).toBe(true);
-	process.kill(grandchild, 'SIGKILL');
-});
+testFault(
+	'the app-server starts a process by `setsid`',
+	'after the answer',
+	'the list; that process stays',
+	async () => {
+		const step: Step = [
+			'leavesAGrandchild',
+			{ models: [{ id: 'a' }], isDetached: true, holdsPipes: true, ignoresSigterm: true },
+		];
+		const { server, facts } = serve(step);
+		expect(await runHost('await listOnce();', { facts })).toEqual([served]);
+		await untilGone(...server.pids);
+		const [{ grandchild } = { grandchild: 0 }] = server.find('grandchild');
+		expect(isAlive(grandchild)).toBe(true);
+		process.kill(grandchild, 'SIGKILL');
+	},
+);

@@ -57,7 +57,11 @@ const acts = {
 	},
 
 	/** Writes `text` a number of `times`; `$id` in it stands for the id of the request. */
-	async writes({ text = '', times = 1, isEndless = false, isFollowedByAnswer = true }, { stayAlive }, message) {
+	async writes(
+		{ text = '', times = 1, isEndless = false, isFollowedByAnswer = true },
+		{ stayAlive },
+		message,
+	) {
 		const piece = text.replaceAll('$id', String(message?.id));
 		if (isEndless) {
 			stayAlive();
@@ -81,7 +85,8 @@ const acts = {
 const ways = {
 	twice: (line) => write(process.stdout, line + line),
 	'with CR LF': (line) => write(process.stdout, line.replace(/\n$/, '\r\n')),
-	'in one chunk with others': (line) => write(process.stdout, `{"method":"before"}\n${line}{"method":"after"}\n`),
+	'in one chunk with others': (line) =>
+		write(process.stdout, `{"method":"before"}\n${line}{"method":"after"}\n`),
 
 	async 'in pieces'(line, { pieces }) {
 		const bytes = Buffer.from(line);
@@ -102,7 +107,8 @@ export async function misbehave(app) {
 	if (phase === 'spawn') return act();
 	if (phase === 'initialize' || phase === 'model/list') at[phase] = act;
 	if (phase === 'between pages') {
-		at['model/list'] = (message) => (message.params.cursor === undefined ? undefined : act(message));
+		at['model/list'] = (message) =>
+			message.params.cursor === undefined ? undefined : act(message);
 	}
 	if (phase === 'after the answer') {
 		writeWith(async (answer) => {

@@ -59,7 +59,9 @@ function renderPage(): string | undefined {
 	const parts = files.map((file) => readText(partFile(file)));
 	if (parts.includes(undefined)) return undefined;
 	const rows: Row[] = parts.flatMap((part) => JSON.parse(part as string));
-	const lines = rows.map(({ fault, phases, outcome }) => `| ${[fault, phases, outcome].join(' | ')} |`);
+	const lines = rows.map(
+		({ fault, phases, outcome }) => `| ${[fault, phases, outcome].join(' | ')} |`,
+	);
 	return `${head}\n| fault | phases | outcome |\n| --- | --- | --- |\n${lines.join('\n')}\n\n${tail}`;
 }
 
@@ -70,16 +72,29 @@ export function describeFaults(file: (typeof files)[number]) {
 		if (rows.includes(undefined)) return;
 		replaceFile(partFile(file), JSON.stringify(rows));
 		// Another file may add its rows between the look and the write.
-		for (let page = renderPage(); page !== undefined && page !== readText(pageFile); page = renderPage()) {
+		for (
+			let page = renderPage();
+			page !== undefined && page !== readText(pageFile);
+			page = renderPage()
+		) {
 			replaceFile(pageFile, page);
 		}
 	});
-	return (fault: string, phases: string, outcome: string, run: () => Promise<void>, lack?: string): void => {
+	return (
+		fault: string,
+		phases: string,
+		outcome: string,
+		run: () => Promise<void>,
+		lack?: string,
+	): void => {
 		const index = rows.push(undefined) - 1;
 		if (lack) console.warn(`NOT RUN, because this machine lacks ${lack}: ${fault}`);
-		test.skipIf(lack !== undefined)(`${fault} (${phases}): ${outcome.replaceAll('`', '')}`, async () => {
-			await run();
-			rows[index] = { fault, phases, outcome };
-		});
+		test.skipIf(lack !== undefined)(
+			`${fault} (${phases}): ${outcome.replaceAll('`', '')}`,
+			async () => {
+				await run();
+				rows[index] = { fault, phases, outcome };
+			},
+		);
 	};
 }

@@ -35,14 +35,23 @@ const notFound = (says: string): Outcome => ({ code: 'ERR_CODEX_NOT_FOUND', says
 /** A command in a working directory, and a function that repairs both. */
 function makePlace() {
 	const server = script(answers);
-	const place = { command: path.join(server.directory, 'codex'), cwd: path.join(makeDirectory(), 'cwd') };
+	const place = {
+		command: path.join(server.directory, 'codex'),
+		cwd: path.join(makeDirectory(), 'cwd'),
+	};
 	const repair = () => {
 		for (const file of Object.values(place)) fs.rmSync(file, { recursive: true, force: true });
 		server.installAsCodex();
 		fs.mkdirSync(place.cwd);
 	};
 	repair();
-	const { catalog } = makeCatalog({ ...place, args: [], retries: 0, deadlineMs: neverMs, fetchTimeoutMs: neverMs });
+	const { catalog } = makeCatalog({
+		...place,
+		args: [],
+		retries: 0,
+		deadlineMs: neverMs,
+		fetchTimeoutMs: neverMs,
+	});
 	return { server, place, repair, catalog };
 }
 
@@ -54,7 +63,10 @@ const damages: Record<string, Damage[]> = {
 		[notFound('was not found (ENOENT)'), 'rm $command'],
 		[notFound('may not be run (EACCES)'), 'chmod 644 $command'],
 		[notFound('may not be run (EACCES)'), 'rm $command; mkdir $command'],
-		[notFound('exists, but the interpreter that its first line names does not (ENOENT)'), "echo '#!/there/is/none' > $command"],
+		[
+			notFound('exists, but the interpreter that its first line names does not (ENOENT)'),
+			"echo '#!/there/is/none' > $command",
+		],
 	],
 	'the command is an empty file, or a text file without a shebang': [
 		[exited('initialize', 0), ': > $command'],
@@ -91,43 +103,73 @@ for (const [fault, all] of Object.entries(damages)) {
 	});
 }
 
-testFault('the arguments are longer than the system allows', 'spawn', '`ERR_CODEX_EXITED`', async () => {
-	const { catalog } = makeCatalog({ command: process.execPath, args: ['x'.repeat(4_000_000)], retries: 0 });
-	await expectOutcome(catalog.list(), { code: 'ERR_CODEX_EXITED', exitCode: null, phase: 'spawn', says: 'E2BIG' });
-});
+testFault(
+	'the arguments are longer than the system allows',
+	'spawn',
+	'`ERR_CODEX_EXITED`',
+	async () => {
+		const { catalog } = makeCatalog({
+			command: process.execPath,
+			args: ['x'.repeat(4_000_000)],
+			retries: 0,
+		});
+		await expectOutcome(catalog.list(), {
+			code: 'ERR_CODEX_EXITED',
+			exitCode: null,
+			phase: 'spawn',
+			says: 'E2BIG',
+		});
+	},
+);
 
-testFault('the working directory is deleted while the app-server works', 'model/list', 'the list', async () => {
-	const cwd = makeDirectory();
-	const { catalog, server } = makeScriptedCatalog([['answers', { models: known, gates: { 'model/list': 'open' } }]], { cwd });
-	const list = catalog.list(hidden);
-	await server.untilAsked('model/list');
-	fs.rmSync(cwd, { recursive: true });
-	server.open('open');
-	await expectOutcome(list, listed);
-	await expectOutcome(catalog.list({ refresh: true }), notFound('does not exist or cannot be entered'));
-	await expectOutcome(catalog.list(hidden), listed);
-});
+testFault(
+	'the working directory is deleted while the app-server works',
+	'model/list',
+	'the list',
+	async () => {
+		const cwd = makeDirectory();
+		const { catalog, server } = makeScriptedCatalog(
+			[['answers', { models: known, gates: { 'model/list': 'open' } }]],
+			{ cwd },
+		);
+		const list = catalog.list(hidden);
+		await server.untilAsked('model/list');
+		fs.rmSync(cwd, { recursive: true });
+		server.open('open');
+		await expectOutcome(list, listed);
+		await expectOutcome(
+			catalog.list({ refresh: true }),
+			notFound('does not exist or cannot be entered'),
+		);
+		await expectOutcome(catalog.list(hidden), listed);
+	},
+);
 
-testFault('another release replaces the command', 'model/list', 'the list, then that of the new release', async () => {
-	vi.useFakeTimers({ toFake: ['Date'] });
-	const old = script(['answers', { models: known, gates: { 'model/list': 'open' } }]);
-	const newer = script(['answers', { models: [{ id: 'newer' }] }]);
-	const command = path.join(makeDirectory(), 'codex');
-	fs.renameSync(path.join(old.installAsCodex(), 'codex'), command);
-	const { catalog, events } = makeCatalog({ command, args: [], retries: 0, deadlineMs: neverMs });
-	const list = catalog.list(hidden);
-	await old.untilAsked('model/list');
-	fs.renameSync(path.join(newer.installAsCodex(), 'codex'), command);
-	old.open('open');
-	await expectOutcome(list, listed);
+testFault(
+	'another release replaces the command',
+	'model/list',
+	'the list, then that of the new release',
+	async () => {
+		vi.useFakeTimers({ toFake: ['Date'] });
+		const old = script(['answers', { models: known, gates: { 'model/list': 'open' } }]);
+		const newer = script(['answers', { models: [{ id: 'newer' }] }]);
+		const command = path.join(makeDirectory(), 'codex');
+		fs.renameSync(path.join(old.installAsCodex(), 'codex'), command);
+		const { catalog, events } = makeCatalog({ command, args: [], retries: 0, deadlineMs: neverMs });
+		const list = catalog.list(hidden);
+		await old.untilAsked('model/list');
+		fs.renameSync(path.join(newer.installAsCodex(), 'codex'), command);
+		old.open('open');
+		await expectOutcome(list, listed);
 
-	// A hit looks at the files once a second.
-	vi.setSystemTime(Date.now() + 2_000);
-	await expectOutcome(catalog.list(hidden), listed);
-	await events.nth('refreshed', 2);
-	await expectOutcome(catalog.list(hidden), { ids: ['newer'] });
-	expect([old.starts, newer.starts]).toEqual([1, 1]);
-});
+		// A hit looks at the files once a second.
+		vi.setSystemTime(Date.now() + 2_000);
+		await expectOutcome(catalog.list(hidden), listed);
+		await events.nth('refreshed', 2);
+		await expectOutcome(catalog.list(hidden), { ids: ['newer'] });
+		expect([old.starts, newer.starts]).toEqual([1, 1]);
+	},
+);
 
 // The clock.
 
@@ -143,13 +185,18 @@ const clocks = {
 for (const [what, shiftMs] of Object.entries(clocks)) {
 	const isServed = shiftMs < dayMs;
 	const outcome = isServed ? 'the list' : 'the list; a new list';
-	const phases = isServed ? 'initialize, model/list, after the answer' : 'initialize, model/list; after the answer';
+	const phases = isServed
+		? 'initialize, model/list, after the answer'
+		: 'initialize, model/list; after the answer';
 	testFault(`the clock is ${what}`, phases, outcome, async () => {
 		vi.useFakeTimers({ toFake: ['Date'] });
 		for (const phase of ['initialize', 'model/list'] as const) {
 			// A limit that is counted by the clock ends the fetch.
 			const limits = { deadlineMs: 600_000, fetchTimeoutMs: 600_000 };
-			const { catalog, server } = makeScriptedCatalog([['answers', { models: known, gates: { [phase]: 'open' } }]], limits);
+			const { catalog, server } = makeScriptedCatalog(
+				[['answers', { models: known, gates: { [phase]: 'open' } }]],
+				limits,
+			);
 			const list = catalog.list(hidden);
 			await server.untilAsked(phase);
 			vi.setSystemTime(Date.now() + shiftMs);
@@ -157,7 +204,10 @@ for (const [what, shiftMs] of Object.entries(clocks)) {
 			await expectOutcome(list, listed);
 			expect(catalog.peek()).toMatchObject({ isFresh: true, fetchedAt: Date.now() });
 		}
-		const { catalog, server, events } = makeScriptedCatalog([answers, ['answers', { models: [{ id: 'newer' }] }]]);
+		const { catalog, server, events } = makeScriptedCatalog([
+			answers,
+			['answers', { models: [{ id: 'newer' }] }],
+		]);
 		await catalog.list();
 		vi.setSystemTime(Date.now() + shiftMs);
 		const served = await Promise.all(Array.from({ length: 5 }, () => catalog.list(hidden)));
@@ -193,26 +243,35 @@ const exhaust = `
 
 const few = { through: ['sh', '-c', 'ulimit -n 64 && exec "$0" "$@"'] };
 const descriptors = 'the host has no file descriptor left';
-testFault(`${descriptors}, at its first call, with and without a store`, 'before the spawn', '`ERR_CODEX_EXITED`', async () => {
-	const { facts } = serve();
-	const [first, then] = await runHost(
-		`${exhaust}
+testFault(
+	`${descriptors}, at its first call, with and without a store`,
+	'before the spawn',
+	'`ERR_CODEX_EXITED`',
+	async () => {
+		const { facts } = serve();
+		const [first, then] = await runHost(
+			`${exhaust}
 		const release = exhaust(0);
 		const catalogs = [make(), make({ store: openStore() })];
 		tell(await Promise.all(catalogs.map((catalog) => settle(catalog.list()))));
 		release();
 		tell(await Promise.all(catalogs.map((catalog) => settle(catalog.list()))));
 		await Promise.all(catalogs.map((catalog) => catalog.close()));`,
-		{ facts, ...few },
-	);
-	expect(first).toEqual([denied('EMFILE'), denied('EMFILE')]);
-	expect(then).toEqual([served, served]);
-});
+			{ facts, ...few },
+		);
+		expect(first).toEqual([denied('EMFILE'), denied('EMFILE')]);
+		expect(then).toEqual([served, served]);
+	},
+);
 
-testFault(`${descriptors}, or 3, 5 or 14`, 'spawn', '`ERR_CODEX_EXITED`; the list with 14', async () => {
-	const { facts } = serve();
-	const told = await runHost(
-		`${exhaust}
+testFault(
+	`${descriptors}, or 3, 5 or 14`,
+	'spawn',
+	'`ERR_CODEX_EXITED`; the list with 14',
+	async () => {
+		const { facts } = serve();
+		const told = await runHost(
+			`${exhaust}
 		// Without a handle of its own, a host that waits for an event ends.
 		const hold = setInterval(() => {}, 60_000);
 		for (const free of [0, 3, 5, 14]) {
@@ -231,29 +290,37 @@ testFault(`${descriptors}, or 3, 5 or 14`, 'spawn', '`ERR_CODEX_EXITED`; the lis
 			await catalog.close();
 		}
 		clearInterval(hold);`,
-		{ facts, ...few },
-	);
-	// A start takes six descriptors for three pipes, and two to learn of a failure.
-	const expected = [denied('EMFILE'), denied('EMFILE'), denied('EMFILE'), served];
-	expect(told).toEqual(expected.map((refreshed) => ({ refreshed, kept: served, again: served })));
-});
+			{ facts, ...few },
+		);
+		// A start takes six descriptors for three pipes, and two to learn of a failure.
+		const expected = [denied('EMFILE'), denied('EMFILE'), denied('EMFILE'), served];
+		expect(told).toEqual(expected.map((refreshed) => ({ refreshed, kept: served, again: served })));
+	},
+);
 
-testFault('the folder of the package is removed after its import', 'before the spawn', 'the list', async () => {
-	const { directory, facts } = serve();
-	const built = fs.realpathSync(builtDirectory);
-	const copy = path.join(directory, 'dist');
-	fs.cpSync(built, copy, { recursive: true });
-	for (const name of ['node_modules', 'package.json']) fs.symlinkSync(path.join(built, '..', name), path.join(directory, name));
-	const index = pathToFileURL(path.join(copy, 'index.js')).href;
-	const source = 'rmSync(facts.copy, { recursive: true }); await listOnce();';
-	expect(await runHost(source, { facts: { ...facts, copy, index } })).toEqual([served]);
-});
+testFault(
+	'the folder of the package is removed after its import',
+	'before the spawn',
+	'the list',
+	async () => {
+		const { directory, facts } = serve();
+		const built = fs.realpathSync(builtDirectory);
+		const copy = path.join(directory, 'dist');
+		fs.cpSync(built, copy, { recursive: true });
+		for (const name of ['node_modules', 'package.json'])
+			fs.symlinkSync(path.join(built, '..', name), path.join(directory, name));
+		const index = pathToFileURL(path.join(copy, 'index.js')).href;
+		const source = 'rmSync(facts.copy, { recursive: true }); await listOnce();';
+		expect(await runHost(source, { facts: { ...facts, copy, index } })).toEqual([served]);
+	},
+);
 
 const nobody = ['setpriv', '--reuid=65534', '--regid=65534', '--clear-groups'];
 const user = isRoot ? nobody : ['env'];
 /** Another user must be able to read the package; limits and permissions do not bind root. */
 const lackOfUser =
-	!isLinux || has(user[0] as string, ...user.slice(1), 'test', '-r', path.join(builtDirectory, 'index.js'))
+	!isLinux ||
+	has(user[0] as string, ...user.slice(1), 'test', '-r', path.join(builtDirectory, 'index.js'))
 		? undefined
 		: 'setpriv';
 
@@ -264,7 +331,13 @@ function share(directory: string): void {
 }
 
 const lackOfLimit = lackOfUser ?? (has('prlimit', '--version') ? undefined : 'prlimit');
-testFault('the host may start no more processes (ulimit -u)', 'spawn', '`ERR_CODEX_EXITED`', limitProcesses, lackOfLimit);
+testFault(
+	'the host may start no more processes (ulimit -u)',
+	'spawn',
+	'`ERR_CODEX_EXITED`',
+	limitProcesses,
+	lackOfLimit,
+);
 
 async function limitProcesses(): Promise<void> {
 	const { server, facts } = serve();
@@ -284,7 +357,13 @@ async function limitProcesses(): Promise<void> {
 		{ facts, through: user },
 	);
 	const limit = (soft: string) =>
-		execFileSync(user[0] as string, [...user.slice(1), 'prlimit', '--pid', String(child.pid), `--nproc=${soft}:`]);
+		execFileSync(user[0] as string, [
+			...user.slice(1),
+			'prlimit',
+			'--pid',
+			String(child.pid),
+			`--nproc=${soft}:`,
+		]);
 	await nth(1);
 	limit('1');
 	write('go');
@@ -306,13 +385,21 @@ const homes = {
 };
 
 const what = '`auth.json` and `config.toml` are';
-testFault(`${what} each ${Object.keys(homes).join(', ')}`, 'any', 'the list', readHomes, lackOfUser);
+testFault(
+	`${what} each ${Object.keys(homes).join(', ')}`,
+	'any',
+	'the list',
+	readHomes,
+	lackOfUser,
+);
 
 async function readHomes(): Promise<void> {
 	for (const spoil of Object.values(homes)) {
 		const { server, directory, facts } = serve();
 		share(server.directory);
-		const codexHomes = ['first', 'second', 'third', 'fourth'].map((name) => path.join(directory, name));
+		const codexHomes = ['first', 'second', 'third', 'fourth'].map((name) =>
+			path.join(directory, name),
+		);
 		for (const [index, codexHome] of codexHomes.entries()) {
 			fs.mkdirSync(codexHome);
 			// The first home is spoiled when its list is known.
@@ -337,14 +424,20 @@ async function readHomes(): Promise<void> {
 			process.exit(0);`,
 			{ facts: { ...facts, codexHomes }, through: user },
 		);
-		expect(await done).toMatchObject({ exitCode: 0, stderr: '', told: [served, [served, served, served], 'the host can read'] });
+		expect(await done).toMatchObject({
+			exitCode: 0,
+			stderr: '',
+			told: [served, [served, served, served], 'the host can read'],
+		});
 	}
 }
 
 testFault('HOME does not exist, and CODEX_HOME does', 'before the spawn', 'the list', async () => {
 	const { facts } = serve();
 	const options = { ...facts.options, cwd: undefined };
-	expect(await runHost('await listOnce();', { facts: { options }, env: { HOME: '/nonexistent' } })).toEqual([served]);
+	expect(
+		await runHost('await listOnce();', { facts: { options }, env: { HOME: '/nonexistent' } }),
+	).toEqual([served]);
 });
 
 /** A file system of its own, of 8 MB. */
@@ -356,7 +449,8 @@ function mountDisk(): string {
 }
 
 function fill(directory: string): void {
-	for (const name of fs.readdirSync(directory)) fs.rmSync(path.join(directory, name), { recursive: true });
+	for (const name of fs.readdirSync(directory))
+		fs.rmSync(path.join(directory, name), { recursive: true });
 	const { bavail, bsize } = fs.statfsSync(directory);
 	fs.writeFileSync(path.join(directory, 'ballast'), Buffer.alloc(bavail * bsize));
 	expect(fs.statfsSync(directory).bavail).toBe(0);
@@ -381,7 +475,13 @@ async function fillHome(): Promise<void> {
 	expect(await catalog.list()).toEqual(models);
 }
 
-testFault('the disk of CODEX_HOME is full (the real Codex)', 'initialize', '`ERR_CODEX_EXITED`', fillHome, lackOfMount);
+testFault(
+	'the disk of CODEX_HOME is full (the real Codex)',
+	'initialize',
+	'`ERR_CODEX_EXITED`',
+	fillHome,
+	lackOfMount,
+);
 
 async function fillStore(): Promise<void> {
 	const directory = mountDisk();
@@ -405,4 +505,10 @@ async function fillStore(): Promise<void> {
 	expect(fs.readdirSync(directory).filter((name) => name.endsWith('.json'))).toHaveLength(1);
 }
 
-testFault("the disk of the file store's directory is full", 'after the answer', 'the list', fillStore, lackOfMount);
+testFault(
+	"the disk of the file store's directory is full",
+	'after the answer',
+	'the list',
+	fillStore,
+	lackOfMount,
+);

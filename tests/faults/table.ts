@@ -1,10 +1,12 @@
 import { expect } from 'vitest';
-import type { CodexModelCatalogOptions } from '../../src/core/options.js';
+import type { CodexModelCatalogOptions } from '../../src/api/options.js';
 import { idsOf, isAlive, makeScriptedCatalog, type Step } from '../harness.js';
 import type { describeFaults } from './page.js';
 
 /** The ids that a caller gets, or an error's code and facts, and some words of its message. */
-export type Outcome = { ids: readonly string[] } | { code: string; phase?: string; says?: string; [fact: string]: unknown };
+export type Outcome =
+	| { ids: readonly string[] }
+	| { code: string; phase?: string; says?: string; [fact: string]: unknown };
 
 type Exit = { exitCode: number | null; signal: NodeJS.Signals | null };
 
@@ -16,10 +18,21 @@ export const cell = (step: Step, gets: Outcome, exit?: Exit, end?: 'by close()')
 	isEndedByClose: end !== undefined,
 });
 
-export type Phase = 'spawn' | 'initialize' | 'model/list' | 'between pages' | 'after the answer' | 'while being ended' | 'any';
+export type Phase =
+	| 'spawn'
+	| 'initialize'
+	| 'model/list'
+	| 'between pages'
+	| 'after the answer'
+	| 'while being ended'
+	| 'any';
 
 /** One row of the page: a fault, run in each phase with each of its cells. */
-export type Fault = readonly [fault: string, phases: readonly Phase[], cells: (phase: Phase) => Cell[]];
+export type Fault = readonly [
+	fault: string,
+	phases: readonly Phase[],
+	cells: (phase: Phase) => Cell[],
+];
 
 /** The phases in which an app-server can fail a fetch. */
 export const early: Phase[] = ['spawn', 'initialize', 'model/list', 'between pages'];
@@ -43,15 +56,27 @@ export const misbehaves = (act: string, phase: Phase, settings: object = {}): St
 ];
 
 /** The phase that an error names. */
-const nameOf = (phase: Phase) => (phase === 'spawn' || phase === 'initialize' ? 'initialize' : 'model/list');
+const nameOf = (phase: Phase) =>
+	phase === 'spawn' || phase === 'initialize' ? 'initialize' : 'model/list';
 
 /** The list where the end of the app-server comes after it, else the error. */
-export function exited(phase: Phase, exitCode: number | null, signal: NodeJS.Signals | null = null, says = ''): Outcome {
+export function exited(
+	phase: Phase,
+	exitCode: number | null,
+	signal: NodeJS.Signals | null = null,
+	says = '',
+): Outcome {
 	const isLate = phase === 'after the answer' || phase === 'while being ended';
-	return isLate ? listed : { code: 'ERR_CODEX_EXITED', exitCode, signal, phase: nameOf(phase), says };
+	return isLate
+		? listed
+		: { code: 'ERR_CODEX_EXITED', exitCode, signal, phase: nameOf(phase), says };
 }
 
-export const unreadable = (phase: Phase, says = ''): Outcome => ({ code: 'ERR_CODEX_PROTOCOL', phase: nameOf(phase), says });
+export const unreadable = (phase: Phase, says = ''): Outcome => ({
+	code: 'ERR_CODEX_PROTOCOL',
+	phase: nameOf(phase),
+	says,
+});
 
 export const timedOut = (phase: Phase): Outcome => ({
 	code: 'ERR_CODEX_TIMEOUT',
@@ -68,7 +93,10 @@ function describeOutcome(outcome: Outcome): string {
 }
 
 /** Checks what a promise comes to. */
-export async function expectOutcome(promise: Promise<{ id: string }[]>, outcome: Outcome): Promise<void> {
+export async function expectOutcome(
+	promise: Promise<{ id: string }[]>,
+	outcome: Outcome,
+): Promise<void> {
 	if (isList(outcome)) {
 		expect(idsOf(await promise)).toEqual(outcome.ids);
 		return;
@@ -95,13 +123,18 @@ function expectNothingLeft({ pids, find }: ReturnType<typeof makeScriptedCatalog
 /** Runs the cell with no list in memory, and then a call after it. */
 async function runCold(cell: Cell): Promise<void> {
 	const { step, gets, exit, isEndedByClose } = cell;
-	const { catalog, server, events } = makeScriptedCatalog([step, ['answers', { models: known }]], optionsOf(cell));
+	const { catalog, server, events } = makeScriptedCatalog(
+		[step, ['answers', { models: known }]],
+		optionsOf(cell),
+	);
 	const calledAt = performance.now();
 	await expectOutcome(catalog.list({ includeHidden: true }), gets);
 	expect(performance.now() - calledAt).toBeLessThan(boundMs);
 
 	const isRemembered = isList(gets) && gets.ids.length > 0;
-	expect(catalog.peek({ includeHidden: true })?.models.map(({ id }) => id)).toEqual(isRemembered ? gets.ids : undefined);
+	expect(catalog.peek({ includeHidden: true })?.models.map(({ id }) => id)).toEqual(
+		isRemembered ? gets.ids : undefined,
+	);
 	if (!isEndedByClose) await events.nth('exited');
 	if (!isRemembered) expect(idsOf(await catalog.list({ includeHidden: true }))).toEqual(knownIds);
 	expect(server.starts).toBe(isRemembered ? 1 : 2);
@@ -113,7 +146,10 @@ async function runCold(cell: Cell): Promise<void> {
 /** Runs the cell with a list in memory. */
 async function runWarm(cell: Cell): Promise<void> {
 	const { step, gets, isEndedByClose } = cell;
-	const { catalog, server, events } = makeScriptedCatalog([['answers', { models: known }], step], optionsOf(cell));
+	const { catalog, server, events } = makeScriptedCatalog(
+		[['answers', { models: known }], step],
+		optionsOf(cell),
+	);
 	await catalog.list();
 	const before = catalog.peek({ includeHidden: true });
 	await expectOutcome(catalog.list({ includeHidden: true, refresh: true }), gets);
@@ -122,9 +158,13 @@ async function runWarm(cell: Cell): Promise<void> {
 	const after = catalog.peek({ includeHidden: true });
 	if (!isReplaced) {
 		expect({ ...after, refreshError: null }).toEqual(before);
-		expect(after?.refreshError).toMatchObject({ code: isList(gets) ? 'ERR_CODEX_PROTOCOL' : gets.code });
+		expect(after?.refreshError).toMatchObject({
+			code: isList(gets) ? 'ERR_CODEX_PROTOCOL' : gets.code,
+		});
 	}
-	expect(idsOf(await catalog.list({ includeHidden: true }))).toEqual(isReplaced ? gets.ids : knownIds);
+	expect(idsOf(await catalog.list({ includeHidden: true }))).toEqual(
+		isReplaced ? gets.ids : knownIds,
+	);
 	if (!isEndedByClose) await events.nth('exited', 2);
 	expect(server.starts).toBe(2);
 	await catalog.close();
@@ -135,11 +175,16 @@ async function runWarm(cell: Cell): Promise<void> {
 const cellsAtOnce = 4;
 
 /** Makes a test and a row of the page of each fault. */
-export function testFaults(testFault: ReturnType<typeof describeFaults>, faults: readonly Fault[]): void {
+export function testFaults(
+	testFault: ReturnType<typeof describeFaults>,
+	faults: readonly Fault[],
+): void {
 	for (const [fault, phases, cells] of faults) {
 		const groups = new Map<string, Phase[]>();
 		for (const phase of phases) {
-			const outcome = [...new Set(cells(phase).map(({ gets }) => describeOutcome(gets)))].join(' or ');
+			const outcome = [...new Set(cells(phase).map(({ gets }) => describeOutcome(gets)))].join(
+				' or ',
+			);
 			groups.set(outcome, [...(groups.get(outcome) ?? []), phase]);
 		}
 		const shown = [...groups.values()].map((group) => group.join(', ')).join('; ');

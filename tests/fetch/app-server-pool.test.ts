@@ -2,11 +2,20 @@ import { writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { expect, test, vi } from 'vitest';
 import { deaf, list, refuse, say } from '../app-server/shell-server.js';
-import { failureOf, idsOf, isAlive, makeDirectory, neverMs, realCodex, untilGone } from '../harness.js';
+import {
+	failureOf,
+	idsOf,
+	isAlive,
+	makeDirectory,
+	neverMs,
+	realCodex,
+	untilGone,
+} from '../harness.js';
 import { makeFetcher } from './fetch-harness.js';
 
 const keeps = { keepAliveMs: neverMs };
-const isFirst = (then: string, otherwise: string) => `[ $n = 1 ] && { ${then}; } || { ${otherwise}; }`;
+const isFirst = (then: string, otherwise: string) =>
+	`[ $n = 1 ] && { ${then}; } || { ${otherwise}; }`;
 
 test('fetches share a kept app-server, one connection and one initialize', async () => {
 	const { list: ids, log, starts, ofType } = makeFetcher([{}], keeps);
@@ -63,7 +72,9 @@ test('an app-server is kept for keepAliveMs after its last answer, by a timer th
 	const { list: ids, untilEvents, ofType, starts } = makeFetcher([{}], { keepAliveMs: 200 });
 	const setTimeout = vi.spyOn(globalThis, 'setTimeout');
 	await ids();
-	const timer = () => setTimeout.mock.results.filter((_, index) => setTimeout.mock.calls[index]?.[1] === 200).at(-1)?.value;
+	const timer = () =>
+		setTimeout.mock.results.filter((_, index) => setTimeout.mock.calls[index]?.[1] === 200).at(-1)
+			?.value;
 	const first = timer();
 	expect(first.hasRef()).toBe(false);
 	await ids();
@@ -80,7 +91,12 @@ test.each([
 	['another configuration', { fingerprint: { configuration: 'other' } }],
 	['another file of the command', { fingerprint: { command: 'other' } }],
 ])('with %s the kept app-server is ended, and a new one is asked and kept', async (_, context) => {
-	const { list: ids, starts, untilEvents, ofType } = makeFetcher([{ list: list('old') }, { list: list('new') }], keeps);
+	const {
+		list: ids,
+		starts,
+		untilEvents,
+		ofType,
+	} = makeFetcher([{ list: list('old') }, { list: list('new') }], keeps);
 	expect(await ids()).toEqual(['old']);
 	expect(await ids(context)).toEqual(['new']);
 	await untilEvents('exited');
@@ -91,14 +107,20 @@ test.each([
 
 test('with another command of the look-up function the kept app-server is ended', async () => {
 	const commands = ['/bin/sh', '/bin/sh', '/bin/bash'];
-	const { list: ids, starts } = makeFetcher([{}], { ...keeps, command: () => commands.shift() as string });
+	const { list: ids, starts } = makeFetcher([{}], {
+		...keeps,
+		command: () => commands.shift() as string,
+	});
 	for (let count = 0; count < 3; count++) await ids();
 	expect(starts()).toBe(2);
 });
 
 test('a kept app-server that was ended is replaced, whether its end is known yet or not', async () => {
 	for (const isKnown of [true, false]) {
-		const { start, untilEvents, ofType, starts } = makeFetcher([{ list: list('old') }, { list: list('new') }], keeps);
+		const { start, untilEvents, ofType, starts } = makeFetcher(
+			[{ list: list('old') }, { list: list('new') }],
+			keeps,
+		);
 		await start().answer;
 		process.kill(ofType('spawned')[0]?.pid ?? 0, 'SIGKILL');
 		if (isKnown) await untilEvents('exited');
@@ -109,20 +131,26 @@ test('a kept app-server that was ended is replaced, whether its end is known yet
 });
 
 test('a kept app-server that ends because of the request is gone before a new one is asked, without a retry', async () => {
-	const { list: ids, events } = makeFetcher([{ list: isFirst(list('old'), 'exit 3') }, { list: list('new') }], {
-		...keeps,
-		retries: 0,
-	});
+	const { list: ids, events } = makeFetcher(
+		[{ list: isFirst(list('old'), 'exit 3') }, { list: list('new') }],
+		{
+			...keeps,
+			retries: 0,
+		},
+	);
 	await ids();
 	expect(await ids()).toEqual(['new']);
 	expect(events.map(({ type }) => type)).toEqual(['spawned', 'exited', 'spawned']);
 });
 
 test('a new app-server that fails after a kept one is told', async () => {
-	const { list: ids, start } = makeFetcher([{ list: isFirst(list('old'), 'exit 3') }, { initialize: 'exit 4' }], {
-		...keeps,
-		retries: 0,
-	});
+	const { list: ids, start } = makeFetcher(
+		[{ list: isFirst(list('old'), 'exit 3') }, { initialize: 'exit 4' }],
+		{
+			...keeps,
+			retries: 0,
+		},
+	);
 	await ids();
 	expect(await failureOf(start().answer)).toMatchObject({ code: 'ERR_CODEX_EXITED', exitCode: 4 });
 });
@@ -178,7 +206,12 @@ test('the output and the requests of an idle app-server harm nothing', async () 
 });
 
 test('evictIdle ends the kept app-servers, and the next fetch starts another', async () => {
-	const { fetcher, list: ids, untilEvents, ofType } = makeFetcher([{ list: list('old') }, { list: list('new') }], keeps);
+	const {
+		fetcher,
+		list: ids,
+		untilEvents,
+		ofType,
+	} = makeFetcher([{ list: list('old') }, { list: list('new') }], keeps);
 	await ids();
 	fetcher.evictIdle();
 	await untilEvents('exited');

@@ -57,24 +57,38 @@ test('an end with the code and the words of the one before is not repeated, and 
 	const { start, ofType, starts } = makeFetcher([exit(3)], { retries: 100 });
 	const startedAt = performance.now();
 	const fetch = start();
-	expect(await failureOf(fetch.answer)).toMatchObject({ code: 'ERR_CODEX_EXITED', exitCode: 3, stderr: 'why' });
+	expect(await failureOf(fetch.answer)).toMatchObject({
+		code: 'ERR_CODEX_EXITED',
+		exitCode: 3,
+		stderr: 'why',
+	});
 	// Half a second of the contract's, and as much for a busy machine.
 	expect(performance.now() - startedAt).toBeLessThan(1_000);
 	expect([starts(), fetch.attempts, ofType('retried').length]).toEqual([2, 2, 1]);
 });
 
-test.each([0, 1, 3])('a fetch makes %i retries and no more, and fails with the last failure', async (retries) => {
-	const shells = Array.from({ length: 5 }, (_, index) => exit(index + 1));
-	const { start, starts, ofType } = makeFetcher(shells, { retries });
-	expect(await failureOf(start().answer)).toMatchObject({ code: 'ERR_CODEX_EXITED', exitCode: retries + 1 });
-	expect(starts()).toBe(1 + retries);
-	expect(ofType('retried')).toHaveLength(retries);
-});
+test.each([0, 1, 3])(
+	'a fetch makes %i retries and no more, and fails with the last failure',
+	async (retries) => {
+		const shells = Array.from({ length: 5 }, (_, index) => exit(index + 1));
+		const { start, starts, ofType } = makeFetcher(shells, { retries });
+		expect(await failureOf(start().answer)).toMatchObject({
+			code: 'ERR_CODEX_EXITED',
+			exitCode: retries + 1,
+		});
+		expect(starts()).toBe(1 + retries);
+		expect(ofType('retried')).toHaveLength(retries);
+	},
+);
 
 test.each([
 	['another JSON-RPC error', { list: refuse({ code: -32600, message: 'no' }) }, 'ERR_CODEX_RPC'],
 	['an unreadable answer', { list: say('{"id":$id,"result":7}') }, 'ERR_CODEX_PROTOCOL'],
-	['a line that is too long', { list: `head -c 9000000 /dev/zero | tr '\\0' x` }, 'ERR_CODEX_PROTOCOL'],
+	[
+		'a line that is too long',
+		{ list: `head -c 9000000 /dev/zero | tr '\\0' x` },
+		'ERR_CODEX_PROTOCOL',
+	],
 ])('an attempt is not repeated after %s', async (_, shell, code) => {
 	const { start, starts, ofType } = makeFetcher([shell, {}]);
 	expect(await failureOf(start().answer)).toMatchObject({ code });
@@ -94,17 +108,27 @@ test('the delays between attempts double, and vary by chance, so that hosts do n
 		setTimeout.mockClear();
 		const { start } = makeFetcher([overload], { retries: 2 }, others);
 		await failureOf(start().answer);
-		delays.push(setTimeout.mock.calls.map(([, ms]) => ms ?? 0).filter((ms) => ms >= 50 && ms <= 200));
+		delays.push(
+			setTimeout.mock.calls.map(([, ms]) => ms ?? 0).filter((ms) => ms >= 50 && ms <= 200),
+		);
 	}
 	for (const [first = 0, second = 0] of delays) {
-		expect([first >= 50, first <= 100, second >= 100, second <= 200]).toEqual([true, true, true, true]);
+		expect([first >= 50, first <= 100, second >= 100, second <= 200]).toEqual([
+			true,
+			true,
+			true,
+			true,
+		]);
 	}
 	expect(delays.flat()).toHaveLength(6);
 	expect(new Set(delays.flat()).size).toBeGreaterThan(2);
 });
 
 test('each attempt has an app-server of its own, and the one before it is gone by then, its group included', async () => {
-	const { start, events, ofType } = makeFetcher([{ initialize: `(${deaf}) >/dev/null & echo $! >&2; exec >&-; ${deaf}` }, {}]);
+	const { start, events, ofType } = makeFetcher([
+		{ initialize: `(${deaf}) >/dev/null & echo $! >&2; exec >&-; ${deaf}` },
+		{},
+	]);
 	await start().answer;
 	const order = events.map(({ type }) => type);
 	expect(order.slice(0, 4)).toEqual(['spawned', 'retried', 'exited', 'spawned']);
@@ -116,12 +140,16 @@ test('each attempt has an app-server of its own, and the one before it is gone b
 });
 
 test('the next fetch may start when the app-server of a failed one is gone', async () => {
-	const { start, ofType } = makeFetcher([{ list: `${refuse({ code: 1, message: 'no' })}; ${deaf}` }]);
+	const { start, ofType } = makeFetcher([
+		{ list: `${refuse({ code: 1, message: 'no' })}; ${deaf}` },
+	]);
 	const fetch = start();
 	await failureOf(fetch.answer);
 	expect(ofType('exited')).toEqual([]);
 	await fetch.nextMayStart;
-	expect(ofType('exited')).toMatchObject([{ exitCode: null, signal: 'SIGKILL', lifetimeMs: expect.any(Number) }]);
+	expect(ofType('exited')).toMatchObject([
+		{ exitCode: null, signal: 'SIGKILL', lifetimeMs: expect.any(Number) },
+	]);
 	expect(isAlive(ofType('spawned')[0]?.pid ?? 0)).toBe(false);
 });
 
@@ -152,28 +180,46 @@ test('an abort ends the wait between two attempts, and no further one starts', a
 test('a signal that is aborted already starts nothing', async () => {
 	const command = vi.fn(() => '/bin/sh');
 	const { start, events, starts } = makeFetcher([{}], { command });
-	expect(await failureOf(start({ signal: AbortSignal.abort() }).answer)).toMatchObject({ name: 'AbortError' });
+	expect(await failureOf(start({ signal: AbortSignal.abort() }).answer)).toMatchObject({
+		name: 'AbortError',
+	});
 	expect([starts(), events, command.mock.calls]).toEqual([0, [], []]);
 });
 
 test('progress tells the phase and the words of the latest attempt', async () => {
-	const { start, log } = makeFetcher([{ start: 'echo first >&2; exit 1' }, { list: 'echo stuck >&2' }]);
+	const { start, log } = makeFetcher([
+		{ start: 'echo first >&2; exit 1' },
+		{ list: 'echo stuck >&2' },
+	]);
 	const fetch = start();
 	await log.untilLines(4);
-	await vi.waitFor(() => expect(fetch.progress()).toEqual({ phase: 'model/list', stderr: 'stuck', stderrSummary: 'stuck' }));
+	await vi.waitFor(() =>
+		expect(fetch.progress()).toEqual({
+			phase: 'model/list',
+			stderr: 'stuck',
+			stderrSummary: 'stuck',
+		}),
+	);
 	expect(fetch.attempts).toBe(2);
 	fetch.answer.catch(() => {});
 });
 
 test('a warning of the configuration becomes an event', async () => {
-	const warning = say('{"method":"configWarning","params":{"summary":"Invalid configuration; using defaults.","details":null}}');
+	const warning = say(
+		'{"method":"configWarning","params":{"summary":"Invalid configuration; using defaults.","details":null}}',
+	);
 	const { list: ids, ofType } = makeFetcher([{ start: warning }]);
 	await ids();
-	expect(ofType('config-warning')).toMatchObject([{ summary: 'Invalid configuration; using defaults.', details: null }]);
+	expect(ofType('config-warning')).toMatchObject([
+		{ summary: 'Invalid configuration; using defaults.', details: null },
+	]);
 });
 
 test('close ends every app-server fast, waits until all are gone, and lets no other start', async () => {
-	const { fetcher, start, ofType, untilEvents, starts } = makeFetcher([{ start: deaf }, { list: `${list('a')}; ${deaf}` }]);
+	const { fetcher, start, ofType, untilEvents, starts } = makeFetcher([
+		{ start: deaf },
+		{ list: `${list('a')}; ${deaf}` },
+	]);
 	const fetch = start();
 	await untilEvents('spawned');
 	await start({ target: { key: 'other' } }).answer;

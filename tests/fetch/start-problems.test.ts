@@ -2,7 +2,7 @@ import { spawn } from 'node:child_process';
 import { chmodSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { expect, test, vi } from 'vitest';
-import { MisuseError } from '../../src/core/errors.js';
+import { MisuseError } from '../../src/api/errors.js';
 import { makeLog, makeScript } from '../app-server/shell-server.js';
 import { afterTest, failureOf, makeDirectory } from '../harness.js';
 import { buildModule } from '../store/build-module.js';
@@ -10,7 +10,8 @@ import { makeFetcher } from './fetch-harness.js';
 
 const isLinux = process.platform === 'linux';
 const options = ['command', 'args', 'cwd', 'env', 'store', 'retries', 'refresh', 'signal', 'hint'];
-const expectNoOption = (message: string) => expect(message).not.toMatch(new RegExp(`\\b(?:${options.join('|')})\\b`));
+const expectNoOption = (message: string) =>
+	expect(message).not.toMatch(new RegExp(`\\b(?:${options.join('|')})\\b`));
 
 test('a command that is not there is ERR_CODEX_NOT_FOUND, is not tried again, and starts nothing', async () => {
 	const { start, events } = makeFetcher([{}], { command: 'codex-that-is-not-there' });
@@ -22,7 +23,9 @@ test('a command that is not there is ERR_CODEX_NOT_FOUND, is not tried again, an
 		cause: { code: 'ENOENT' },
 		hint: expect.stringContaining('"command"'),
 	});
-	expect(error.message).toMatch(/spawn, after \d+ ms.*"codex-that-is-not-there".*npm install -g @openai\/codex/);
+	expect(error.message).toMatch(
+		/spawn, after \d+ ms.*"codex-that-is-not-there".*npm install -g @openai\/codex/,
+	);
 	expectNoOption(error.message);
 	expect(events).toEqual([]);
 });
@@ -54,7 +57,11 @@ test('a command is searched on the PATH of its environment, and shown as it was 
 	const folder = makeDirectory();
 	writeFileSync(path.join(folder, 'my-codex'), '#!/bin/sh\nexit 9\n');
 	chmodSync(path.join(folder, 'my-codex'), 0o755);
-	const { start } = makeFetcher([{}], { command: 'my-codex', args: ['app-server'], env: { PATH: folder } });
+	const { start } = makeFetcher([{}], {
+		command: 'my-codex',
+		args: ['app-server'],
+		env: { PATH: folder },
+	});
 	const error = await failureOf(start().answer);
 	expect(error).toMatchObject({ code: 'ERR_CODEX_EXITED', exitCode: 9 });
 	expect(error.message).toContain('run "my-codex app-server"');
@@ -69,7 +76,11 @@ test('a chosen folder that cannot be entered is ERR_CODEX_NOT_FOUND, and the mes
 	]) {
 		const { start, starts } = makeFetcher([{}]);
 		const error = await failureOf(start({ target: { cwd } }).answer);
-		expect(error).toMatchObject({ code: 'ERR_CODEX_NOT_FOUND', command: '/bin/sh', cause: { code } });
+		expect(error).toMatchObject({
+			code: 'ERR_CODEX_NOT_FOUND',
+			command: '/bin/sh',
+			cause: { code },
+		});
 		expect(error.message).toContain(`folder "${cwd}"`);
 		expect(error.message).not.toContain('npm install');
 		expectNoOption(error.message);
@@ -85,7 +96,9 @@ test('a default folder that cannot be entered gives way to the root', async () =
 });
 
 test('the CODEX_HOME of a target and the variables of the settings reach the app-server', async () => {
-	const { start } = makeFetcher([{ start: 'echo "$CODEX_HOME $A $HOME." >&2; exit 1' }], { env: { A: 'b', HOME: undefined } });
+	const { start } = makeFetcher([{ start: 'echo "$CODEX_HOME $A $HOME." >&2; exit 1' }], {
+		env: { A: 'b', HOME: undefined },
+	});
 	const error = await failureOf(start({ target: { codexHome: '/c' } }).answer);
 	expect(error.stderr).toBe('/c b .');
 });
@@ -150,7 +163,12 @@ test('an abort ends the wait for a look-up function that never returns, and what
 test('a failure that is no error of the system becomes ERR_CODEX_EXITED with its cause', async () => {
 	const { start } = makeFetcher([{}], { args: ['x'.repeat(4_000_000)], retries: 0 });
 	const error = await failureOf(start().answer);
-	expect(error).toMatchObject({ code: 'ERR_CODEX_EXITED', phase: 'spawn', exitCode: null, cause: { code: 'E2BIG' } });
+	expect(error).toMatchObject({
+		code: 'ERR_CODEX_EXITED',
+		phase: 'spawn',
+		exitCode: null,
+		cause: { code: 'E2BIG' },
+	});
 	expectNoOption(error.message);
 });
 
@@ -165,7 +183,10 @@ test('a command that vanishes between two fetches fails the second, and one that
 	expect(await list()).toEqual(['a']);
 	rmSync(command);
 	mkdirSync(command);
-	expect(await failureOf(start().answer)).toMatchObject({ code: 'ERR_CODEX_NOT_FOUND', cause: { code: 'EACCES' } });
+	expect(await failureOf(start().answer)).toMatchObject({
+		code: 'ERR_CODEX_NOT_FOUND',
+		cause: { code: 'EACCES' },
+	});
 	rmSync(command, { recursive: true });
 	write();
 	expect(await list()).toEqual(['a']);
@@ -201,30 +222,35 @@ const hostSource = `
 	console.log(JSON.stringify(outcomes));
 `;
 
-test.runIf(isLinux)('a host without file descriptors gets ERR_CODEX_EXITED, and lists when it has some again', async () => {
-	const file = path.join(makeDirectory(), 'host.mjs');
-	writeFileSync(file, hostSource);
-	const child = spawn('/bin/sh', [
-		'-c',
-		'ulimit -n 64; exec "$@"',
-		'sh',
-		process.execPath,
-		file,
-		buildModule('fetch/fetch-models.ts'),
-		makeScript({}, makeLog().file),
-	]);
-	afterTest(() => child.kill('SIGKILL'));
-	let stdout = '';
-	let stderr = '';
-	child.stdout.on('data', (chunk) => {
-		stdout += chunk;
-	});
-	child.stderr.on('data', (chunk) => {
-		stderr += chunk;
-	});
-	const ending = await new Promise((resolve) => child.once('close', (...args) => resolve(args)));
-	expect([stderr, ending]).toEqual(['', [0, null]]);
-	const outcomes = JSON.parse(stdout);
-	expect([outcomes[0], outcomes.at(-1)]).toEqual([1, 1]);
-	expect(outcomes.slice(1, -1)).toEqual(Array(3).fill(['CodexModelsError', 'ERR_CODEX_EXITED', 'spawn', 'EMFILE']));
-});
+test.runIf(isLinux)(
+	'a host without file descriptors gets ERR_CODEX_EXITED, and lists when it has some again',
+	async () => {
+		const file = path.join(makeDirectory(), 'host.mjs');
+		writeFileSync(file, hostSource);
+		const child = spawn('/bin/sh', [
+			'-c',
+			'ulimit -n 64; exec "$@"',
+			'sh',
+			process.execPath,
+			file,
+			buildModule('fetch/fetch-models.ts'),
+			makeScript({}, makeLog().file),
+		]);
+		afterTest(() => child.kill('SIGKILL'));
+		let stdout = '';
+		let stderr = '';
+		child.stdout.on('data', (chunk) => {
+			stdout += chunk;
+		});
+		child.stderr.on('data', (chunk) => {
+			stderr += chunk;
+		});
+		const ending = await new Promise((resolve) => child.once('close', (...args) => resolve(args)));
+		expect([stderr, ending]).toEqual(['', [0, null]]);
+		const outcomes = JSON.parse(stdout);
+		expect([outcomes[0], outcomes.at(-1)]).toEqual([1, 1]);
+		expect(outcomes.slice(1, -1)).toEqual(
+			Array(3).fill(['CodexModelsError', 'ERR_CODEX_EXITED', 'spawn', 'EMFILE']),
+		);
+	},
+);

@@ -23,7 +23,10 @@ const say = (message) => process.stdout.write(`${JSON.stringify(message)}\n`);
 async function makeStore() {
 	if (directory !== undefined) return fileStore({ directory });
 	if (redis === undefined) return undefined;
-	const [{ default: Keyv }, { default: KeyvRedis }] = await Promise.all([import('keyv'), import('@keyv/redis')]);
+	const [{ default: Keyv }, { default: KeyvRedis }] = await Promise.all([
+		import('keyv'),
+		import('@keyv/redis'),
+	]);
 	return new Keyv(new KeyvRedis(redis));
 }
 

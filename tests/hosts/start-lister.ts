@@ -1,10 +1,10 @@
 import { spawn } from 'node:child_process';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
+import type { CodexModel } from '../../src/api/codex-model.js';
+import type { CatalogEvent } from '../../src/api/events.js';
+import type { CodexModelCatalogOptions, ListOptions } from '../../src/api/options.js';
 import type { CatalogSnapshot } from '../../src/cache/model-list.js';
-import type { CodexModel } from '../../src/core/codex-model.js';
-import type { CatalogEvent } from '../../src/core/events.js';
-import type { CodexModelCatalogOptions, ListOptions } from '../../src/core/options.js';
 import { afterTest, idsOf } from '../harness.js';
 
 const lister = fileURLToPath(new URL('lister.js', import.meta.url));
@@ -29,7 +29,10 @@ type Message =
 /** A process with a catalog of its own (`lister.js`), which is ended after the test. */
 export function startLister({ prefix = [], env, ...facts }: Facts) {
 	const [command = '', ...args] = [...prefix, process.execPath, lister, JSON.stringify(facts)];
-	const child = spawn(command, args, { env: { ...process.env, ...env }, stdio: ['pipe', 'pipe', 'inherit'] });
+	const child = spawn(command, args, {
+		env: { ...process.env, ...env },
+		stdio: ['pipe', 'pipe', 'inherit'],
+	});
 	child.stdin.on('error', () => {});
 	const messages: Message[] = [];
 	const wakers = new Set<() => void>();
@@ -41,13 +44,15 @@ export function startLister({ prefix = [], env, ...facts }: Facts) {
 		wake();
 	});
 	let isGone = false;
-	const gone = new Promise<{ exitCode: number | null; signal: NodeJS.Signals | null }>((resolve) => {
-		child.once('close', (exitCode, signal) => {
-			isGone = true;
-			resolve({ exitCode, signal });
-			wake();
-		});
-	});
+	const gone = new Promise<{ exitCode: number | null; signal: NodeJS.Signals | null }>(
+		(resolve) => {
+			child.once('close', (exitCode, signal) => {
+				isGone = true;
+				resolve({ exitCode, signal });
+				wake();
+			});
+		},
+	);
 	afterTest(async () => {
 		child.kill('SIGKILL');
 		await gone;
@@ -70,11 +75,15 @@ export function startLister({ prefix = [], env, ...facts }: Facts) {
 	let calls = 0;
 	const call = async (method: string, argument?: unknown): Promise<unknown> => {
 		const index = calls++;
-		child.stdin.write(`${JSON.stringify(argument === undefined ? [method] : [method, argument])}\n`);
-		const answer = await find(
-			(message): message is Extract<Message, { call: number }> => 'call' in message && message.call === index,
+		child.stdin.write(
+			`${JSON.stringify(argument === undefined ? [method] : [method, argument])}\n`,
 		);
-		if (answer.what === 'failure') throw Object.assign(new Error(answer.message), { code: answer.code });
+		const answer = await find(
+			(message): message is Extract<Message, { call: number }> =>
+				'call' in message && message.call === index,
+		);
+		if (answer.what === 'failure')
+			throw Object.assign(new Error(answer.message), { code: answer.code });
 		return answer.value;
 	};
 	type EventOf<T extends CatalogEvent['type']> = Extract<CatalogEvent, { type: T }>;
@@ -82,7 +91,8 @@ export function startLister({ prefix = [], env, ...facts }: Facts) {
 		untilReady: () => find((message): message is { what: 'ready' } => message.what === 'ready'),
 		gone,
 		pid: child.pid as number,
-		list: (options?: ListOptions) => call('list', options).then((models) => idsOf(models as CodexModel[])),
+		list: (options?: ListOptions) =>
+			call('list', options).then((models) => idsOf(models as CodexModel[])),
 		peek: () => call('peek') as Promise<CatalogSnapshot>,
 		clear: () => call('clear'),
 		close: () => call('close'),
@@ -104,7 +114,8 @@ export function startLister({ prefix = [], env, ...facts }: Facts) {
 			messages.filter((message) => message.what === 'event' && message.event.type === type).length,
 		nth: <T extends CatalogEvent['type']>(type: T, count = 1) =>
 			find(
-				(message): message is { what: 'event'; event: EventOf<T> } => message.what === 'event' && message.event.type === type,
+				(message): message is { what: 'event'; event: EventOf<T> } =>
+					message.what === 'event' && message.event.type === type,
 				count,
 			).then(({ event }) => event),
 	};

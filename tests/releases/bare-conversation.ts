@@ -1,11 +1,15 @@
 import { spawn } from 'node:child_process';
-import type { CodexModel } from '../../src/core/codex-model.js';
+import type { CodexModel } from '../../src/api/codex-model.js';
 import { appServer, type Release } from './release-harness.js';
 
 export type WireModel = Record<string, unknown>;
 
 /** The entries that Codex lists in the plainest conversation: a launcher, three messages, and the lines that come back. */
-export async function converse({ command }: Release, codexHome: string, includeHidden: boolean): Promise<WireModel[]> {
+export async function converse(
+	{ command }: Release,
+	codexHome: string,
+	includeHidden: boolean,
+): Promise<WireModel[]> {
 	const child = spawn(command, appServer, {
 		env: { ...process.env, CODEX_HOME: codexHome },
 		stdio: ['pipe', 'pipe', 'ignore'],
@@ -69,7 +73,10 @@ export function expectModel(wire: WireModel): CodexModel {
  * The paths of the properties in wire entries that `parse` does not look at, sorted. Proxies record each look, so that no
  * list of known fields has to be kept.
  */
-export function findUnreadFields(entries: WireModel[], parse: (entries: unknown[]) => unknown): string[] {
+export function findUnreadFields(
+	entries: WireModel[],
+	parse: (entries: unknown[]) => unknown,
+): string[] {
 	const present = new Set<string>();
 	const read = new Set<string>();
 	const watch = (value: unknown, at: string): unknown => {

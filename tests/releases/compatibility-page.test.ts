@@ -1,7 +1,14 @@
 import { expect, test } from 'vitest';
 import { type Outcome, updatePage } from './compatibility-page.js';
 
-const columns = ['views', 'configured', 'failedStart', 'shutdown', 'binary', 'unreadFields'] as const;
+const columns = [
+	'views',
+	'configured',
+	'failedStart',
+	'shutdown',
+	'binary',
+	'unreadFields',
+] as const;
 
 /** A run in which every test of a release passed, with changes. */
 function makeRun(release: string, coldList = '50', ...changes: Outcome[]): Outcome[] {
@@ -26,7 +33,11 @@ test('a run adds a row for each of its releases, the oldest first', () => {
 
 test('a run keeps the rows of other releases, and the cells that it does not try', () => {
 	const stalled: Outcome = { release: '0.150.0', column: 'stalledLogin', passed: true };
-	const before = updatePage('', [...makeRun('0.66.0'), ...makeRun('0.150.0', '50', stalled)], keepTimes);
+	const before = updatePage(
+		'',
+		[...makeRun('0.66.0'), ...makeRun('0.150.0', '50', stalled)],
+		keepTimes,
+	);
 	expect(updatePage(before, makeRun('0.150.0'), keepTimes)).toBe(before);
 });
 

@@ -99,7 +99,8 @@ function collectRows(outcomes: readonly Outcome[]): Map<string, Row> {
 	return rows;
 }
 
-const isComplete = (row: Row) => columnNames.every((column) => row[column] !== undefined || optionalColumns.includes(column));
+const isComplete = (row: Row) =>
+	columnNames.every((column) => row[column] !== undefined || optionalColumns.includes(column));
 
 const hasFailure = (row: Row) => Object.values(row).includes(failed);
 
@@ -108,7 +109,10 @@ function renderTable(rows: Map<string, Row>): string {
 	return [
 		['release', ...Object.values(columns)],
 		['---', ...columnNames.map(() => '---')],
-		...sorted.map(([release, row]) => [release, ...columnNames.map((column) => row[column] ?? notTried)]),
+		...sorted.map(([release, row]) => [
+			release,
+			...columnNames.map((column) => row[column] ?? notTried),
+		]),
 	]
 		.map((cells) => `| ${cells.join(' | ')} |`)
 		.join('\n');
@@ -118,7 +122,11 @@ function renderTable(rows: Map<string, Row>): string {
  * The page after a run. A run of a part of the suite changes no row, a failure never replaces a row without one (the machine
  * may have been busy), and a known time stays, so that the page changes only with what it says.
  */
-export function updatePage(page: string, outcomes: readonly Outcome[], { rewriteTimes }: { rewriteTimes: boolean }): string {
+export function updatePage(
+	page: string,
+	outcomes: readonly Outcome[],
+	{ rewriteTimes }: { rewriteTimes: boolean },
+): string {
 	const rows = parseRows(page);
 	for (const [release, row] of collectRows(outcomes)) {
 		const known = rows.get(release);

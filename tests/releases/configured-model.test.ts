@@ -2,7 +2,14 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { expect, test } from 'vitest';
 import { idsOf, makeDirectory } from '../harness.js';
-import { appServer, decideCell, makeHome, makeReleaseCatalog, releases, wrap } from './release-harness.js';
+import {
+	appServer,
+	decideCell,
+	makeHome,
+	makeReleaseCatalog,
+	releases,
+	wrap,
+} from './release-harness.js';
 import { isAtLeast } from './versions.js';
 
 const provider = '[model_providers.mine]\nname = "Mine"\nbase_url = "http://127.0.0.1:9/v1"\n';
@@ -70,17 +77,22 @@ test.each(releases)(
 		const { catalog } = makeReleaseCatalog(release, { codexHome });
 		const { configured } = await catalog.read({ cwd });
 		const isRead = isAtLeast(release.version, '0.100.0');
-		expect(configured).toEqual(isRead ? { ...ofConfig, model: 'of-project', reasoningEffort: 'low' } : ofConfig);
+		expect(configured).toEqual(
+			isRead ? { ...ofConfig, model: 'of-project', reasoningEffort: 'low' } : ofConfig,
+		);
 		expect((await catalog.read()).configured).toEqual(ofConfig);
 	},
 );
 
-test.each(releases)('$version skips the configuration of a project that is not trusted', async (release) => {
-	decideCell(release, 'configured');
-	const { cwd, codexHome } = makeProject(false);
-	const { configured } = await makeReleaseCatalog(release, { codexHome }).catalog.read({ cwd });
-	expect(configured).toEqual(ofConfig);
-});
+test.each(releases)(
+	'$version skips the configuration of a project that is not trusted',
+	async (release) => {
+		decideCell(release, 'configured');
+		const { cwd, codexHome } = makeProject(false);
+		const { configured } = await makeReleaseCatalog(release, { codexHome }).catalog.read({ cwd });
+		expect(configured).toEqual(ofConfig);
+	},
+);
 
 test.each(releases)('$version: nothing else of the configuration is kept', async (release) => {
 	decideCell(release, 'configured');

@@ -1,6 +1,6 @@
 import path from 'node:path';
 import { expect, test } from 'vitest';
-import type { CodexModelCatalogOptions } from '../../src/core/options.js';
+import type { CodexModelCatalogOptions } from '../../src/api/options.js';
 import { failureOf, makeDirectory, untilGone } from '../harness.js';
 import {
 	appServer,
@@ -29,12 +29,15 @@ type Situation = {
 const isOld = (version: string) => !isAtLeast(version, '0.100.0');
 
 const homeIsMissing = (version: string): Failure => ({
-	words: isOld(version) ? /error loading config: No such file/ : /CODEX_HOME points to .* not exist/,
+	words: isOld(version)
+		? /error loading config: No such file/
+		: /CODEX_HOME points to .* not exist/,
 	exitCode: 1,
 });
 
 /** The failure of the releases that do not list from their defaults. */
-const failsIfOld = (words: RegExp) => (version: string) => (isOld(version) ? { words, exitCode: 1 } : undefined);
+const failsIfOld = (words: RegExp) => (version: string) =>
+	isOld(version) ? { words, exitCode: 1 } : undefined;
 
 const situations: Situation[] = [
 	{
@@ -59,12 +62,15 @@ const situations: Situation[] = [
 		what: 'a state database that cannot be opened',
 		make: () => ({ codexHome: makeHome({ 'state_5.sqlite': null }) }),
 		failure: (version) =>
-			isAtLeast(version, '0.136.0') ? { words: /failed to initialize (sqlite )?state runtime/, exitCode: 1 } : undefined,
+			isAtLeast(version, '0.136.0')
+				? { words: /failed to initialize (sqlite )?state runtime/, exitCode: 1 }
+				: undefined,
 	},
 	{
 		what: 'a corrupt state database',
 		make: () => ({ codexHome: makeHome({ 'state_5.sqlite': 'corrupt'.repeat(2_000) }) }),
-		failure: (version) => (version === '0.136.0' ? { words: /file is not a database/, exitCode: 1 } : undefined),
+		failure: (version) =>
+			version === '0.136.0' ? { words: /file is not a database/, exitCode: 1 } : undefined,
 	},
 	{
 		what: 'a broken config.toml',
@@ -106,7 +112,9 @@ const situations: Situation[] = [
 	},
 ];
 
-const cases = releases.flatMap((release) => situations.map((situation) => ({ ...situation, release, version: release.version })));
+const cases = releases.flatMap((release) =>
+	situations.map((situation) => ({ ...situation, release, version: release.version })),
+);
 
 /** Far more than a failure takes on a busy machine, and far less than the deadline. */
 const promptMs = 5_000;
@@ -129,7 +137,8 @@ test.each(cases)('$version with $what lists, or fails with its own words', async
 	if (isTrial) {
 		// A release in a trial may do the one or the other.
 		const models = await list.catch(() => []);
-		if (models.length === 0) await expectFailure(list, { words: /\w+/, exitCode: expect.any(Number) });
+		if (models.length === 0)
+			await expectFailure(list, { words: /\w+/, exitCode: expect.any(Number) });
 	} else if (expected) {
 		await expectFailure(list, expected);
 		expect(catalog.peek()).toBeUndefined();
@@ -151,16 +160,19 @@ test.each(
 		{ version: release.version, release, way: 'the binary', toCommand: (it: Release) => it },
 		{ version: release.version, release, way: 'the launcher', toCommand: wrap },
 	]),
-)('$version through $way: a failed start that lingers is made to end', async ({ release, toCommand }) => {
-	decideCell(release, 'failedStart');
-	const { catalog, events } = makeReleaseCatalog(toCommand(release), { args: badArguments });
-	for (let attempt = 1; attempt <= 4; attempt++) {
-		await expectFailure(catalog.list(), badProvider);
-		const { pid } = await events.nth('exited', attempt);
-		await untilGone(pid);
-	}
-	expect(events.count('spawned')).toBe(4);
-});
+)(
+	'$version through $way: a failed start that lingers is made to end',
+	async ({ release, toCommand }) => {
+		decideCell(release, 'failedStart');
+		const { catalog, events } = makeReleaseCatalog(toCommand(release), { args: badArguments });
+		for (let attempt = 1; attempt <= 4; attempt++) {
+			await expectFailure(catalog.list(), badProvider);
+			const { pid } = await events.nth('exited', attempt);
+			await untilGone(pid);
+		}
+		expect(events.count('spawned')).toBe(4);
+	},
+);
 
 test.each(releases)(
 	'$version through the launcher: two attempts with the same end are enough, within half a second of waiting',
@@ -168,7 +180,10 @@ test.each(releases)(
 		decideCell(release, 'failedStart');
 		const waits: number[] = [];
 		for (let round = 1; round <= 3; round++) {
-			const { catalog, events } = makeReleaseCatalog(wrap(release), { args: badArguments, retries: 2 });
+			const { catalog, events } = makeReleaseCatalog(wrap(release), {
+				args: badArguments,
+				retries: 2,
+			});
 			const startedAt = performance.now();
 			await expectFailure(catalog.list(), badProvider);
 			const tookMs = performance.now() - startedAt;

@@ -43,7 +43,9 @@ function readPage(): string {
 }
 
 function collectOutcomes(project: TestProject): Outcome[] {
-	const modules = project.vitest.state.getTestModules().filter((module) => module.project === project);
+	const modules = project.vitest.state
+		.getTestModules()
+		.filter((module) => module.project === project);
 	return modules.flatMap((module) =>
 		[...module.children.allTests()].flatMap((test) => {
 			const { cell } = test.meta();

@@ -1,8 +1,15 @@
 import { expect, test } from 'vitest';
-import { parseModels } from '../../src/core/parse-models.js';
+import { parseModels } from '../../src/api/parse-models.js';
 import { makeDirectory, untilGone } from '../harness.js';
 import { converse, expectModel, findUnreadFields } from './bare-conversation.js';
-import { decideCell, makeHome, makeReleaseCatalog, type Release, releases, wrap } from './release-harness.js';
+import {
+	decideCell,
+	makeHome,
+	makeReleaseCatalog,
+	type Release,
+	releases,
+	wrap,
+} from './release-harness.js';
 
 const ways: [way: string, toCommand: (release: Release) => Release][] = [
 	['the binary', (release) => release],
@@ -41,16 +48,19 @@ test.each(releasesAndWays)(
 	},
 );
 
-test.each(releases)('$version with an API key lists without a network, and exits', async (release) => {
-	decideCell(release, 'shutdown');
-	const key = 'sk-no-such-key';
-	const codexHome = makeHome({ 'auth.json': JSON.stringify({ OPENAI_API_KEY: key }) });
-	const { catalog, events } = makeReleaseCatalog(release, { codexHome });
-	expect((await catalog.list()).length).toBeGreaterThan(0);
-	const { pid } = await events.nth('exited');
-	await untilGone(pid);
-	expect(JSON.stringify(events.all)).not.toContain(key);
-});
+test.each(releases)(
+	'$version with an API key lists without a network, and exits',
+	async (release) => {
+		decideCell(release, 'shutdown');
+		const key = 'sk-no-such-key';
+		const codexHome = makeHome({ 'auth.json': JSON.stringify({ OPENAI_API_KEY: key }) });
+		const { catalog, events } = makeReleaseCatalog(release, { codexHome });
+		expect((await catalog.list()).length).toBeGreaterThan(0);
+		const { pid } = await events.nth('exited');
+		await untilGone(pid);
+		expect(JSON.stringify(events.all)).not.toContain(key);
+	},
+);
 
 test.each(releases)('$version has entries whose unread fields are known', async (release) => {
 	const fields = findUnreadFields(await converse(release, makeDirectory(), true), parseModels);

@@ -38,15 +38,25 @@ const namings: [how: string, toName: (file: string) => string][] = [
 
 const readers = releases.filter(({ version }) => isAtLeast(version, '0.105.0'));
 
-test.each(readers.flatMap((release) => namings.map(([how, toName]) => ({ version: release.version, release, how, toName }))))(
+test.each(
+	readers.flatMap((release) =>
+		namings.map(([how, toName]) => ({ version: release.version, release, how, toName })),
+	),
+)(
 	'$version: a change of the catalogue that config.toml names by $how makes the list stale, and the next list is the new one',
 	async ({ release, toName }) => {
 		decideCell(release, 'catalogue');
 		const codexHome = makeDirectory();
 		const file = path.join(codexHome, 'catalogue.json');
 		writeFileSync(file, makeCatalogue('first'));
-		writeFileSync(path.join(codexHome, 'config.toml'), `model_catalog_json = ${JSON.stringify(toName(file))}\n`);
-		const { catalog, events } = makeReleaseCatalog(release, { codexHome, env: { HOME: codexHome } });
+		writeFileSync(
+			path.join(codexHome, 'config.toml'),
+			`model_catalog_json = ${JSON.stringify(toName(file))}\n`,
+		);
+		const { catalog, events } = makeReleaseCatalog(release, {
+			codexHome,
+			env: { HOME: codexHome },
+		});
 		expect(idsOf(await catalog.list())).toEqual(['first']);
 		expect((await catalog.read()).isFresh).toBe(true);
 
@@ -64,17 +74,20 @@ test.each(readers.flatMap((release) => namings.map(([how, toName]) => ({ version
 	},
 );
 
-test.each(readers)('$version: a catalogue that is missing at first is listed when it comes', async (release) => {
-	decideCell(release, 'catalogue');
-	const codexHome = makeHome({ 'config.toml': 'model_catalog_json = "catalogue.json"\n' });
-	const { catalog, events } = makeReleaseCatalog(release, { codexHome });
-	const builtIn = await catalog.list();
-	expect(builtIn.length).toBeGreaterThan(1);
-	writeFileSync(path.join(codexHome, 'catalogue.json'), makeCatalogue('mine'));
-	await until('the list is stale', () => {
-		void catalog.list();
-		return events.count('stale') > 0;
-	});
-	await events.nth('refreshed', 2);
-	expect(idsOf(await catalog.list())).toEqual(['mine']);
-});
+test.each(readers)(
+	'$version: a catalogue that is missing at first is listed when it comes',
+	async (release) => {
+		decideCell(release, 'catalogue');
+		const codexHome = makeHome({ 'config.toml': 'model_catalog_json = "catalogue.json"\n' });
+		const { catalog, events } = makeReleaseCatalog(release, { codexHome });
+		const builtIn = await catalog.list();
+		expect(builtIn.length).toBeGreaterThan(1);
+		writeFileSync(path.join(codexHome, 'catalogue.json'), makeCatalogue('mine'));
+		await until('the list is stale', () => {
+			void catalog.list();
+			return events.count('stale') > 0;
+		});
+		await events.nth('refreshed', 2);
+		expect(idsOf(await catalog.list())).toEqual(['mine']);
+	},
+);

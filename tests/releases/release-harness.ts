@@ -1,7 +1,7 @@
 import { chmodSync, mkdirSync, readFileSync, readlinkSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { inject, TestRunner } from 'vitest';
-import type { CodexModelCatalogOptions } from '../../src/core/options.js';
+import type { CodexModelCatalogOptions } from '../../src/api/options.js';
 import { findProcesses, makeCatalog, makeDirectory } from '../harness.js';
 import type { Cell } from './compatibility-page.js';
 import type { Release } from './install.js';
@@ -56,7 +56,12 @@ export function makeHome(files: Record<string, string | null>): string {
 	return codexHome;
 }
 
-export type StartedBinary = { pid: number; file: string; argv: string[]; env: Record<string, string> };
+export type StartedBinary = {
+	pid: number;
+	file: string;
+	argv: string[];
+	env: Record<string, string>;
+};
 
 /** The native binaries of Codex that this test has running, as Linux reports them. */
 export function findBinaries(): StartedBinary[] {
@@ -64,7 +69,8 @@ export function findBinaries(): StartedBinary[] {
 		try {
 			const file = readlinkSync(`/proc/${pid}/exe`);
 			if (path.basename(file) !== 'codex') return [];
-			const read = (name: string) => readFileSync(`/proc/${pid}/${name}`, 'utf8').split('\0').slice(0, -1);
+			const read = (name: string) =>
+				readFileSync(`/proc/${pid}/${name}`, 'utf8').split('\0').slice(0, -1);
 			const env = read('environ').map((row) => {
 				const at = row.indexOf('=');
 				return [row.slice(0, at), row.slice(at + 1)];

@@ -19,7 +19,9 @@ test.each(pickReleases('0.136.0'))(
 		expect(lists[0]?.length).toBeGreaterThan(1);
 		expect(new Set(lists.map((ids) => ids.join())).size).toBe(1);
 		expect(hosts.map((host) => host.count('spawned')).reduce((sum, count) => sum + count)).toBe(1);
-		expect(hosts.flatMap(({ events }) => events).filter(({ type }) => /fail|retried/.test(type))).toEqual([]);
+		expect(
+			hosts.flatMap(({ events }) => events).filter(({ type }) => /fail|retried/.test(type)),
+		).toEqual([]);
 	},
 );
 

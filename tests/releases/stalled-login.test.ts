@@ -1,6 +1,14 @@
 import { createServer, type Socket } from 'node:net';
 import { expect, test } from 'vitest';
-import { afterTest, failureOf, findProcesses, idsOf, neverMs, until, untilGone } from '../harness.js';
+import {
+	afterTest,
+	failureOf,
+	findProcesses,
+	idsOf,
+	neverMs,
+	until,
+	untilGone,
+} from '../harness.js';
 import {
 	decideCell,
 	findBinaries,
@@ -77,8 +85,20 @@ async function makeStallingCatalog(release: Release) {
 
 /** The release of the incident, and the newest one. */
 const cases = pickReleases('0.136.0', '0.169.0').flatMap((release) => [
-	{ version: release.version, release, way: 'the binary', prepare: () => release, isWrapped: false },
-	{ version: release.version, release, way: 'the launcher', prepare: () => wrap(release), isWrapped: true },
+	{
+		version: release.version,
+		release,
+		way: 'the binary',
+		prepare: () => release,
+		isWrapped: false,
+	},
+	{
+		version: release.version,
+		release,
+		way: 'the launcher',
+		prepare: () => wrap(release),
+		isWrapped: true,
+	},
 ]);
 
 /** The reason to skip a test in a trial. */
@@ -96,8 +116,14 @@ test.for(cases)(
 		const lists = await call.then(Boolean, () => false);
 		skip(lists && isTrial, listsAllTheSame);
 		const error = await failureOf(call);
-		expect(error).toMatchObject({ code: 'ERR_CODEX_TIMEOUT', timeoutMs: 1_500, phase: 'initialize' });
-		expect(error.message).toMatch(/^Codex did not list its models within 1500 ms \(phase initialize\)/);
+		expect(error).toMatchObject({
+			code: 'ERR_CODEX_TIMEOUT',
+			timeoutMs: 1_500,
+			phase: 'initialize',
+		});
+		expect(error.message).toMatch(
+			/^Codex did not list its models within 1500 ms \(phase initialize\)/,
+		);
 		expect(error.message).toMatch(/Check the network and the login/);
 		expect(error.message).not.toMatch(/deserialize/);
 		expect(error.hint).toMatch(/The fetch goes on.*"deadlineMs"/);

@@ -2,7 +2,15 @@ import { spawn } from 'node:child_process';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { expect, inject, test } from 'vitest';
-import { afterTest, makeDirectory, neverMs, realCodex, type Step, script, untilGone } from '../harness.js';
+import {
+	afterTest,
+	makeDirectory,
+	neverMs,
+	realCodex,
+	type Step,
+	script,
+	untilGone,
+} from '../harness.js';
 import type { Runtime } from './install.js';
 
 const fileOf = (name: string) => fileURLToPath(new URL(name, import.meta.url));
@@ -14,7 +22,10 @@ const onEach = test.each(runtimes);
 
 /** The output of a process of that runtime, line by line, and its end. */
 function run({ file }: Runtime, args: string[], env: NodeJS.ProcessEnv = {}) {
-	const child = spawn(file, args, { env: { ...process.env, ...env }, stdio: ['ignore', 'pipe', 'pipe'] });
+	const child = spawn(file, args, {
+		env: { ...process.env, ...env },
+		stdio: ['ignore', 'pipe', 'pipe'],
+	});
 	afterTest(() => child.kill('SIGKILL'));
 	let stdout = '';
 	let stderr = '';
@@ -26,9 +37,11 @@ function run({ file }: Runtime, args: string[], env: NodeJS.ProcessEnv = {}) {
 		stdout += `${line}\n`;
 	});
 	const told = new Promise<void>((resolve) => lines.once('line', () => resolve()));
-	const done = new Promise<{ exitCode: number | null; signal: NodeJS.Signals | null }>((resolve) => {
-		child.once('close', (exitCode, signal) => resolve({ exitCode, signal }));
-	});
+	const done = new Promise<{ exitCode: number | null; signal: NodeJS.Signals | null }>(
+		(resolve) => {
+			child.once('close', (exitCode, signal) => resolve({ exitCode, signal }));
+		},
+	);
 	return {
 		child,
 		/** The first thing that it tells is told. */
@@ -45,7 +58,13 @@ function run({ file }: Runtime, args: string[], env: NodeJS.ProcessEnv = {}) {
 const limits = { retries: 0, deadlineMs: neverMs, fetchTimeoutMs: neverMs };
 
 /** A host with a catalog whose app-server follows these steps. */
-function play(runtime: Runtime, scene: string, steps: Step[], options: object = {}, settings: object = {}) {
+function play(
+	runtime: Runtime,
+	scene: string,
+	steps: Step[],
+	options: object = {},
+	settings: object = {},
+) {
 	const server = script(...steps);
 	const { command, args } = server;
 	const facts = JSON.stringify({ ...limits, command, args, ...options });
@@ -63,16 +82,22 @@ const models = [{ id: 'a' }, { id: 'b', hidden: true }];
 const answers: Step = ['answers', { models }];
 const hangs: Step = ['hangs', { at: 'model/list', ignores: ['end', 'SIGTERM'] }];
 
-onEach('$name: a list in both views, from one app-server, the caller owns its copy', async (runtime) => {
-	const { server, ...process } = play(runtime, 'lists', [answers]);
-	expect(await toldBy(process)).toMatchObject({ visible: ['a'], all: ['a', 'b'] });
-	expect(server.starts).toBe(1);
-	await untilGone(...server.pids);
-});
+onEach(
+	'$name: a list in both views, from one app-server, the caller owns its copy',
+	async (runtime) => {
+		const { server, ...process } = play(runtime, 'lists', [answers]);
+		expect(await toldBy(process)).toMatchObject({ visible: ['a'], all: ['a', 'b'] });
+		expect(server.starts).toBe(1);
+		await untilGone(...server.pids);
+	},
+);
 
 onEach('$name: the real Codex, asked by the drop-in', async (runtime) => {
 	const env = { PATH: `${fileOf('../../node_modules/.bin')}:${globalThis.process.env.PATH}` };
-	const process = run(runtime, [host, 'lists by the drop-in'], { ...env, CODEX_HOME: makeDirectory() });
+	const process = run(runtime, [host, 'lists by the drop-in'], {
+		...env,
+		CODEX_HOME: makeDirectory(),
+	});
 	const { visible, all, names } = await toldBy(process);
 	expect(visible.length).toBeGreaterThan(1);
 	expect(all).toEqual(expect.arrayContaining(visible));
@@ -80,7 +105,9 @@ onEach('$name: the real Codex, asked by the drop-in', async (runtime) => {
 });
 
 onEach('$name: an early exit is told at once, with its words', async (runtime) => {
-	const { server, ...process } = play(runtime, 'fails', [['exits', { at: 'model/list', code: 3, stderr: 'no more\n' }]]);
+	const { server, ...process } = play(runtime, 'fails', [
+		['exits', { at: 'model/list', code: 3, stderr: 'no more\n' }],
+	]);
 	expect(await toldBy(process)).toMatchObject({
 		name: 'CodexModelsError',
 		code: 'ERR_CODEX_EXITED',
@@ -93,7 +120,10 @@ onEach('$name: an early exit is told at once, with its words', async (runtime) =
 
 onEach('$name: a command that is not there', async (runtime) => {
 	const process = play(runtime, 'fails', [answers], { command: 'no-such-codex' });
-	expect(await toldBy(process)).toMatchObject({ code: 'ERR_CODEX_NOT_FOUND', command: 'no-such-codex' });
+	expect(await toldBy(process)).toMatchObject({
+		code: 'ERR_CODEX_NOT_FOUND',
+		command: 'no-such-codex',
+	});
 });
 
 onEach('$name: a deadline, whose host leaves nothing behind', async (runtime) => {
@@ -118,7 +148,10 @@ onEach('$name: close ends who waits, and the process', async (runtime) => {
 onEach('$name: a second process has the list from the file store', async (runtime) => {
 	const directory = makeDirectory();
 	const first = play(runtime, 'shares', [answers], {}, { directory });
-	expect(await toldBy(first)).toMatchObject({ ids: ['a'], events: expect.arrayContaining(['spawned']) });
+	expect(await toldBy(first)).toMatchObject({
+		ids: ['a'],
+		events: expect.arrayContaining(['spawned']),
+	});
 	const { command, args } = first.server;
 	const facts = JSON.stringify({ ...limits, command, args });
 	const second = run(runtime, [host, 'shares', facts, JSON.stringify({ directory })]);

@@ -9,10 +9,21 @@ const root = fileURLToPath(new URL('../..', import.meta.url));
 export function buildModule(name: string): string {
 	const outfile = path.join(makeDirectory(), `${path.basename(name, '.ts')}.mjs`);
 	const define = '--define:PACKAGE_VERSION="0.0.0"';
-	const flags = ['--bundle', '--format=esm', '--platform=node', '--target=node20', '--log-level=warning', define];
+	const flags = [
+		'--bundle',
+		'--format=esm',
+		'--platform=node',
+		'--target=node20',
+		'--log-level=warning',
+		define,
+	];
 	// The command, because the JavaScript interface of esbuild leaves a process behind.
-	execFileSync(path.join(root, 'node_modules/.bin/esbuild'), [`src/${name}`, `--outfile=${outfile}`, ...flags], {
-		cwd: root,
-	});
+	execFileSync(
+		path.join(root, 'node_modules/.bin/esbuild'),
+		[`src/${name}`, `--outfile=${outfile}`, ...flags],
+		{
+			cwd: root,
+		},
+	);
 	return pathToFileURL(outfile).href;
 }

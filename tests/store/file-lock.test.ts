@@ -1,5 +1,14 @@
 import { execFileSync } from 'node:child_process';
-import { existsSync, mkdirSync, readdirSync, rmSync, statSync, symlinkSync, utimesSync, writeFileSync } from 'node:fs';
+import {
+	existsSync,
+	mkdirSync,
+	readdirSync,
+	rmSync,
+	statSync,
+	symlinkSync,
+	utimesSync,
+	writeFileSync,
+} from 'node:fs';
 import path from 'node:path';
 import { afterEach, expect, test, vi } from 'vitest';
 import { acquireLock, leaseTimes } from '../../src/store/file-lock.js';
@@ -35,7 +44,8 @@ afterEach(() => {
 const times = { ...leaseTimes, pollMs: 1 };
 const releasedMs = 1_000_000_000_000;
 const makeLock = () => path.join(makeDirectory(), 'x.lock');
-const acquire = (lock: string, with_ = times) => acquireLock(lock, new AbortController().signal, with_);
+const acquire = (lock: string, with_ = times) =>
+	acquireLock(lock, new AbortController().signal, with_);
 
 /** A claim of another process, with what it does to it. */
 function claimAs(lock: string, number: number) {
@@ -57,7 +67,9 @@ function controlClock() {
 	/** Lets the waiting process look at least twice. */
 	const settle = async () => {
 		const enough = read.mock.calls.length + 8;
-		await vi.waitFor(() => expect(read.mock.calls.length).toBeGreaterThan(enough), { timeout: 10_000 });
+		await vi.waitFor(() => expect(read.mock.calls.length).toBeGreaterThan(enough), {
+			timeout: 10_000,
+		});
 	};
 	const advance = (ms: number) => {
 		now += ms;
@@ -121,7 +133,8 @@ test('a released lock is marked as such and leaves one empty file', async () => 
 	expect(readdirSync(lock)).toEqual(['3']);
 	const { size, mtimeMs, mode } = statSync(path.join(lock, '3'));
 	expect([size, mtimeMs]).toEqual([0, releasedMs]);
-	if (process.platform !== 'win32') expect([mode & 0o777, statSync(lock).mode & 0o777]).toEqual([0o600, 0o700]);
+	if (process.platform !== 'win32')
+		expect([mode & 0o777, statSync(lock).mode & 0o777]).toEqual([0o600, 0o700]);
 });
 
 test('a lock can be released twice, and when its directory has been removed', async () => {
@@ -282,7 +295,9 @@ test('files of other names are neither claims nor removed', async () => {
 		writeFileSync(path.join(lock, name), '');
 	}
 	await (await acquire(lock))();
-	expect(readdirSync(lock).toSorted()).toEqual(['-1', '1', '1.txt', '12345678901234567', '1e3', 'notes'].toSorted());
+	expect(readdirSync(lock).toSorted()).toEqual(
+		['-1', '1', '1.txt', '12345678901234567', '1e3', 'notes'].toSorted(),
+	);
 });
 
 // Leaving, and failing
@@ -357,6 +372,8 @@ test('neither holding a lock nor waiting for one keeps a process alive', async (
 			acquireLock(${JSON.stringify(lock)}, signal).then(() => console.log('holds again'));
 		});
 	`;
-	const output = execFileSync(process.execPath, ['--input-type=module', '-e', source], { encoding: 'utf8' });
+	const output = execFileSync(process.execPath, ['--input-type=module', '-e', source], {
+		encoding: 'utf8',
+	});
 	expect(output).toBe('holds, with a timer that counts: false\n');
 });

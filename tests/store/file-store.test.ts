@@ -22,7 +22,9 @@ import { buildModule } from './build-module.js';
 const isWindows = process.platform === 'win32';
 const modeOf = (file: string) => statSync(file).mode & 0o777;
 const filesIn = (directory: string, extension: string) =>
-	readdirSync(directory).flatMap((name) => (name.endsWith(extension) ? [path.join(directory, name)] : []));
+	readdirSync(directory).flatMap((name) =>
+		name.endsWith(extension) ? [path.join(directory, name)] : [],
+	);
 
 function onlyListIn(directory: string): string {
 	const [file, ...others] = filesIn(directory, '.json');
@@ -61,7 +63,17 @@ test('a value that was set is there for every store of the same directory', asyn
 test('any string is a key', async () => {
 	const directory = makeDirectory();
 	const store = fileStore({ directory });
-	const keys = ['../../escape', '/etc/passwd', 'a\0b', 'con', '', '__proto__', 'x'.repeat(10_000), 'KEY', 'key'];
+	const keys = [
+		'../../escape',
+		'/etc/passwd',
+		'a\0b',
+		'con',
+		'',
+		'__proto__',
+		'x'.repeat(10_000),
+		'KEY',
+		'key',
+	];
 	for (const key of keys) await store.set(key, `the value of ${key}`);
 	for (const key of keys) expect(await store.get(key)).toBe(`the value of ${key}`);
 	expect(filesIn(directory, '.json')).toHaveLength(keys.length);
@@ -132,11 +144,14 @@ test('stores of one directory share a lock for each key', async () => {
 
 test.each([7, null, '', ' ', {}, 'a\0b'])('a directory of %j is refused by name', (directory) => {
 	expect(() => fileStore({ directory: directory as never })).toThrow(TypeError);
-	expect(() => fileStore({ directory: directory as never })).toThrow(/option "directory" to be a string/);
+	expect(() => fileStore({ directory: directory as never })).toThrow(
+		/option "directory" to be a string/,
+	);
 });
 
 test('options that are no object, or have an unknown name, are refused', () => {
-	for (const options of [null, 'directory', 7]) expect(() => fileStore(options as never)).toThrow(/"options" to be an object/);
+	for (const options of [null, 'directory', 7])
+		expect(() => fileStore(options as never)).toThrow(/"options" to be an object/);
 	const unknown = { dir: 'x' } as object;
 	expect(() => fileStore(unknown)).toThrow(TypeError);
 	expect(() => fileStore(unknown)).toThrow('Unknown option "dir"; the options are directory');
@@ -153,19 +168,24 @@ test('the default directory is the platform’s directory for caches', () => {
 	};
 	const env = { HOME: home, USERPROFILE: home, LOCALAPPDATA: undefined, XDG_CACHE_HOME: undefined };
 	runModule(`await fileStore().set('key', 1);`, { env });
-	expect(onlyListIn(path.join(home, folders[process.platform] ?? '.cache/codex-models'))).toBeTruthy();
+	expect(
+		onlyListIn(path.join(home, folders[process.platform] ?? '.cache/codex-models')),
+	).toBeTruthy();
 });
 
-test.runIf(process.platform === 'linux')('an absolute XDG_CACHE_HOME holds the default directory', () => {
-	const [home, caches] = [makeDirectory(), makeDirectory()];
-	const imports = buildModule('store/file-store.ts');
-	const source = `await fileStore().set('key', 1);`;
-	runModule(source, { imports, env: { HOME: home, XDG_CACHE_HOME: caches } });
-	expect(onlyListIn(path.join(caches, 'codex-models'))).toBeTruthy();
-	expect(readdirSync(home)).toEqual([]);
-	runModule(source, { imports, env: { HOME: home, XDG_CACHE_HOME: 'relative' } });
-	expect(onlyListIn(path.join(home, '.cache', 'codex-models'))).toBeTruthy();
-});
+test.runIf(process.platform === 'linux')(
+	'an absolute XDG_CACHE_HOME holds the default directory',
+	() => {
+		const [home, caches] = [makeDirectory(), makeDirectory()];
+		const imports = buildModule('store/file-store.ts');
+		const source = `await fileStore().set('key', 1);`;
+		runModule(source, { imports, env: { HOME: home, XDG_CACHE_HOME: caches } });
+		expect(onlyListIn(path.join(caches, 'codex-models'))).toBeTruthy();
+		expect(readdirSync(home)).toEqual([]);
+		runModule(source, { imports, env: { HOME: home, XDG_CACHE_HOME: 'relative' } });
+		expect(onlyListIn(path.join(home, '.cache', 'codex-models'))).toBeTruthy();
+	},
+);
 
 test.runIf(process.platform === 'linux' && process.getuid?.() === 0)(
 	'a user without a home can make a store, and read it',
@@ -174,33 +194,43 @@ test.runIf(process.platform === 'linux' && process.getuid?.() === 0)(
 		// A user id without a name.
 		const source = `process.setuid(54321); console.log(await fileStore().get('key'));`;
 		chmodSync(path.dirname(new URL(imports).pathname), 0o755);
-		expect(runModule(source, { imports, env: { HOME: undefined, XDG_CACHE_HOME: undefined } })).toBe('undefined\n');
+		expect(
+			runModule(source, { imports, env: { HOME: undefined, XDG_CACHE_HOME: undefined } }),
+		).toBe('undefined\n');
 	},
 );
 
-test.skipIf(isWindows).each([0o000, 0o022, 0o077])('files are the owner’s alone with a umask of %o', (umask) => {
-	const directory = path.join(makeDirectory(), 'deep', 'store');
-	const prefix = ['sh', '-c', `umask ${umask.toString(8)}; exec "$@"`, 'sh'];
-	const source = `
+test.skipIf(isWindows).each([0o000, 0o022, 0o077])(
+	'files are the owner’s alone with a umask of %o',
+	(umask) => {
+		const directory = path.join(makeDirectory(), 'deep', 'store');
+		const prefix = ['sh', '-c', `umask ${umask.toString(8)}; exec "$@"`, 'sh'];
+		const source = `
 		const store = fileStore({ directory: ${JSON.stringify(directory)} });
 		await store.set('key', 1);
 		await (await store.lock('key', new AbortController().signal))();
 	`;
-	runModule(source, { prefix });
-	const [lock = ''] = filesIn(directory, '.lock');
-	for (const folder of [path.dirname(directory), directory, lock]) expect(modeOf(folder)).toBe(0o700);
-	for (const file of [onlyListIn(directory), path.join(lock, '1')]) expect(modeOf(file)).toBe(0o600);
-	expect(readdirSync(directory)).toHaveLength(2);
-});
+		runModule(source, { prefix });
+		const [lock = ''] = filesIn(directory, '.lock');
+		for (const folder of [path.dirname(directory), directory, lock])
+			expect(modeOf(folder)).toBe(0o700);
+		for (const file of [onlyListIn(directory), path.join(lock, '1')])
+			expect(modeOf(file)).toBe(0o600);
+		expect(readdirSync(directory)).toHaveLength(2);
+	},
+);
 
-test.skipIf(isWindows)('a file that others could read is the owner’s alone after the next write', async () => {
-	const directory = makeDirectory();
-	const store = fileStore({ directory });
-	await store.set('key', 1);
-	chmodSync(onlyListIn(directory), 0o666);
-	await store.set('key', 2);
-	expect(modeOf(onlyListIn(directory))).toBe(0o600);
-});
+test.skipIf(isWindows)(
+	'a file that others could read is the owner’s alone after the next write',
+	async () => {
+		const directory = makeDirectory();
+		const store = fileStore({ directory });
+		await store.set('key', 1);
+		chmodSync(onlyListIn(directory), 0o666);
+		await store.set('key', 2);
+		expect(modeOf(onlyListIn(directory))).toBe(0o600);
+	},
+);
 
 // Damage
 
@@ -209,7 +239,10 @@ const damages: [what: string, damage: (file: string) => void][] = [
 	['the last byte is missing', (file) => truncateSync(file, statSync(file).size - 1)],
 	['the file is empty', (file) => truncateSync(file, 0)],
 	['the file is full of zeros', (file) => writeFileSync(file, Buffer.alloc(statSync(file).size))],
-	['the file is binary', (file) => writeFileSync(file, Buffer.from(Array.from({ length: 512 }, (_, at) => at)))],
+	[
+		'the file is binary',
+		(file) => writeFileSync(file, Buffer.from(Array.from({ length: 512 }, (_, at) => at))),
+	],
 	['the file says null', (file) => writeFileSync(file, 'null')],
 	['the file is other JSON', (file) => writeFileSync(file, '[[[]]]')],
 	['the file has another end', (file) => writeFileSync(file, 'x', { flag: 'a' })],
@@ -246,20 +279,23 @@ test('a directory in the place of a file rejects, and no draft is left', async (
 	expect(readdirSync(directory)).toEqual([path.basename(file)]);
 });
 
-test.skipIf(isWindows)('a FIFO and an endless device in the place of a file reject at once', async () => {
-	const directory = makeDirectory();
-	const store = fileStore({ directory });
-	await store.set('key', 1);
-	const file = onlyListIn(directory);
-	rmSync(file);
-	execFileSync('mkfifo', [file]);
-	await expect(store.get('key')).rejects.toThrow(/Not a regular file/);
-	rmSync(file);
-	symlinkSync('/dev/zero', file);
-	await expect(store.get('key')).rejects.toThrow(/Not a regular file/);
-	await store.set('key', 2);
-	expect(await store.get('key')).toBe(2);
-});
+test.skipIf(isWindows)(
+	'a FIFO and an endless device in the place of a file reject at once',
+	async () => {
+		const directory = makeDirectory();
+		const store = fileStore({ directory });
+		await store.set('key', 1);
+		const file = onlyListIn(directory);
+		rmSync(file);
+		execFileSync('mkfifo', [file]);
+		await expect(store.get('key')).rejects.toThrow(/Not a regular file/);
+		rmSync(file);
+		symlinkSync('/dev/zero', file);
+		await expect(store.get('key')).rejects.toThrow(/Not a regular file/);
+		await store.set('key', 2);
+		expect(await store.get('key')).toBe(2);
+	},
+);
 
 test('a file that is too large to be a list rejects without being read', async () => {
 	const directory = makeDirectory();
@@ -292,12 +328,16 @@ const canMount = (() => {
 		return false;
 	}
 })();
-if (!canMount) console.warn('SKIPPED: full and read-only disks; "unshare -rm" may not mount a tmpfs here.');
+if (!canMount)
+	console.warn('SKIPPED: full and read-only disks; "unshare -rm" may not mount a tmpfs here.');
 
-test.runIf(process.platform === 'linux')('a directory whose parent cannot be made rejects at once', async () => {
-	const store = fileStore({ directory: '/proc/missing/folder' });
-	await expect(store.set('key', 1, 1_000)).rejects.toMatchObject({ code: 'ENOENT' });
-});
+test.runIf(process.platform === 'linux')(
+	'a directory whose parent cannot be made rejects at once',
+	async () => {
+		const store = fileStore({ directory: '/proc/missing/folder' });
+		await expect(store.set('key', 1, 1_000)).rejects.toMatchObject({ code: 'ENOENT' });
+	},
+);
 
 test('where the directory cannot be made, get misses and all else rejects', async () => {
 	const file = path.join(makeDirectory(), 'file');
@@ -323,9 +363,11 @@ test.runIf(canMount)('a read-only disk is read, and rejects writes and locks', a
 	expect(JSON.parse(output)).toEqual(['EROFS', 'EROFS', 'EROFS', 'old']);
 });
 
-test.runIf(canMount)('a full disk rejects the write, keeps the old value, and can be locked', () => {
-	const directory = makeDirectory();
-	const text = `
+test.runIf(canMount)(
+	'a full disk rejects the write, keeps the old value, and can be locked',
+	() => {
+		const directory = makeDirectory();
+		const text = `
 		import { readdirSync, writeFileSync } from 'node:fs';
 		const directory = ${JSON.stringify(directory)};
 		const store = fileStore({ directory });
@@ -336,9 +378,10 @@ test.runIf(canMount)('a full disk rejects the write, keeps the old value, and ca
 		for (let turn = 0; turn < 3; turn++) await (await store.lock('key', signal))();
 		console.log(JSON.stringify([code, await store.get('key'), readdirSync(directory).length]));
 	`;
-	const output = runModule(text, { prefix: inTmpfs(directory, 'size=64k') });
-	expect(JSON.parse(output)).toEqual(['ENOSPC', 'old', 3]);
-});
+		const output = runModule(text, { prefix: inTmpfs(directory, 'size=64k') });
+		expect(JSON.parse(output)).toEqual(['ENOSPC', 'old', 3]);
+	},
+);
 
 // Many processes
 
@@ -348,7 +391,9 @@ function startWriter(imports: string, directory: string, letter: string, length:
 		const store = fileStore({ directory: ${JSON.stringify(directory)} });
 		for (;;) await store.set('key', { letter: '${letter}', text: '${letter}'.repeat(${length}) });
 	`;
-	const child = spawn(process.execPath, ['--input-type=module', '-e', source], { stdio: 'inherit' });
+	const child = spawn(process.execPath, ['--input-type=module', '-e', source], {
+		stdio: 'inherit',
+	});
 	const gone = new Promise((resolve) => child.once('close', resolve));
 	const kill = async () => {
 		child.kill('SIGKILL');
@@ -390,7 +435,9 @@ test('a writer that is killed leaves the old value or the new one', async () => 
 	const findDrafts = () => readdirSync(directory).filter((name) => !name.endsWith('.json'));
 	for (const [round, letter] of [...'abcdef'].entries()) {
 		const { kill } = startWriter(imports, directory, letter, 300_000 * (round + 1));
-		await until('the writer is in the middle of a write', () => findDrafts().some((name) => !drafts.has(name)));
+		await until('the writer is in the middle of a write', () =>
+			findDrafts().some((name) => !drafts.has(name)),
+		);
 		await kill();
 		for (const name of findDrafts()) drafts.add(name);
 		const { letter: stored, text } = (await store.get('key')) as Value;

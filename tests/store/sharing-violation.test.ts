@@ -13,11 +13,14 @@ function makeStep(...codes: string[]) {
 	return { state, step };
 }
 
-test.each(['EPERM', 'EACCES', 'EBUSY'])('%s is a sharing violation on Windows, and only there', (code) => {
-	expect(isSharingViolation(failure(code), true)).toBe(true);
-	expect(isSharingViolation(failure(code), false)).toBe(false);
-	expect(isSharingViolation(failure('ENOENT'), true)).toBe(false);
-});
+test.each(['EPERM', 'EACCES', 'EBUSY'])(
+	'%s is a sharing violation on Windows, and only there',
+	(code) => {
+		expect(isSharingViolation(failure(code), true)).toBe(true);
+		expect(isSharingViolation(failure(code), false)).toBe(false);
+		expect(isSharingViolation(failure('ENOENT'), true)).toBe(false);
+	},
+);
 
 test('a step is repeated until no other process has the file open', async () => {
 	const { state, step } = makeStep('EPERM', 'EACCES', 'EBUSY');

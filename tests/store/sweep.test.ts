@@ -1,10 +1,17 @@
 import { randomUUID } from 'node:crypto';
-import { existsSync, mkdirSync, readdirSync, symlinkSync, utimesSync, writeFileSync } from 'node:fs';
+import {
+	existsSync,
+	mkdirSync,
+	readdirSync,
+	symlinkSync,
+	utimesSync,
+	writeFileSync,
+} from 'node:fs';
 import path from 'node:path';
 import { expect, test, vi } from 'vitest';
-import { hash } from '../../src/core/hash.js';
 import { acquireLock } from '../../src/store/file-lock.js';
 import { fileStore } from '../../src/store/file-store.js';
+import { hash } from '../../src/system/hash.js';
 import { makeDirectory } from '../harness.js';
 
 const dayMs = 24 * 60 * 60 * 1_000;
@@ -36,7 +43,10 @@ test('lists that have expired or are damaged go, and no others', async () => {
 	const directory = makeDirectory();
 	write(directory, nameOf('expired', 'json'), 0, { expiresAt: Date.now() - 1, value: 1 });
 	write(directory, nameOf('damaged', 'json'), 0, '{');
-	write(directory, nameOf('fresh', 'json'), 10 * dayMs, { expiresAt: Date.now() + dayMs, value: 1 });
+	write(directory, nameOf('fresh', 'json'), 10 * dayMs, {
+		expiresAt: Date.now() + dayMs,
+		value: 1,
+	});
 	write(directory, nameOf('endless', 'json'), 1_000 * dayMs, { expiresAt: null, value: 1 });
 	await sweep(directory);
 	const kept = ['fresh', 'endless'].map((key) => nameOf(key, 'json'));
@@ -54,7 +64,9 @@ test('drafts go when they were untouched for a day', async () => {
 test('a lock goes when it was unused for a day, and works afterwards', async () => {
 	const directory = makeDirectory();
 	const { signal } = new AbortController();
-	const [old, recent] = ['old', 'recent'].map((key) => path.join(directory, nameOf(key, 'lock'))) as [string, string];
+	const [old, recent] = ['old', 'recent'].map((key) =>
+		path.join(directory, nameOf(key, 'lock')),
+	) as [string, string];
 	for (const lock of [old, recent]) await (await acquireLock(lock, signal))();
 	age(old, dayMs + 1_000);
 	age(recent, dayMs - 60_000);
@@ -77,7 +89,13 @@ test('a lock that is held stays, although its claim is old', async () => {
 test('files of anybody else, and of other versions, stay', async () => {
 	const directory = makeDirectory();
 	const draft = nameOf('a', 'json');
-	const names = ['notes.json', 'x.lock', `v2-${hash('a')}.json`, `${draft}.bak`, `v1-${'g'.repeat(32)}.json`];
+	const names = [
+		'notes.json',
+		'x.lock',
+		`v2-${hash('a')}.json`,
+		`${draft}.bak`,
+		`v1-${'g'.repeat(32)}.json`,
+	];
 	for (const name of names) write(directory, name, 10 * dayMs);
 	const foreign = path.join(directory, `v0-${hash('a')}.lock`);
 	mkdirSync(foreign);

@@ -95,7 +95,8 @@ async function measure(source: string, facts: object = {}) {
 	const { done } = runHost(meter + source, { answerer, failures, ...facts });
 	const { exitCode, stdout, stderr } = await done;
 	expect({ exitCode, stderr }).toEqual({ exitCode: 0, stderr: '' });
-	const told: { before: Counts; after: Counts; bytes: number; [fact: string]: unknown } = JSON.parse(stdout);
+	const told: { before: Counts; after: Counts; bytes: number; [fact: string]: unknown } =
+		JSON.parse(stdout);
 	expect(told.after).toEqual(told.before);
 	expect(told.after.children).toBe(0);
 	return told;
@@ -144,7 +145,12 @@ test('fetches that fail, in four ways, leave nothing in the host, and under 1 kB
 		await Promise.all([...catalogs, missing].map((catalog) => catalog.close()));
 		console.log(JSON.stringify({ before, after, bytes, codes: [...codes].sort() }));
 	`);
-	expect(codes).toEqual(['ERR_CODEX_EXITED', 'ERR_CODEX_NOT_FOUND', 'ERR_CODEX_PROTOCOL', 'ERR_CODEX_RPC']);
+	expect(codes).toEqual([
+		'ERR_CODEX_EXITED',
+		'ERR_CODEX_NOT_FOUND',
+		'ERR_CODEX_PROTOCOL',
+		'ERR_CODEX_RPC',
+	]);
 	expect(bytes).toBeLessThan(1_000);
 });
 
@@ -208,7 +214,11 @@ test('ten thousand hits, joins, deadlines and aborts leave nothing in the host, 
 		await hits.close();
 		console.log(JSON.stringify({ before, after, bytes: Math.max(hitBytes, joinBytes), outcomes, listenersLeft }));
 	`);
-	expect(outcomes).toEqual({ AbortError: 2_500, ERR_CODEX_TIMEOUT: 2_500, ERR_CODEX_CLOSED: 5_000 });
+	expect(outcomes).toEqual({
+		AbortError: 2_500,
+		ERR_CODEX_TIMEOUT: 2_500,
+		ERR_CODEX_CLOSED: 5_000,
+	});
 	expect(listenersLeft).toBe(0);
 	expect(bytes).toBeLessThan(100);
 });

@@ -77,7 +77,11 @@ test('lists the summaries of the models that a picker shows, or with the hidden 
 	expect(await listCodexModels({ includeHidden: true })).toStrictEqual([summaryA, summaryB]);
 	expect(await listCodexModels({ includeHidden: false })).toStrictEqual([summaryA]);
 	expect(server.starts).toBe(1);
-	expect(server.find('start')[0]?.argv.slice(-3)).toEqual(['app-server', '-c', 'features.plugins=false']);
+	expect(server.find('start')[0]?.argv.slice(-3)).toEqual([
+		'app-server',
+		'-c',
+		'features.plugins=false',
+	]);
 });
 
 test('the array and all in it belong to the caller', async () => {
@@ -96,7 +100,10 @@ test('the array and all in it belong to the caller', async () => {
 });
 
 test('is the list of the catalog that the module exports, as summaries', async () => {
-	const { codexModels, listCodexModels, toSummary, server } = await importDropIn(['answers', { models: wire }]);
+	const { codexModels, listCodexModels, toSummary, server } = await importDropIn([
+		'answers',
+		{ models: wire },
+	]);
 	const models = await codexModels.list({ includeHidden: true });
 	expect(await listCodexModels(true)).toStrictEqual(models.map(toSummary));
 	expect(server.starts).toBe(1);
@@ -155,8 +162,13 @@ test('NODE_DEBUG=codex-models writes each event to stderr, also for the drop-in,
 		await listCodexModels();
 	`;
 	const env = { ...process.env, PATH: server.installAsCodex(), NODE_DEBUG: 'codex-models' };
-	const host = spawnSync(process.execPath, ['--input-type=module', '--eval', program], { env, encoding: 'utf8' });
-	const events = [...host.stderr.matchAll(/^CODEX-MODELS \d+: (.*)$/gm)].map(([, json]) => JSON.parse(json as string));
+	const host = spawnSync(process.execPath, ['--input-type=module', '--eval', program], {
+		env,
+		encoding: 'utf8',
+	});
+	const events = [...host.stderr.matchAll(/^CODEX-MODELS \d+: (.*)$/gm)].map(([, json]) =>
+		JSON.parse(json as string),
+	);
 	// The end of the app-server may come before or after the list.
 	const types = events.map(({ type }) => type).filter((type) => type !== 'exited');
 	expect(types).toEqual(['spawned', 'refreshed', 'miss', 'hit']);
@@ -170,6 +182,9 @@ test('with NODE_DEBUG all catalogs of a process share one listener for errors of
 		console.log(process.stderr.listenerCount('error'));
 	`;
 	const env = { ...process.env, NODE_DEBUG: 'codex-models' };
-	const host = spawnSync(process.execPath, ['--input-type=module', '--eval', program], { env, encoding: 'utf8' });
+	const host = spawnSync(process.execPath, ['--input-type=module', '--eval', program], {
+		env,
+		encoding: 'utf8',
+	});
 	expect([host.status, host.stdout]).toEqual([0, '1\n']);
 });

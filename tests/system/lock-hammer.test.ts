@@ -35,7 +35,15 @@ type Deed = (typeof deeds)[number];
 type Line = { what: 'waits' | 'enters' | 'leaves' | Deed; lock: number; at: number };
 
 /** The time that one process held a lock. */
-type Hold = { lock: number; pid: number; waitsFrom: number; from: number; to: number; deed?: Line['what']; deedAt?: number };
+type Hold = {
+	lock: number;
+	pid: number;
+	waitsFrom: number;
+	from: number;
+	to: number;
+	deed?: Line['what'];
+	deedAt?: number;
+};
 
 type Interruption = { pid: number; from: number; to: number };
 
@@ -117,7 +125,11 @@ async function hammer(directory: string, { processes, atOnce, interrupts, ...pla
 /** Whether the process was stopped for longer than a lease, but for one beat, in or around this time. */
 function wasStopped(stops: Interruption[], { pid }: Hold, from: number, to: number): boolean {
 	return stops.some(
-		(stop) => stop.pid === pid && stop.from < to && stop.to > from && stop.to - stop.from > times.leaseMs - 2 * times.beatMs,
+		(stop) =>
+			stop.pid === pid &&
+			stop.from < to &&
+			stop.to > from &&
+			stop.to - stop.from > times.leaseMs - 2 * times.beatMs,
 	);
 }
 
@@ -210,7 +222,15 @@ test('a killed holder is replaced within 5 s, a stopped and a slow one within 10
 	const waits = deeds.map(async (deed) => {
 		const folder = path.join(directory, deed);
 		mkdirSync(folder);
-		const facts = { module, directory: folder, locks: 1, turns: 1, seed: 1, times: leaseTimes, shares: { [deed]: 1 } };
+		const facts = {
+			module,
+			directory: folder,
+			locks: 1,
+			turns: 1,
+			seed: 1,
+			times: leaseTimes,
+			shares: { [deed]: 1 },
+		};
 		const child = spawn(process.execPath, [hammerer, JSON.stringify(facts)], {
 			stdio: ['ignore', 'pipe', 'inherit'],
 		});

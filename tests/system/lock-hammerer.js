@@ -49,7 +49,11 @@ const alive = setInterval(() => {}, 60_000);
 for (let turn = 0; turn < turns; turn++) {
 	const lock = Math.floor(random() * locks);
 	log('waits', { lock });
-	const release = await acquireLock(`${directory}/${lock}.lock`, new AbortController().signal, times);
+	const release = await acquireLock(
+		`${directory}/${lock}.lock`,
+		new AbortController().signal,
+		times,
+	);
 	log('enters', { lock });
 	const deed = pickDeed();
 	if (deed) {

@@ -42,7 +42,8 @@ function setUp(...steps: Step[]) {
 const takenOver = (hosts: Lister[]) => Promise.any(hosts.map((host) => host.nth('spawned')));
 
 /** Resolves when all of them want the lock that somebody holds: they have looked into the store, and it was empty. */
-const untilBehindTheHolder = (hosts: Lister[]) => Promise.all(hosts.map((host) => host.failsSoon()));
+const untilBehindTheHolder = (hosts: Lister[]) =>
+	Promise.all(hosts.map((host) => host.failsSoon()));
 
 test('twenty processes that start at once start one app-server, and all have its list', async () => {
 	const { server, startAll } = setUp(gatedLists('open', 'a', 'b'));
@@ -58,7 +59,9 @@ test('twenty processes that start at once start one app-server, and all have its
 	const snapshots = await Promise.all(hosts.map((host) => host.peek()));
 	expect(new Set(snapshots.map(({ fetchedAt }) => fetchedAt)).size).toBe(1);
 	expect(snapshots.every(({ isFresh }) => isFresh)).toBe(true);
-	expect(hosts.flatMap(({ events }) => events).filter(({ type }) => /fail|retried/.test(type))).toEqual([]);
+	expect(
+		hosts.flatMap(({ events }) => events).filter(({ type }) => /fail|retried/.test(type)),
+	).toEqual([]);
 });
 
 test('processes that start at once with the real Codex and a new CODEX_HOME start one, and all have its list', async () => {
@@ -175,7 +178,10 @@ test('a holder that lives and is stuck blocks a caller until its own deadline on
 	const list = holder.list();
 	await server.untilAsked('model/list');
 	holder.kill('SIGSTOP');
-	const failures = [other.list({ deadlineMs: 100 }), other.list({ refresh: true, deadlineMs: 300 })];
+	const failures = [
+		other.list({ deadlineMs: 100 }),
+		other.list({ refresh: true, deadlineMs: 300 }),
+	];
 	for (const failure of failures) {
 		expect(await failureOf(failure)).toMatchObject({ code: 'ERR_CODEX_TIMEOUT' });
 	}
@@ -251,7 +257,10 @@ test('a holder whose fetch fails gives way to the next, one at a time', async ()
 test('the app-server of a fetch that failed is gone before another process starts one', async () => {
 	const error = { code: -32_600, message: 'Not today' };
 	const { server, start } = setUp(
-		['refuses', { at: 'model/list', error, gates: { 'model/list': 'open' }, ignores: ['end', 'SIGTERM'] }],
+		[
+			'refuses',
+			{ at: 'model/list', error, gates: { 'model/list': 'open' }, ignores: ['end', 'SIGTERM'] },
+		],
 		lists('a'),
 	);
 	const holder = start();

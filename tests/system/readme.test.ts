@@ -6,7 +6,11 @@ import path from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 
 const root = path.join(import.meta.dirname, '..', '..');
-const typescript = path.join(path.dirname(createRequire(import.meta.url).resolve('typescript/package.json')), 'bin', 'tsc');
+const typescript = path.join(
+	path.dirname(createRequire(import.meta.url).resolve('typescript/package.json')),
+	'bin',
+	'tsc',
+);
 
 /** The fenced blocks of one language in a document. */
 async function readBlocks(document: string, language: string): Promise<string[]> {
@@ -19,7 +23,9 @@ async function readBlocks(document: string, language: string): Promise<string[]>
 const documents = ['README.md', 'docs/migrating.md'];
 const blocks = (
 	await Promise.all(
-		documents.map(async (document) => (await readBlocks(document, 'ts')).map((code, index) => ({ document, index, code }))),
+		documents.map(async (document) =>
+			(await readBlocks(document, 'ts')).map((code, index) => ({ document, index, code })),
+		),
 	)
 ).flat();
 
@@ -33,7 +39,12 @@ beforeAll(async () => {
 
 afterAll(() => rm(folder, { recursive: true, force: true }));
 
-async function run(command: string, args: string[], env: NodeJS.ProcessEnv = process.env, enough?: RegExp) {
+async function run(
+	command: string,
+	args: string[],
+	env: NodeJS.ProcessEnv = process.env,
+	enough?: RegExp,
+) {
 	const child = spawn(command, args, { cwd: folder, env, stdio: ['ignore', 'pipe', 'pipe'] });
 	let output = '';
 	const collect = (chunk: Buffer) => {
@@ -59,7 +70,9 @@ async function compile(file: string, ...flags: string[]): Promise<string> {
 }
 
 test('there are code blocks to try', () => {
-	expect(blocks.filter(({ document }) => document === 'README.md').length).toBeGreaterThanOrEqual(4);
+	expect(blocks.filter(({ document }) => document === 'README.md').length).toBeGreaterThanOrEqual(
+		4,
+	);
 	expect(blocks.some(({ document }) => document === 'docs/migrating.md')).toBe(true);
 });
 
@@ -78,15 +91,23 @@ for (const { document, index, code } of blocks) {
 			PATH: [path.join(root, 'node_modules', '.bin'), process.env.PATH].join(path.delimiter),
 		};
 		const usesRedis = code.includes('redis://');
-		const ran = await run(process.execPath, [`${name}.mjs`], env, usesRedis ? /isDefault: true/ : undefined);
+		const ran = await run(
+			process.execPath,
+			[`${name}.mjs`],
+			env,
+			usesRedis ? /isDefault: true/ : undefined,
+		);
 		if (!usesRedis) expect(ran).toMatchObject({ exitCode: 0 });
 		// A block that lists shows a list, with or without a Redis; a block that only exports shows nothing.
-		if (code.includes('console.log')) expect(ran.output).toMatch(/isDefault: true|\* gpt-|models; known since \d+/);
+		if (code.includes('console.log'))
+			expect(ran.output).toMatch(/isDefault: true|\* gpt-|models; known since \d+/);
 	}, 60_000);
 }
 
 test('the module of docs/migrating.md has the types of the module that it replaces', async () => {
-	const module = blocks.find(({ document, code }) => document === 'docs/migrating.md' && code.includes('reset'));
+	const module = blocks.find(
+		({ document, code }) => document === 'docs/migrating.md' && code.includes('reset'),
+	);
 	await writeFile(path.join(folder, 'host.mts'), module?.code ?? '');
 	const replaced = path.join(root, 'tests', 'types', 'replaced-module.ts');
 	const check = `
@@ -104,7 +125,9 @@ test('the module of docs/migrating.md has the types of the module that it replac
 test('the shell commands of the README are scripts of this package', async () => {
 	const { scripts } = JSON.parse(await readFile(path.join(root, 'package.json'), 'utf8'));
 	const commands = (await readBlocks('README.md', 'sh')).join('\n');
-	const named = [...commands.matchAll(/npm (?:run (\S+)|(test))/g)].map(([, script, test]) => script ?? test);
+	const named = [...commands.matchAll(/npm (?:run (\S+)|(test))/g)].map(
+		([, script, test]) => script ?? test,
+	);
 	expect(named).toEqual(['models', 'test']);
 	for (const name of named) expect(scripts).toHaveProperty(name as string);
 });
@@ -117,10 +140,16 @@ test('the options table of the README has the defaults of the code', async () =>
 		[...readme.matchAll(/^\| `(\w+)` \| `([\d_]+)` \|/gm)].map(([, name, value]) => [name, value]),
 	);
 	const inCode = Object.fromEntries(
-		[...settings.matchAll(/^\t(\w+): \{ default: ([\d_]+),/gm)].map(([, name, value]) => [name, value]),
+		[...settings.matchAll(/^\t(\w+): \{ default: ([\d_]+),/gm)].map(([, name, value]) => [
+			name,
+			value,
+		]),
 	);
 	const inComments = Object.fromEntries(
-		[...source.matchAll(/@default ([\d_]+)\s*\*\/\n\t(\w+)\?/g)].map(([, value, name]) => [name, value]),
+		[...source.matchAll(/@default ([\d_]+)\s*\*\/\n\t(\w+)\?/g)].map(([, value, name]) => [
+			name,
+			value,
+		]),
 	);
 	expect(Object.keys(inCode).length).toBe(8);
 	expect(inTable).toEqual(inCode);

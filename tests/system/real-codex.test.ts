@@ -3,14 +3,18 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { createInterface } from 'node:readline';
 import { expect, test } from 'vitest';
-import type { CodexModel } from '../../src/core/codex-model.js';
-import type { CodexModelCatalogOptions } from '../../src/core/options.js';
+import type { CodexModel } from '../../src/api/codex-model.js';
+import type { CodexModelCatalogOptions } from '../../src/api/options.js';
 import { failureOf, idsOf, makeCatalog, makeDirectory, neverMs, realCodex } from '../harness.js';
 
 /** A catalog of the real Codex, with a new CODEX_HOME that holds these files. */
-function makeRealCatalog(files: Record<string, string> = {}, options: CodexModelCatalogOptions = {}) {
+function makeRealCatalog(
+	files: Record<string, string> = {},
+	options: CodexModelCatalogOptions = {},
+) {
 	const codexHome = makeDirectory();
-	for (const [name, content] of Object.entries(files)) writeFileSync(path.join(codexHome, name), content);
+	for (const [name, content] of Object.entries(files))
+		writeFileSync(path.join(codexHome, name), content);
 	return {
 		codexHome,
 		...makeCatalog({ command: realCodex, codexHome, deadlineMs: 25_000, retries: 0, ...options }),
@@ -79,8 +83,12 @@ async function converse(codexHome: string, includeHidden: boolean): Promise<Wire
 
 /** The contract's mapping, said once more and without the library. */
 function mapModel(wire: WireModel): CodexModel {
-	const trim = (value: unknown) => (typeof value === 'string' && value.trim() !== '' ? value.trim() : null);
-	const efforts = wire.supportedReasoningEfforts as { reasoningEffort: string; description: string }[];
+	const trim = (value: unknown) =>
+		typeof value === 'string' && value.trim() !== '' ? value.trim() : null;
+	const efforts = wire.supportedReasoningEfforts as {
+		reasoningEffort: string;
+		description: string;
+	}[];
 	const tiers = (wire.serviceTiers ?? []) as { id: string; name: string; description: string }[];
 	return {
 		id: wire.id.trim(),
@@ -128,8 +136,15 @@ test('the visible list is what Codex gives to who asks without the hidden ones',
 
 test('the default arguments change nothing of the list', async () => {
 	const { catalog, codexHome } = makeRealCatalog();
-	const plain = makeCatalog({ command: realCodex, args: ['app-server'], codexHome, deadlineMs: 25_000 });
-	expect(await catalog.list({ includeHidden: true })).toEqual(await plain.catalog.list({ includeHidden: true }));
+	const plain = makeCatalog({
+		command: realCodex,
+		args: ['app-server'],
+		codexHome,
+		deadlineMs: 25_000,
+	});
+	expect(await catalog.list({ includeHidden: true })).toEqual(
+		await plain.catalog.list({ includeHidden: true }),
+	);
 });
 
 test('a real one that has answered ends at the end of its input, with code 0', async () => {
@@ -200,19 +215,29 @@ test('a CODEX_HOME that is not there fails at once, with the words and the code 
 		fetchTimeoutMs: neverMs,
 	});
 	const error = await failureOf(catalog.list());
-	expect(error).toMatchObject({ code: 'ERR_CODEX_EXITED', exitCode: 1, signal: null, phase: 'initialize' });
-	expect(error.message).toContain(`Error: CODEX_HOME points to "${codexHome}", but that path does not exist`);
+	expect(error).toMatchObject({
+		code: 'ERR_CODEX_EXITED',
+		exitCode: 1,
+		signal: null,
+		phase: 'initialize',
+	});
+	expect(error.message).toContain(
+		`Error: CODEX_HOME points to "${codexHome}", but that path does not exist`,
+	);
 	expect(error.stderr).toContain('CODEX_HOME points to');
 	expect(error.message).not.toContain('\u001b');
 	// The same end twice is deterministic.
 	expect(events.count('spawned')).toBe(2);
 });
 
-test.each(['0', '1'])('its words are in the message with RUST_BACKTRACE=%s', async (RUST_BACKTRACE) => {
-	const codexHome = path.join(makeDirectory(), 'gone');
-	const { catalog } = makeCatalog({ command: realCodex, codexHome, env: { RUST_BACKTRACE } });
-	expect((await failureOf(catalog.list())).message).toContain('Error: CODEX_HOME points to');
-});
+test.each(['0', '1'])(
+	'its words are in the message with RUST_BACKTRACE=%s',
+	async (RUST_BACKTRACE) => {
+		const codexHome = path.join(makeDirectory(), 'gone');
+		const { catalog } = makeCatalog({ command: realCodex, codexHome, env: { RUST_BACKTRACE } });
+		expect((await failureOf(catalog.list())).message).toContain('Error: CODEX_HOME points to');
+	},
+);
 
 test('a flag that it does not know fails with its words', async () => {
 	const { catalog } = makeRealCatalog({}, { args: ['app-server', '--no-such-flag'] });
@@ -224,7 +249,11 @@ test('a flag that it does not know fails with its words', async () => {
 test('where there is no Codex the message says how to install it', async () => {
 	const { catalog } = makeCatalog({ env: { PATH: makeDirectory() }, deadlineMs: neverMs });
 	const error = await failureOf(catalog.list());
-	expect(error).toMatchObject({ code: 'ERR_CODEX_NOT_FOUND', command: 'codex', cause: { code: 'ENOENT' } });
+	expect(error).toMatchObject({
+		code: 'ERR_CODEX_NOT_FOUND',
+		command: 'codex',
+		cause: { code: 'ENOENT' },
+	});
 	expect(error.message).toContain('npm install -g @openai/codex');
 });
 

@@ -3,9 +3,19 @@ import { createServer } from 'node:net';
 import KeyvRedis, { createKeyv } from '@keyv/redis';
 import Keyv from 'keyv';
 import { expect, test } from 'vitest';
-import type { ModelListStore } from '../../src/core/model-list-store.js';
-import type { CodexModelCatalogOptions } from '../../src/core/options.js';
-import { afterTest, idsOf, makeCatalog, makeDirectory, neverMs, plainModel, type Step, script, until } from '../harness.js';
+import type { ModelListStore } from '../../src/api/model-list-store.js';
+import type { CodexModelCatalogOptions } from '../../src/api/options.js';
+import {
+	afterTest,
+	idsOf,
+	makeCatalog,
+	makeDirectory,
+	neverMs,
+	plainModel,
+	type Step,
+	script,
+	until,
+} from '../harness.js';
 import { startLister } from '../hosts/start-lister.js';
 
 const lists = (...ids: string[]): Step => ['answers', { models: ids.map((id) => ({ id })) }];
@@ -19,7 +29,9 @@ const program = ['redis-server', 'valkey-server'].find((name) => {
 	}
 });
 if (!program) {
-	console.warn('SKIPPED: all that a real Redis does; there is neither redis-server nor valkey-server on PATH.');
+	console.warn(
+		'SKIPPED: all that a real Redis does; there is neither redis-server nor valkey-server on PATH.',
+	);
 }
 const testWithRedis = test.runIf(program);
 
@@ -39,8 +51,21 @@ async function startRedis() {
 	const directory = makeDirectory();
 	for (let attempt = 1; ; attempt++) {
 		const port = await findPort();
-		const options = ['--port', port, '--bind', '127.0.0.1', '--save', '', '--appendonly', 'no', '--dir', directory];
-		const child = spawn(program as string, options.map(String), { stdio: ['ignore', 'pipe', 'inherit'] });
+		const options = [
+			'--port',
+			port,
+			'--bind',
+			'127.0.0.1',
+			'--save',
+			'',
+			'--appendonly',
+			'no',
+			'--dir',
+			directory,
+		];
+		const child = spawn(program as string, options.map(String), {
+			stdio: ['ignore', 'pipe', 'inherit'],
+		});
 		let isGone = false;
 		const gone = new Promise<void>((resolve) => {
 			child.once('close', () => {
@@ -96,7 +121,10 @@ function setUp(...steps: Step[]) {
 
 testWithRedis('two catalogs share a list through Keyv and Redis', async () => {
 	const { url } = await startRedis();
-	const { server, open } = setUp(['answers', { models: [{ id: 'a' }, { id: 'b\u2028😀', hidden: true }] }]);
+	const { server, open } = setUp([
+		'answers',
+		{ models: [{ id: 'a' }, { id: 'b\u2028😀', hidden: true }] },
+	]);
 	const one = open(connect(url));
 	await one.catalog.list();
 	const snapshot = one.catalog.peek();
@@ -106,7 +134,9 @@ testWithRedis('two catalogs share a list through Keyv and Redis', async () => {
 	expect(idsOf(await other.catalog.list({ includeHidden: true }))).toEqual(['a', 'b\u2028😀']);
 	expect(other.catalog.peek()).toEqual(snapshot);
 	expect(server.starts).toBe(1);
-	expect([...one.events.ofType('store-failed'), ...other.events.ofType('store-failed')]).toEqual([]);
+	expect([...one.events.ofType('store-failed'), ...other.events.ofType('store-failed')]).toEqual(
+		[],
+	);
 });
 
 testWithRedis('a process that comes later has the list of the one before', async () => {
@@ -124,22 +154,25 @@ testWithRedis('a process that comes later has the list of the one before', async
 	expect(server.starts).toBe(1);
 });
 
-testWithRedis('a list is in Redis for as long as it is of any use, and clear() deletes it', async () => {
-	const { url } = await startRedis();
-	const { open } = setUp(lists('a'));
-	const store = connect(url);
-	const { catalog } = open(store, { maxAgeMs: 1_000, staleWhileRevalidateMs: 500_000 });
-	await catalog.list();
-	const client = (await (store.store as KeyvRedis<unknown>).getClient()) as unknown as Client;
-	const keys = () => client.sendCommand(['KEYS', '*']) as Promise<string[]>;
-	await expect.poll(keys).toHaveLength(1);
-	const [key = ''] = await keys();
-	const ttlMs = await client.sendCommand(['PTTL', key]);
-	expect(ttlMs).toBeGreaterThan(0);
-	expect(ttlMs).toBeLessThanOrEqual(501_000);
-	catalog.clear();
-	await expect.poll(keys).toEqual([]);
-});
+testWithRedis(
+	'a list is in Redis for as long as it is of any use, and clear() deletes it',
+	async () => {
+		const { url } = await startRedis();
+		const { open } = setUp(lists('a'));
+		const store = connect(url);
+		const { catalog } = open(store, { maxAgeMs: 1_000, staleWhileRevalidateMs: 500_000 });
+		await catalog.list();
+		const client = (await (store.store as KeyvRedis<unknown>).getClient()) as unknown as Client;
+		const keys = () => client.sendCommand(['KEYS', '*']) as Promise<string[]>;
+		await expect.poll(keys).toHaveLength(1);
+		const [key = ''] = await keys();
+		const ttlMs = await client.sendCommand(['PTTL', key]);
+		expect(ttlMs).toBeGreaterThan(0);
+		expect(ttlMs).toBeLessThanOrEqual(501_000);
+		catalog.clear();
+		await expect.poll(keys).toEqual([]);
+	},
+);
 
 testWithRedis('a Redis that stops in the middle costs an event and no call', async () => {
 	const redis = await startRedis();
@@ -162,7 +195,9 @@ testWithRedis('a Redis that hangs is given up soon, and the call is answered', a
 	redis.freeze();
 	const { catalog, events } = open(store);
 	expect(idsOf(await catalog.list())).toEqual(['a']);
-	const order = events.all.map((event) => (event.type === 'store-failed' ? event.operation : event.type));
+	const order = events.all.map((event) =>
+		event.type === 'store-failed' ? event.operation : event.type,
+	);
 	expect(order.slice(0, order.indexOf('spawned') + 1)).toEqual(['get', 'spawned']);
 	expect(events.ofType('store-failed')[0]?.reason).toMatch(/1000 ms/);
 	// The end of the host does not wait for it either.
@@ -188,7 +223,10 @@ testWithRedis('with a Redis that hangs a list in memory is served as ever', asyn
 test.each([
 	['Keyv as it is made by hand', (url: string) => new Keyv(new KeyvRedis(url))],
 	['Keyv as its adapter makes it', (url: string) => createKeyv(url)],
-	['Keyv that throws', (url: string) => createKeyv(url, { throwOnErrors: true, throwOnConnectError: true })],
+	[
+		'Keyv that throws',
+		(url: string) => createKeyv(url, { throwOnErrors: true, throwOnConnectError: true }),
+	],
 ])('where nobody listens at the port, %s costs an event and no call', async (_, make) => {
 	const url = `redis://127.0.0.1:${await findPort()}`;
 	const store = make(url);
@@ -206,7 +244,10 @@ test.each([
 
 testWithRedis('a fleet shares the list, and each machine its fetch', async () => {
 	const { url } = await startRedis();
-	const { server, options } = setUp(['answers', { models: [{ id: 'a' }], gates: { 'model/list': 'open' } }]);
+	const { server, options } = setUp([
+		'answers',
+		{ models: [{ id: 'a' }], gates: { 'model/list': 'open' } },
+	]);
 	const hosts = [1, 2].map(() => startLister({ options, redis: url }));
 	await Promise.all(hosts.map((host) => host.untilReady()));
 	const calls = hosts.map((host) => host.list());

@@ -20,4 +20,6 @@ const subscribe = (onChange: () => void) => {
 export const useCodexModels = () => useSyncExternalStore(subscribe, getState);
 
 expectTypeOf(useCodexModels).returns.toEqualTypeOf<{ snapshot?: CatalogSnapshot; error?: Error }>();
-expectTypeOf(useCodexModels().snapshot?.configured.model).toEqualTypeOf<string | null | undefined>();
+expectTypeOf(useCodexModels().snapshot?.configured.model).toEqualTypeOf<
+	string | null | undefined
+>();

@@ -19,7 +19,11 @@ async function installCompiler(version: string): Promise<string> {
 	return path.join(folder, 'node_modules', 'typescript', 'bin', 'tsc');
 }
 
-const newest = path.join(path.dirname(createRequire(import.meta.url).resolve('typescript/package.json')), 'bin', 'tsc');
+const newest = path.join(
+	path.dirname(createRequire(import.meta.url).resolve('typescript/package.json')),
+	'bin',
+	'tsc',
+);
 
 const resolutions = [
 	['node16', 'node16'],

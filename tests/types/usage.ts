@@ -34,9 +34,9 @@ expectTypeOf<CodexModelSummary>().toEqualTypeOf<OldSummary>();
 expectTypeOf<CodexModelSummary[]>().toMatchTypeOf<OldSummary[]>();
 expectTypeOf(listCodexModels()).toEqualTypeOf<Promise<CodexModelSummary[]>>();
 expectTypeOf(listCodexModels(true)).toEqualTypeOf<Promise<CodexModelSummary[]>>();
-expectTypeOf(listCodexModels({ deadlineMs: 5_000, refresh: true, signal: new AbortController().signal })).resolves.toEqualTypeOf<
-	CodexModelSummary[]
->();
+expectTypeOf(
+	listCodexModels({ deadlineMs: 5_000, refresh: true, signal: new AbortController().signal }),
+).resolves.toEqualTypeOf<CodexModelSummary[]>();
 expectTypeOf<ListCodexModelsRequest>().toEqualTypeOf<{ includeHidden?: boolean }>();
 expectTypeOf<ListCodexModelsResponse>().toEqualTypeOf<{
 	success: boolean;

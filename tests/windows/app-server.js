@@ -32,6 +32,8 @@ createInterface({ input: process.stdin }).on('line', (line) => {
 	if (line.trim() === '' || behaviour === 'stalls') return;
 	const { id, method } = JSON.parse(line);
 	if (id === undefined) return;
-	const answer = results[method] ? { id, result: results[method] } : { id, error: { code: -32601, message: 'Method not found' } };
+	const answer = results[method]
+		? { id, result: results[method] }
+		: { id, error: { code: -32601, message: 'Method not found' } };
 	process.stdout.write(`${JSON.stringify(answer)}\n`);
 });

@@ -1,5 +1,15 @@
 import { expect, test } from 'vitest';
-import { endAll, findLeft, makeAppServer, makeCommand, nodeProgram, runHost, startHost, type Timed, toWindows } from './wine.js';
+import {
+	endAll,
+	findLeft,
+	makeAppServer,
+	makeCommand,
+	nodeProgram,
+	runHost,
+	startHost,
+	type Timed,
+	toWindows,
+} from './wine.js';
 
 const system = 'C:\\windows\\system32';
 
@@ -29,7 +39,10 @@ for (const { taskkill, env } of [
 		const left = await findLeft(0);
 		host.kill();
 
-		expect(host.reportsSoFar()).toMatchObject([{ outcome: 'resolved', value: ['gpt-windows'] }, { outcome: 'resolved' }]);
+		expect(host.reportsSoFar()).toMatchObject([
+			{ outcome: 'resolved', value: ['gpt-windows'] },
+			{ outcome: 'resolved' },
+		]);
 		expect(host.reportsSoFar()[1]?.elapsedMs).toBeLessThan(boundMs);
 		expect(left.filter(({ commandLine }) => commandLine.includes('app-server.mjs'))).toEqual([]);
 		await host.done;
@@ -42,7 +55,10 @@ test('close() ends a deaf app-server behind cmd.exe', async () => {
 		env: { PATH: `${system};${toWindows(folder)}` },
 	});
 
-	expect(reports).toMatchObject([{ outcome: 'resolved', value: ['gpt-windows'] }, { outcome: 'resolved' }]);
+	expect(reports).toMatchObject([
+		{ outcome: 'resolved', value: ['gpt-windows'] },
+		{ outcome: 'resolved' },
+	]);
 	expect(reports[1]?.elapsedMs).toBeLessThan(boundMs);
 	expect(await findLeft()).toEqual([]);
 });
@@ -53,7 +69,10 @@ test('close() resolves where a failing taskkill leaves a deaf app-server behind 
 		env: { PATH: `${system};${toWindows(folder)}`, TASKKILL_FAILS: '1' },
 	});
 
-	expect(reports).toMatchObject([{ outcome: 'resolved', value: ['gpt-windows'] }, { outcome: 'resolved' }]);
+	expect(reports).toMatchObject([
+		{ outcome: 'resolved', value: ['gpt-windows'] },
+		{ outcome: 'resolved' },
+	]);
 	expect(reports[1]?.elapsedMs).toBeLessThan(boundMs);
 	// Only taskkill reaches a program that cmd.exe started; the README names this limit.
 	await endAll();

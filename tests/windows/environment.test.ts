@@ -45,7 +45,9 @@ test('an app-server gets one PATH, however the option env spells the name', asyn
 	const folder = toWindows(makeCommand(appServer));
 	const all = `${folder};C:\\windows\\system32`;
 	const source = `process.env.Path = 'C:\\\\old';\nreport(await ${list});`;
-	const { reports } = await runHost<Timed<Ids>>(source, { facts: { options: { env: { pAtH: all } } } });
+	const { reports } = await runHost<Timed<Ids>>(source, {
+		facts: { options: { env: { pAtH: all } } },
+	});
 
 	expect(reports).toMatchObject([{ outcome: 'resolved', value: ['gpt-windows'] }]);
 	expect(appServer.starts).toMatchObject([{ path: all }]);

@@ -36,8 +36,15 @@ const writer = `
 
 test('writes of a file store get past three processes that read the same list', async () => {
 	const folder = makeFolder();
-	const facts = { directory: toWindows(folder), stop: `${toWindows(folder)}\\stop`, writes, pauseMs };
-	const readers = [1, 2, 3].map(() => startHost<'ready' | { failures: string[]; hits: number }>(reader, { facts }));
+	const facts = {
+		directory: toWindows(folder),
+		stop: `${toWindows(folder)}\\stop`,
+		writes,
+		pauseMs,
+	};
+	const readers = [1, 2, 3].map(() =>
+		startHost<'ready' | { failures: string[]; hits: number }>(reader, { facts }),
+	);
 	for (const { reportsSoFar } of readers) {
 		await expect.poll(() => reportsSoFar().length, { timeout: 20_000 }).toBe(1);
 	}

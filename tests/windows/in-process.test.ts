@@ -15,7 +15,9 @@ type Manifest = { dependencies: Record<string, string>; devDependencies: Record<
 
 /** Installs what the tests import, built for Windows, unless the folder has the same versions. */
 function installModules(): void {
-	const { dependencies, devDependencies }: Manifest = JSON.parse(readFileSync(path.join(project, 'package.json'), 'utf8'));
+	const { dependencies, devDependencies }: Manifest = JSON.parse(
+		readFileSync(path.join(project, 'package.json'), 'utf8'),
+	);
 	const { vitest = '', 'fast-check': fastCheck = '' } = devDependencies;
 	const all = JSON.stringify({ ...dependencies, vitest, 'fast-check': fastCheck });
 	const keyFile = path.join(folder, 'complete');
@@ -23,8 +25,18 @@ function installModules(): void {
 	rmSync(folder, { recursive: true, force: true });
 	mkdirSync(folder, { recursive: true });
 	writeFileSync(path.join(folder, 'package.json'), `{ "private": true, "dependencies": ${all} }`);
-	const options = ['--os=win32', '--cpu=x64', '--ignore-scripts', '--no-audit', '--no-fund', '--no-package-lock'];
-	execFileSync('npm', ['install', ...options], { cwd: folder, stdio: ['ignore', 'ignore', 'pipe'] });
+	const options = [
+		'--os=win32',
+		'--cpu=x64',
+		'--ignore-scripts',
+		'--no-audit',
+		'--no-fund',
+		'--no-package-lock',
+	];
+	execFileSync('npm', ['install', ...options], {
+		cwd: folder,
+		stdio: ['ignore', 'ignore', 'pipe'],
+	});
 	writeFileSync(keyFile, all);
 }
 
@@ -35,11 +47,20 @@ test('the tests without processes pass on Node for Windows', { timeout: 300_000 
 		cpSync(path.join(project, name), path.join(folder, name), { recursive: true });
 	}
 	const define = { PACKAGE_VERSION: '"0.0.0"' };
-	const config = { define, test: { include, exclude, setupFiles, pool: 'forks', maxWorkers: 2, testTimeout: 60_000 } };
-	writeFileSync(path.join(folder, 'vitest.config.mjs'), `export default ${JSON.stringify(config)};\n`);
+	const config = {
+		define,
+		test: { include, exclude, setupFiles, pool: 'forks', maxWorkers: 2, testTimeout: 60_000 },
+	};
+	writeFileSync(
+		path.join(folder, 'vitest.config.mjs'),
+		`export default ${JSON.stringify(config)};\n`,
+	);
 
 	const vitest = `${toWindows(folder)}\\node_modules\\vitest\\vitest.mjs`;
-	const { exitCode, output } = await runNode([vitest, 'run', '--no-color'], { cwd: folder, limitMs: 280_000 });
+	const { exitCode, output } = await runNode([vitest, 'run', '--no-color'], {
+		cwd: folder,
+		limitMs: 280_000,
+	});
 
 	// The report of the inner run is all that tells a failure.
 	if (exitCode !== 0) throw new Error(output);

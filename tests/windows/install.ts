@@ -28,9 +28,18 @@ function installPackage(folder: string): void {
 	const quiet = { cwd: folder, stdio: ['ignore', 'pipe', 'pipe'] as ['ignore', 'pipe', 'pipe'] };
 	const pack = ['pack', project, '--ignore-scripts', '--loglevel=error'];
 	const archive =
-		process.env.CODEX_MODELS_PACKAGE ?? path.join(folder, execFileSync('npm', pack, { ...quiet, encoding: 'utf8' }).trim());
+		process.env.CODEX_MODELS_PACKAGE ??
+		path.join(folder, execFileSync('npm', pack, { ...quiet, encoding: 'utf8' }).trim());
 	writeFileSync(path.join(folder, 'package.json'), '{ "private": true }\n');
-	const install = ['install', '--os=win32', '--cpu=x64', '--ignore-scripts', '--no-audit', '--no-fund', archive];
+	const install = [
+		'install',
+		'--os=win32',
+		'--cpu=x64',
+		'--ignore-scripts',
+		'--no-audit',
+		'--no-fund',
+		archive,
+	];
 	execFileSync('npm', install, quiet);
 }
 
@@ -53,7 +62,9 @@ function boot({ root, environment }: Machine): () => Promise<void> {
 	};
 }
 
-export default async function install(vitest: TestProject): Promise<(() => Promise<void>) | undefined> {
+export default async function install(
+	vitest: TestProject,
+): Promise<(() => Promise<void>) | undefined> {
 	const machine = await runScript<Machine>('install-wine.js');
 	if (machine.missing !== undefined) {
 		console.error(`skipped: ${machine.missing}`);
@@ -62,13 +73,17 @@ export default async function install(vitest: TestProject): Promise<(() => Promi
 	}
 	// A run that was killed leaves its folder behind.
 	for (const name of readdirSync(machine.root)) {
-		if (name.startsWith('run-')) rmSync(path.join(machine.root, name), { recursive: true, force: true });
+		if (name.startsWith('run-'))
+			rmSync(path.join(machine.root, name), { recursive: true, force: true });
 	}
 	const run = mkdtempSync(path.join(machine.root, 'run-'));
 	const shutDown = boot(machine);
 	installPackage(run);
 	mkdirSync(path.join(run, 'app-server'));
-	copyFileSync(fileURLToPath(new URL('app-server.js', import.meta.url)), path.join(run, 'app-server', 'app-server.mjs'));
+	copyFileSync(
+		fileURLToPath(new URL('app-server.js', import.meta.url)),
+		path.join(run, 'app-server', 'app-server.mjs'),
+	);
 	vitest.provide('windows', { ...machine, run });
 	return async () => {
 		await shutDown();

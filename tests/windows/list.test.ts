@@ -1,7 +1,16 @@
 import { existsSync } from 'node:fs';
 import path from 'node:path';
 import { expect, test } from 'vitest';
-import { findLeft, makeAppServer, makeCommand, makeFolder, nodeProgram, runHost, type Timed, toWindows } from './wine.js';
+import {
+	findLeft,
+	makeAppServer,
+	makeCommand,
+	makeFolder,
+	nodeProgram,
+	runHost,
+	type Timed,
+	toWindows,
+} from './wine.js';
 
 type Ids = string[];
 
@@ -17,13 +26,27 @@ test('list() returns the models of a program that is started directly', async ()
 		facts: { options: { command: nodeProgram, args: appServer.args } },
 	});
 
-	expect(reports).toMatchObject([{ outcome: 'resolved', value: ['gpt-windows'] }, { outcome: 'resolved' }]);
+	expect(reports).toMatchObject([
+		{ outcome: 'resolved', value: ['gpt-windows'] },
+		{ outcome: 'resolved' },
+	]);
 });
 
 test('list() starts the path of a .cmd file in a folder with a space, an umlaut and cmd.exe characters', async () => {
 	const appServer = makeAppServer('answers');
 	const folder = makeCommand(appServer, makeFolder('Grüße & co (1)'));
-	const args = ['app-server', 'a b', 'a & echo b', 'say "hi"', 'a|b', 'a^b', '<x>', '', 'C:\\a b\\', '!OS!'];
+	const args = [
+		'app-server',
+		'a b',
+		'a & echo b',
+		'say "hi"',
+		'a|b',
+		'a^b',
+		'<x>',
+		'',
+		'C:\\a b\\',
+		'!OS!',
+	];
 	const { reports } = await runHost<Timed<Ids>>(list, {
 		facts: { options: { command: `${toWindows(folder)}\\codex.cmd`, args } },
 	});
@@ -39,7 +62,11 @@ test('list() rejects with the exit code in decimal and hex, and the last words o
 	});
 
 	expect(reports[0]).toMatchObject({
-		error: { code: 'ERR_CODEX_EXITED', exitCode: 3_221_225_781, stderr: 'error: the database is locked' },
+		error: {
+			code: 'ERR_CODEX_EXITED',
+			exitCode: 3_221_225_781,
+			stderr: 'error: the database is locked',
+		},
 	});
 	expect(reports[0]?.error.message).toContain('3221225781');
 	expect(reports[0]?.error.message).toContain('0xC0000135');
@@ -53,7 +80,10 @@ test('list() rejects at its deadline where the app-server stalls, and close() en
 		facts: { options: { deadlineMs: 1_000 } },
 	});
 
-	expect(reports).toMatchObject([{ error: { code: 'ERR_CODEX_TIMEOUT' } }, { outcome: 'resolved' }]);
+	expect(reports).toMatchObject([
+		{ error: { code: 'ERR_CODEX_TIMEOUT' } },
+		{ outcome: 'resolved' },
+	]);
 	expect(reports[0]?.elapsedMs).toBeLessThan(2_500);
 	expect(await findLeft()).toEqual([]);
 });
@@ -87,7 +117,8 @@ test('the command line prints the models, and its second run starts no app-serve
 		{ status: 0, stderr: '' },
 		{ status: 0, stderr: '' },
 	]);
-	for (const { stdout } of reports) expect(JSON.parse(stdout)).toMatchObject([{ id: 'gpt-windows' }]);
+	for (const { stdout } of reports)
+		expect(JSON.parse(stdout)).toMatchObject([{ id: 'gpt-windows' }]);
 	expect(appServer.starts).toHaveLength(1);
 	expect(existsSync(path.join(local, 'codex-models', 'Cache'))).toBe(true);
 });

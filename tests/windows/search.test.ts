@@ -1,7 +1,16 @@
 import { copyFileSync, existsSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { expect, test } from 'vitest';
-import { makeAppServer, makeCommand, makeFolder, makeNpmCommand, runHost, type Timed, taskkillFile, toWindows } from './wine.js';
+import {
+	makeAppServer,
+	makeCommand,
+	makeFolder,
+	makeNpmCommand,
+	runHost,
+	type Timed,
+	taskkillFile,
+	toWindows,
+} from './wine.js';
 
 type Ids = string[];
 
@@ -20,7 +29,10 @@ test('an unknown command rejects with ERR_CODEX_NOT_FOUND within 2 s, and close(
 	`;
 	const { reports } = await runHost<Timed<Ids>>(source);
 
-	expect(reports).toMatchObject([{ error: { code: 'ERR_CODEX_NOT_FOUND' } }, { outcome: 'resolved' }]);
+	expect(reports).toMatchObject([
+		{ error: { code: 'ERR_CODEX_NOT_FOUND' } },
+		{ outcome: 'resolved' },
+	]);
 	expect(reports[0]?.elapsedMs).toBeLessThan(2_000);
 	expect(reports[1]?.elapsedMs).toBeLessThan(2_000);
 });
@@ -29,7 +41,10 @@ test('an unknown path of a program rejects with ERR_CODEX_NOT_FOUND', async () =
 	const facts = { options: { command: 'C:\\no such folder\\codex.cmd' } };
 	const { reports } = await runHost<Timed<Ids>>(listAndClose, { facts });
 
-	expect(reports).toMatchObject([{ error: { code: 'ERR_CODEX_NOT_FOUND' } }, { outcome: 'resolved' }]);
+	expect(reports).toMatchObject([
+		{ error: { code: 'ERR_CODEX_NOT_FOUND' } },
+		{ outcome: 'resolved' },
+	]);
 });
 
 for (const { where, entries } of [
@@ -85,7 +100,9 @@ test('a taskkill.exe in the current directory or on PATH is not run in place of 
 	});
 
 	expect(reports).toMatchObject([{ outcome: 'resolved' }, { outcome: 'resolved' }]);
-	const runs = existsSync(log) ? readFileSync(log, 'utf8').toLowerCase().split(/\r?\n/).filter(Boolean) : [];
+	const runs = existsSync(log)
+		? readFileSync(log, 'utf8').toLowerCase().split(/\r?\n/).filter(Boolean)
+		: [];
 	expect(new Set(runs)).toEqual(new Set(['c:\\windows\\system32\\taskkill.exe']));
 });
 

@@ -35,7 +35,8 @@ afterEach(async () => {
 	const names = left.map(({ commandLine }) => commandLine);
 	await endAll();
 	await Promise.all(hosts.splice(0));
-	for (const folder of folders.splice(0)) rmSync(folder, { recursive: true, force: true, maxRetries: 5 });
+	for (const folder of folders.splice(0))
+		rmSync(folder, { recursive: true, force: true, maxRetries: 5 });
 	expect(names, 'processes that the test left behind').toEqual([]);
 });
 
@@ -48,7 +49,9 @@ function findProcesses(): Process[] {
 		if (!Number.isInteger(pid) || pid === process.pid) return [];
 		try {
 			if (!readFileSync(`/proc/${pid}/environ`, 'latin1').includes(marker)) return [];
-			return [{ pid, commandLine: readFileSync(`/proc/${pid}/cmdline`, 'utf8').replaceAll('\0', ' ') }];
+			return [
+				{ pid, commandLine: readFileSync(`/proc/${pid}/cmdline`, 'utf8').replaceAll('\0', ' ') },
+			];
 		} catch {
 			return [];
 		}
@@ -78,7 +81,8 @@ export async function endAll(): Promise<void> {
 }
 
 /** The path that Windows has for a file of the drive C:. */
-export const toWindows = (file: string) => `C:\\${path.relative(machine.root, file).replaceAll('/', '\\')}`;
+export const toWindows = (file: string) =>
+	`C:\\${path.relative(machine.root, file).replaceAll('/', '\\')}`;
 
 /** A new folder on the drive C:, removed after the test. */
 export function makeFolder(...names: string[]): string {
@@ -93,12 +97,22 @@ export const nodeProgram = 'C:\\node\\node.exe';
 
 type Behaviour = 'answers' | 'deaf' | 'stalls' | 'fails';
 
-type Start = { program: string; behaviour: Behaviour; rest: string[]; managedByNpm?: string; path: string };
+type Start = {
+	program: string;
+	behaviour: Behaviour;
+	rest: string[];
+	managedByNpm?: string;
+	path: string;
+};
 
 /** An app-server that is started as a program with arguments, and what it logged of its starts. */
 export function makeAppServer(behaviour: Behaviour) {
 	const log = path.join(makeFolder(), 'starts');
-	const args = [toWindows(path.join(machine.run, 'app-server', 'app-server.mjs')), behaviour, toWindows(log)];
+	const args = [
+		toWindows(path.join(machine.run, 'app-server', 'app-server.mjs')),
+		behaviour,
+		toWindows(log),
+	];
 	return {
 		args,
 		get starts(): Start[] {
@@ -121,15 +135,30 @@ export function makeNpmCommand(folder: string): string {
 	const scope = path.join(folder, 'node_modules', '@openai');
 	const launcher = path.join(scope, 'codex', 'bin', 'codex.js');
 	const platformPackage = path.join(scope, 'codex-win32-x64');
-	const program = path.join(platformPackage, 'vendor', 'x86_64-pc-windows-msvc', 'bin', 'codex.exe');
+	const program = path.join(
+		platformPackage,
+		'vendor',
+		'x86_64-pc-windows-msvc',
+		'bin',
+		'codex.exe',
+	);
 	mkdirSync(path.dirname(launcher), { recursive: true });
 	mkdirSync(path.dirname(program), { recursive: true });
-	writeFileSync(path.join(scope, 'codex', 'package.json'), '{ "name": "@openai/codex", "version": "0.169.0" }');
+	writeFileSync(
+		path.join(scope, 'codex', 'package.json'),
+		'{ "name": "@openai/codex", "version": "0.169.0" }',
+	);
 	writeFileSync(launcher, '// It looks for "@openai/codex-win32-x64".\nprocess.exit(7);\n');
-	writeFileSync(path.join(platformPackage, 'package.json'), '{ "name": "@openai/codex-win32-x64" }');
+	writeFileSync(
+		path.join(platformPackage, 'package.json'),
+		'{ "name": "@openai/codex-win32-x64" }',
+	);
 	linkSync(path.join(machine.root, 'node', 'node.exe'), program);
 	writeFileSync(path.join(folder, 'codex'), '#!/bin/sh\nexit 7\n');
-	writeFileSync(path.join(folder, 'codex.cmd'), `@"${nodeProgram}" "%~dp0\\node_modules\\@openai\\codex\\bin\\codex.js" %*\r\n`);
+	writeFileSync(
+		path.join(folder, 'codex.cmd'),
+		`@"${nodeProgram}" "%~dp0\\node_modules\\@openai\\codex\\bin\\codex.js" %*\r\n`,
+	);
 	return toWindows(program);
 }
 
@@ -153,7 +182,12 @@ type HostOptions = {
 	env?: Record<string, string>;
 };
 
-export type HostResult<T> = { exitCode: number | null; elapsedMs: number; output: string; reports: T[] };
+export type HostResult<T> = {
+	exitCode: number | null;
+	elapsedMs: number;
+	output: string;
+	reports: T[];
+};
 
 const prelude = `
 import { appendFileSync } from 'node:fs';
@@ -171,7 +205,10 @@ const time = async (promise, limitMs = 8_000) => {
 `;
 
 /** A process on Windows that uses the installed package; `source` is a module in which its names and `report` are there. */
-export function startHost<T>(source: string, { facts = {}, cwd = makeFolder(), env = {} }: HostOptions = {}) {
+export function startHost<T>(
+	source: string,
+	{ facts = {}, cwd = makeFolder(), env = {} }: HostOptions = {},
+) {
 	const folder = mkdtempSync(path.join(machine.run, 'host-'));
 	folders.push(folder);
 	const reports = path.join(folder, 'reports');
@@ -192,7 +229,10 @@ export function startHost<T>(source: string, { facts = {}, cwd = makeFolder(), e
 type NodeResult = { exitCode: number | null; elapsedMs: number; output: string };
 
 /** Starts Node for Windows, with both of its outputs in a file. */
-function startNode(args: string[], { cwd, output, limitMs = 40_000 }: { cwd: string; output: string; limitMs?: number }) {
+function startNode(
+	args: string[],
+	{ cwd, output, limitMs = 40_000 }: { cwd: string; output: string; limitMs?: number },
+) {
 	// A pipe can fail with EBADF in Node under Wine 8; a file does not.
 	const descriptor = openSync(output, 'a');
 	const startedAt = performance.now();
@@ -207,7 +247,11 @@ function startNode(args: string[], { cwd, output, limitMs = 40_000 }: { cwd: str
 	const done = new Promise<NodeResult>((resolve) => {
 		child.once('exit', (exitCode) => {
 			clearTimeout(limit);
-			resolve({ exitCode, elapsedMs: performance.now() - startedAt, output: readFileSync(output, 'utf8') });
+			resolve({
+				exitCode,
+				elapsedMs: performance.now() - startedAt,
+				output: readFileSync(output, 'utf8'),
+			});
 		});
 	});
 	hosts.push(done);
@@ -215,13 +259,17 @@ function startNode(args: string[], { cwd, output, limitMs = 40_000 }: { cwd: str
 }
 
 /** Runs Node for Windows to its end. */
-export const runNode = (args: string[], options: { cwd: string; limitMs: number }): Promise<NodeResult> =>
+export const runNode = (
+	args: string[],
+	options: { cwd: string; limitMs: number },
+): Promise<NodeResult> =>
 	startNode(args, { ...options, output: path.join(makeFolder(), 'output') }).done;
 
 /** Runs a host to its end; one that fails, fails the test with what the host printed. */
 export async function runHost<T>(source: string, options?: HostOptions): Promise<HostResult<T>> {
 	const result = await startHost<T>(source, options).done;
-	if (result.exitCode !== 0) throw new Error(`The host ended with ${result.exitCode}:\n${result.output}`);
+	if (result.exitCode !== 0)
+		throw new Error(`The host ended with ${result.exitCode}:\n${result.output}`);
 	return result;
 }
 

@@ -1,4 +1,4 @@
-import type { EnvironmentOverlay } from './environment.js';
+import type { EnvironmentOverlay } from '../system/environment.js';
 import type { CatalogEvent } from './events.js';
 import type { ModelListStore } from './model-list-store.js';
 

@@ -1,7 +1,8 @@
 import { type CodexConfiguredModel, type CodexModel, isObject, toText } from './codex-model.js';
 
 /** The objects of an array; none where the value is no array. */
-const objects = (value: unknown): Record<string, unknown>[] => (Array.isArray(value) ? value.filter(isObject) : []);
+const objects = (value: unknown): Record<string, unknown>[] =>
+	Array.isArray(value) ? value.filter(isObject) : [];
 
 /**
  * The models of one `data` array of a `model/list` result, of any release from 0.66.0 on. An entry without an id is left
@@ -44,5 +45,9 @@ export function parseModels(
 export function parseConfiguredModel(result: unknown): CodexConfiguredModel {
 	const config = isObject(result) && isObject(result.config) ? result.config : {};
 	const { model, model_provider: modelProvider, model_reasoning_effort: reasoningEffort } = config;
-	return { model: toText(model), modelProvider: toText(modelProvider), reasoningEffort: toText(reasoningEffort) };
+	return {
+		model: toText(model),
+		modelProvider: toText(modelProvider),
+		reasoningEffort: toText(reasoningEffort),
+	};
 }

@@ -42,10 +42,15 @@ export type CodexConfiguredModel = {
 	reasoningEffort: string | null;
 };
 
-export const unknownConfiguredModel: Readonly<CodexConfiguredModel> = { model: null, modelProvider: null, reasoningEffort: null };
+export const unknownConfiguredModel: Readonly<CodexConfiguredModel> = {
+	model: null,
+	modelProvider: null,
+	reasoningEffort: null,
+};
 
 /** The trimmed string; `null` for a blank one and for a value that is no string. */
-export const toText = (value: unknown): string | null => (typeof value === 'string' ? value.trim() || null : null);
+export const toText = (value: unknown): string | null =>
+	typeof value === 'string' ? value.trim() || null : null;
 
 export const isObject = (value: unknown): value is Record<string, unknown> =>
 	typeof value === 'object' && value !== null && !Array.isArray(value);
@@ -53,7 +58,9 @@ export const isObject = (value: unknown): value is Record<string, unknown> =>
 /** The model as `listCodexModels` returns it; shares nothing with its argument. */
 export function toSummary(model: CodexModel): CodexModelSummary {
 	const efforts = model.supportedReasoningEfforts.flatMap(({ effort }) => toText(effort) ?? []);
-	const tokens = model.serviceTiers.flatMap(({ id, name }) => [id, name].flatMap((part) => toText(part)?.toLowerCase() ?? []));
+	const tokens = model.serviceTiers.flatMap(({ id, name }) =>
+		[id, name].flatMap((part) => toText(part)?.toLowerCase() ?? []),
+	);
 	return {
 		id: model.id,
 		displayName: model.displayName,
@@ -89,9 +96,16 @@ export function copyModel(model: CodexModel): CodexModel {
 		hidden: model.hidden,
 		isDefault: model.isDefault,
 		upgrade: model.upgrade,
-		supportedReasoningEfforts: model.supportedReasoningEfforts.map(({ effort, description }) => ({ effort, description })),
+		supportedReasoningEfforts: model.supportedReasoningEfforts.map(({ effort, description }) => ({
+			effort,
+			description,
+		})),
 		defaultReasoningEffort: model.defaultReasoningEffort,
-		serviceTiers: model.serviceTiers.map(({ id, name, description }) => ({ id, name, description })),
+		serviceTiers: model.serviceTiers.map(({ id, name, description }) => ({
+			id,
+			name,
+			description,
+		})),
 		defaultServiceTier: model.defaultServiceTier,
 		inputModalities: model.inputModalities.slice(),
 	};

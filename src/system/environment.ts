@@ -53,7 +53,10 @@ export function findSpelling(environment: NodeJS.ProcessEnv, name: string): stri
 }
 
 /** The app-server's whole environment. `process.env` may have got another CODEX_HOME since `codexHome` was found out. */
-export function buildEnvironment(overlay: EnvironmentOverlay, codexHome: string | undefined): NodeJS.ProcessEnv {
+export function buildEnvironment(
+	overlay: EnvironmentOverlay,
+	codexHome: string | undefined,
+): NodeJS.ProcessEnv {
 	const environment = { ...process.env };
 	for (const [name, value] of Object.entries({ ...overlay, CODEX_HOME: codexHome })) {
 		delete environment[findSpelling(environment, name) ?? name];

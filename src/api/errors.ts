@@ -1,4 +1,4 @@
-import { cut, sanitize, sanitizeLine, toReason } from './sanitize.js';
+import { cut, sanitize, sanitizeLine, toReason } from '../system/sanitize.js';
 
 /** Misuse of the library; a class of its own tells it from a `TypeError` that is a defect. */
 export class MisuseError extends TypeError {}
@@ -12,7 +12,8 @@ export type FetchProgress = { phase: FetchPhase; stderr: string; stderrSummary: 
 export const notStarted: FetchProgress = { phase: 'spawn', stderr: '', stderrSummary: '' };
 
 /** The `code` tells the kinds of `CodexModelsError` apart. */
-export type CodexModelsErrorCode = `ERR_CODEX_${'NOT_FOUND' | 'EXITED' | 'TIMEOUT' | 'RPC' | 'PROTOCOL' | 'CLOSED'}`;
+export type CodexModelsErrorCode =
+	`ERR_CODEX_${'NOT_FOUND' | 'EXITED' | 'TIMEOUT' | 'RPC' | 'PROTOCOL' | 'CLOSED'}`;
 
 type Facts = Partial<Omit<CodexModelsError, keyof Error | 'code'>> & { cause?: unknown };
 
@@ -47,18 +48,28 @@ export class CodexModelsError extends Error {
 }
 
 // A name on the prototype, as with the errors of the language, adds no line to a printed error.
-Object.defineProperty(CodexModelsError.prototype, 'name', { value: 'CodexModelsError', configurable: true, writable: true });
+Object.defineProperty(CodexModelsError.prototype, 'name', {
+	value: 'CodexModelsError',
+	configurable: true,
+	writable: true,
+});
 
 const checkLogin = 'Check the network and the login ("codex login status"), then try again.';
 const install = 'Install Codex with "npm install -g @openai/codex", then try again.';
 const create = 'Create the folder, then try again.';
 const closed = 'The list of models is closed. Start the program again, then try again.';
-const runnable = 'Set the option "command" to a program that runs, by its path or as a name in an absolute folder of PATH.';
+const runnable =
+	'Set the option "command" to a program that runs, by its path or as a name in an absolute folder of PATH.';
 
 type At = { phase: FetchPhase; elapsedMs?: number };
 
 /** The message is `what` failed, where, Codex's own `words`, which are sanitized, and what a user can do. */
-function makeError(code: CodexModelsErrorCode, at: At, [what, words, advice]: string[], facts: Facts) {
+function makeError(
+	code: CodexModelsErrorCode,
+	at: At,
+	[what, words, advice]: string[],
+	facts: Facts,
+) {
 	const where = `phase ${at.phase}${at.elapsedMs === undefined ? '' : `, after ${Math.round(at.elapsedMs)} ms`}`;
 	const quoted = words ? `: ${words}${/[.!?]$/.test(words) ? '' : '.'}` : '.';
 	return new CodexModelsError(code, `${what} (${where})${quoted} ${advice}`, facts);
@@ -66,33 +77,84 @@ function makeError(code: CodexModelsErrorCode, at: At, [what, words, advice]: st
 
 const startProblems = {
 	missing: ['was not found', install, runnable],
-	'no interpreter': ['exists, but the interpreter that its first line names does not', install, runnable],
+	'no interpreter': [
+		'exists, but the interpreter that its first line names does not',
+		install,
+		runnable,
+	],
 	'not executable': ['may not be run', `Check its permissions. ${install}`, runnable],
-	'no directory': ['does not exist or cannot be entered', create, 'Set the option "cwd" to another folder.'],
-	'look-up failed': ['could not be looked up', install, 'The function that is the option "command" failed with "cause".'],
+	'no directory': [
+		'does not exist or cannot be entered',
+		create,
+		'Set the option "cwd" to another folder.',
+	],
+	'look-up failed': [
+		'could not be looked up',
+		install,
+		'The function that is the option "command" failed with "cause".',
+	],
 } as const;
 
 export type StartProblem = keyof typeof startProblems;
-type StartFailure = { elapsedMs: number; command: string; problem: StartProblem; directory?: string; cause: unknown };
+type StartFailure = {
+	elapsedMs: number;
+	command: string;
+	problem: StartProblem;
+	directory?: string;
+	cause: unknown;
+};
 
-export function notFoundError({ elapsedMs, command, problem, directory, cause }: StartFailure): CodexModelsError {
+export function notFoundError({
+	elapsedMs,
+	command,
+	problem,
+	directory,
+	cause,
+}: StartFailure): CodexModelsError {
 	const [words, advice, hint] = startProblems[problem];
-	const name = directory === undefined ? `program "${sanitizeLine(command, 300)}"` : `folder "${sanitizeLine(directory, 300)}"`;
+	const name =
+		directory === undefined
+			? `program "${sanitizeLine(command, 300)}"`
+			: `folder "${sanitizeLine(directory, 300)}"`;
 	const { code } = (cause ?? {}) as NodeJS.ErrnoException;
 	const reason = typeof code === 'string' ? code : toReason(cause);
-	const parts = ['Codex could not be started', `the ${name} ${words}${reason && ` (${reason})`}`, advice];
+	const parts = [
+		'Codex could not be started',
+		`the ${name} ${words}${reason && ` (${reason})`}`,
+		advice,
+	];
 	const facts = { command: sanitizeLine(command, 1_000), cause, hint };
 	return makeError('ERR_CODEX_NOT_FOUND', { phase: 'spawn', elapsedMs }, parts, facts);
 }
 
-type Exit = { exitCode: number | null; signal: NodeJS.Signals | null; commandLine?: string; cause?: unknown };
+type Exit = {
+	exitCode: number | null;
+	signal: NodeJS.Signals | null;
+	commandLine?: string;
+	cause?: unknown;
+};
 
 /** The error for an app-server that ended, closed its output or could not be started before it answered. */
-export function exitedError({ elapsedMs, stderrSummary, commandLine, ...facts }: FetchProgress & At & Exit): CodexModelsError {
-	const seeMore = commandLine ? `To see more, run "${sanitizeLine(commandLine, 300)}" in a terminal. ` : '';
-	const parts = [`${describeExit(facts)} before it answered`, stderrSummary, `${seeMore}${checkLogin}`];
-	const hint = 'See the property "stderr"; the option "onEvent" and NODE_DEBUG=codex-models show each attempt.';
-	return makeError('ERR_CODEX_EXITED', { phase: facts.phase, elapsedMs }, parts, { ...facts, hint });
+export function exitedError({
+	elapsedMs,
+	stderrSummary,
+	commandLine,
+	...facts
+}: FetchProgress & At & Exit): CodexModelsError {
+	const seeMore = commandLine
+		? `To see more, run "${sanitizeLine(commandLine, 300)}" in a terminal. `
+		: '';
+	const parts = [
+		`${describeExit(facts)} before it answered`,
+		stderrSummary,
+		`${seeMore}${checkLogin}`,
+	];
+	const hint =
+		'See the property "stderr"; the option "onEvent" and NODE_DEBUG=codex-models show each attempt.';
+	return makeError('ERR_CODEX_EXITED', { phase: facts.phase, elapsedMs }, parts, {
+		...facts,
+		hint,
+	});
 }
 
 function describeExit({ exitCode, signal, cause }: Exit): string {
@@ -107,31 +169,56 @@ function describeExit({ exitCode, signal, cause }: Exit): string {
 
 type Limit = { limit: 'deadlineMs' | 'fetchTimeoutMs'; timeoutMs: number };
 
-export function timeoutError({ limit, timeoutMs, phase, stderr, stderrSummary }: FetchProgress & Limit): CodexModelsError {
-	const state = limit === 'deadlineMs' ? 'The fetch goes on and fills the cache.' : 'The app-server was ended.';
-	const facts = { timeoutMs, phase, stderr, hint: `${state} Allow a longer "${limit}" if this happens often.` };
+export function timeoutError({
+	limit,
+	timeoutMs,
+	phase,
+	stderr,
+	stderrSummary,
+}: FetchProgress & Limit): CodexModelsError {
+	const state =
+		limit === 'deadlineMs' ? 'The fetch goes on and fills the cache.' : 'The app-server was ended.';
+	const facts = {
+		timeoutMs,
+		phase,
+		stderr,
+		hint: `${state} Allow a longer "${limit}" if this happens often.`,
+	};
 	const parts = [`Codex did not list its models within ${timeoutMs} ms`, stderrSummary, checkLogin];
 	return makeError('ERR_CODEX_TIMEOUT', { phase }, parts, facts);
 }
 
 export const overloadedCode = -32001;
 
-export function rpcError({ rpcMessage, elapsedMs, ...facts }: At & { rpcCode: number; rpcMessage: string; rpcData: unknown }) {
+export function rpcError({
+	rpcMessage,
+	elapsedMs,
+	...facts
+}: At & { rpcCode: number; rpcMessage: string; rpcData: unknown }) {
 	const isOverload = facts.rpcCode === overloadedCode;
-	const advice = isOverload ? 'Try again in a while.' : `${checkLogin} An update of Codex may help ("codex --version").`;
-	const parts = [`Codex answered with error ${facts.rpcCode}`, sanitizeLine(rpcMessage, 1_000), advice];
+	const advice = isOverload
+		? 'Try again in a while.'
+		: `${checkLogin} An update of Codex may help ("codex --version").`;
+	const parts = [
+		`Codex answered with error ${facts.rpcCode}`,
+		sanitizeLine(rpcMessage, 1_000),
+		advice,
+	];
 	return makeError('ERR_CODEX_RPC', { phase: facts.phase, elapsedMs }, parts, facts);
 }
 
 export function protocolError({ problem, ...at }: At & { problem: string }): CodexModelsError {
-	const advice = 'Check that the program is the Codex CLI ("codex --version"), update it, then try again.';
+	const advice =
+		'Check that the program is the Codex CLI ("codex --version"), update it, then try again.';
 	const hint = 'Check that the options "command" and "args" start `codex app-server`.';
 	const parts = ['The answer of Codex cannot be read', sanitize(problem), advice];
 	return makeError('ERR_CODEX_PROTOCOL', at, parts, { phase: at.phase, hint });
 }
 
 export const closedError = () =>
-	new CodexModelsError('ERR_CODEX_CLOSED', closed, { hint: 'Make a new CodexModelCatalog to ask again.' });
+	new CodexModelsError('ERR_CODEX_CLOSED', closed, {
+		hint: 'Make a new CodexModelCatalog to ask again.',
+	});
 
 /** Turns any failure of a fetch into a `CodexModelsError`; for example a file descriptor that could not be had. */
 export function toCodexModelsError(cause: unknown): CodexModelsError {

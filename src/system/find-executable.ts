@@ -13,7 +13,10 @@ const startable = isWindows ? ['.com', '.exe', '.bat', '.cmd'] : [];
  *
  * @throws an error whose `code` is ENOENT, or EACCES where a file may not be run, or that of the system's failure.
  */
-export async function findExecutable(command: string, environment: NodeJS.ProcessEnv): Promise<string> {
+export async function findExecutable(
+	command: string,
+	environment: NodeJS.ProcessEnv,
+): Promise<string> {
 	let failure: NodeJS.ErrnoException | undefined;
 	for (const file of listCandidates(command, environment)) {
 		const problem = await findProblem('isFile', file);
@@ -25,11 +28,15 @@ export async function findExecutable(command: string, environment: NodeJS.Proces
 }
 
 /** The reason why a file cannot be run or a directory cannot be entered; `undefined` where it can. */
-export function findProblem(kind: 'isFile' | 'isDirectory', file: string): Promise<NodeJS.ErrnoException | undefined> {
+export function findProblem(
+	kind: 'isFile' | 'isDirectory',
+	file: string,
+): Promise<NodeJS.ErrnoException | undefined> {
 	return lookOnce(`${kind} ${file}`, async () => {
 		try {
 			// A directory has the permission to execute, too.
-			if (!(await stat(file))[kind]()) return makeError(kind === 'isFile' ? 'EACCES' : 'ENOTDIR', file);
+			if (!(await stat(file))[kind]())
+				return makeError(kind === 'isFile' ? 'EACCES' : 'ENOTDIR', file);
 			await access(file, constants.X_OK);
 			return undefined;
 		} catch (error) {
@@ -47,13 +54,19 @@ function listCandidates(command: string, environment: NodeJS.ProcessEnv): string
 	// On Windows `codex` alone is npm's script for a POSIX shell, and `codex.cmd` the program.
 	const isWhole = !isWindows || startable.includes(path.extname(command).toLowerCase());
 	const suffixes = isWhole ? ['', ...startable] : startable;
-	return folders.flatMap((folder) => suffixes.map((suffix) => path.resolve(folder, command + suffix)));
+	return folders.flatMap((folder) =>
+		suffixes.map((suffix) => path.resolve(folder, command + suffix)),
+	);
 }
 
 function listFolders(environment: NodeJS.ProcessEnv): string[] {
 	// Without a PATH, POSIX systems search their own folders.
-	const folders = (lookUp(environment, 'PATH') ?? (isWindows ? '' : '/usr/bin:/bin')).split(path.delimiter);
+	const folders = (lookUp(environment, 'PATH') ?? (isWindows ? '' : '/usr/bin:/bin')).split(
+		path.delimiter,
+	);
 	if (!isWindows) return folders.filter((folder) => path.isAbsolute(folder));
 	// Windows allows quotes there; `\tools` and `C:tools` depend on the current drive and directory.
-	return folders.map((folder) => folder.replace(/^"(.*)"$/, '$1')).filter((folder) => /^(?:[a-z]:[\\/]|[\\/]{2})/i.test(folder));
+	return folders
+		.map((folder) => folder.replace(/^"(.*)"$/, '$1'))
+		.filter((folder) => /^(?:[a-z]:[\\/]|[\\/]{2})/i.test(folder));
 }

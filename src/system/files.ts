@@ -38,7 +38,9 @@ async function lookInTurn<T>(look: () => Promise<T>): Promise<T> {
 export function describeFile(file: string): Promise<string> {
 	return lookOnce(`describe ${file}`, async () => {
 		const stats = await stat(file).catch(() => undefined);
-		return stats?.isFile() ? `${stats.ino} ${stats.size} ${stats.mtimeMs} ${stats.ctimeMs}` : 'none';
+		return stats?.isFile()
+			? `${stats.ino} ${stats.size} ${stats.mtimeMs} ${stats.ctimeMs}`
+			: 'none';
 	});
 }
 
@@ -59,7 +61,12 @@ export function readRegularFile(file: string, maxBytes: number): Promise<string 
 			if (!stats.isFile()) throw new Error(`Not a regular file: ${file}`);
 			if (stats.size > maxBytes) throw new Error(`Larger than ${maxBytes} bytes: ${file}`);
 			// Not more than that, because the file may grow meanwhile, and one of /proc has no size.
-			const { buffer, bytesRead } = await handle.read(Buffer.allocUnsafe(stats.size), 0, stats.size, 0);
+			const { buffer, bytesRead } = await handle.read(
+				Buffer.allocUnsafe(stats.size),
+				0,
+				stats.size,
+				0,
+			);
 			return buffer.toString('utf8', 0, bytesRead);
 		} finally {
 			await handle.close();

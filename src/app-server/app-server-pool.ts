@@ -1,15 +1,18 @@
-import { AppServerSession, type SessionSpec } from '../app-server/session.js';
-import type { ProcessTimings } from '../app-server/shutdown.js';
-import { closedError } from '../core/errors.js';
-import type { Emit } from '../core/events.js';
-import { clearTimer, setUnrefTimeout } from '../core/timers.js';
+import { closedError } from '../api/errors.js';
+import type { Emit } from '../api/events.js';
+import { clearTimer, setUnrefTimeout } from '../system/timers.js';
+import { AppServerSession, type SessionSpec } from './session.js';
+import type { ProcessTimings } from './shutdown.js';
 
 export type AppServerPool = ReturnType<typeof createAppServerPool>;
 
 /** The app-servers of a catalog: at work, kept idle for the next fetch of their target, or about to end. */
 export function createAppServerPool(keepAliveMs: number, timings?: ProcessTimings) {
 	const living = new Set<AppServerSession>();
-	const idle = new Map<string, { session: AppServerSession; inputs: string; timer: NodeJS.Timeout }>();
+	const idle = new Map<
+		string,
+		{ session: AppServerSession; inputs: string; timer: NodeJS.Timeout }
+	>();
 	let isClosed = false;
 
 	function remove(key: string) {
@@ -33,7 +36,8 @@ export function createAppServerPool(keepAliveMs: number, timings?: ProcessTiming
 			if (pid !== undefined) emit({ type: 'spawned', pid, attempt });
 			session.exited.then((exit) => {
 				living.delete(session);
-				if (pid !== undefined && exit) emit({ type: 'exited', pid, ...exit, lifetimeMs: performance.now() - startedAt });
+				if (pid !== undefined && exit)
+					emit({ type: 'exited', pid, ...exit, lifetimeMs: performance.now() - startedAt });
 			});
 			return session;
 		},

@@ -1,17 +1,21 @@
 import { inspect } from 'node:util';
+import { findSpelling, resolvePath } from '../system/environment.js';
 import { isObject } from './codex-model.js';
-import { findSpelling, resolvePath } from './environment.js';
 import { MisuseError } from './errors.js';
 import type { CodexModelCatalogOptions, ListOptions, TargetOptions } from './options.js';
 import { version } from './version.js';
 
-type Defaulted = Required<Omit<CodexModelCatalogOptions, 'cwd' | 'codexHome' | 'store' | 'onEvent'>>;
+type Defaulted = Required<
+	Omit<CodexModelCatalogOptions, 'cwd' | 'codexHome' | 'store' | 'onEvent'>
+>;
 
 /**
  * The options of a catalog, checked, and with their defaults. It inherits CODEX_HOME from `process.env`, as that is at each
  * call, where neither `codexHome` nor `env` says which.
  */
-export type Settings = Readonly<CodexModelCatalogOptions & Defaulted & { inheritsCodexHome: boolean }>;
+export type Settings = Readonly<
+	CodexModelCatalogOptions & Defaulted & { inheritsCodexHome: boolean }
+>;
 
 /** A test, the words for what passes it, and the default. */
 type Rule = { expected: string; test(value: unknown): boolean; default?: unknown };
@@ -20,7 +24,9 @@ type Rule = { expected: string; test(value: unknown): boolean; default?: unknown
 function misuse(name: string, expected: string, value: unknown): MisuseError {
 	const limits = { depth: 0, customInspect: false, maxStringLength: 100, maxArrayLength: 3 };
 	const isSecret = name === 'env' || name === 'args';
-	const shown = isSecret ? `a value of type ${typeof value}` : `${inspect(value, limits)} (${typeof value})`;
+	const shown = isSecret
+		? `a value of type ${typeof value}`
+		: `${inspect(value, limits)} (${typeof value})`;
 	return new MisuseError(`Expected option "${name}" to be ${expected}, got ${shown}`);
 }
 
@@ -37,22 +43,32 @@ const durationOrInfinity: Rule = {
 };
 
 // The operating system ends a string at a NUL byte, and `spawn` refuses it.
-const isString = (value: unknown): value is string => typeof value === 'string' && !value.includes('\0');
+const isString = (value: unknown): value is string =>
+	typeof value === 'string' && !value.includes('\0');
 const isStringOrUndefined = (value: unknown) => value === undefined || isString(value);
 const isFilled = (value: unknown): value is string => isString(value) && value.trim() !== '';
 const isFunction = (value: unknown) => typeof value === 'function';
 
 const boolean: Rule = { expected: 'a boolean', test: (value) => typeof value === 'boolean' };
-const filledString: Rule = { expected: 'a string that is not blank and has no NUL', test: isFilled };
+const filledString: Rule = {
+	expected: 'a string that is not blank and has no NUL',
+	test: isFilled,
+};
 
-const targetRules: Record<keyof TargetOptions, Rule> = { includeHidden: boolean, cwd: filledString, codexHome: filledString };
+const targetRules: Record<keyof TargetOptions, Rule> = {
+	includeHidden: boolean,
+	cwd: filledString,
+	codexHome: filledString,
+};
 
 const listRules: Record<keyof ListOptions, Rule> = {
 	...targetRules,
 	deadlineMs: durationOrInfinity,
 	signal: {
 		expected: 'an AbortSignal',
-		test: (value) => isObject(value) && ['addEventListener', 'throwIfAborted'].every((name) => isFunction(value[name])),
+		test: (value) =>
+			isObject(value) &&
+			['addEventListener', 'throwIfAborted'].every((name) => isFunction(value[name])),
 	},
 	refresh: boolean,
 };
@@ -83,7 +99,11 @@ const catalogRules: Record<keyof CodexModelCatalogOptions, Rule> = {
 	clientInfo: {
 		default: { name: 'codex-models', title: 'codex-models', version },
 		expected: 'an object with the strings name and version, and perhaps title',
-		test: (value) => isObject(value) && isFilled(value.name) && isFilled(value.version) && isStringOrUndefined(value.title),
+		test: (value) =>
+			isObject(value) &&
+			isFilled(value.name) &&
+			isFilled(value.version) &&
+			isStringOrUndefined(value.title),
 	},
 	deadlineMs: { default: 15_000, ...durationOrInfinity },
 	fetchTimeoutMs: { default: 60_000, ...duration },
@@ -96,7 +116,10 @@ const catalogRules: Record<keyof CodexModelCatalogOptions, Rule> = {
 	store: {
 		expected: 'an object with the methods get, set and delete',
 		// The methods of a Keyv instance are inherited, and other stores may be functions.
-		test: (value) => ['get', 'set', 'delete'].every((name) => isFunction((value as Record<string, unknown> | null)?.[name])),
+		test: (value) =>
+			['get', 'set', 'delete'].every((name) =>
+				isFunction((value as Record<string, unknown> | null)?.[name]),
+			),
 	},
 	onEvent: { expected: 'a function', test: isFunction },
 };
@@ -107,7 +130,9 @@ function check(options: unknown, rules: Record<string, Rule>): Record<string, un
 	for (const name in options) {
 		// A mistyped `deadlineMs` must not mean 15 seconds.
 		if (Object.hasOwn(rules, name) || options[name] === undefined) continue;
-		throw new MisuseError(`Unknown option "${name}"; the options are ${Object.keys(rules).join(', ')}`);
+		throw new MisuseError(
+			`Unknown option "${name}"; the options are ${Object.keys(rules).join(', ')}`,
+		);
 	}
 	const checked: Record<string, unknown> = {};
 	for (const name in rules) {
@@ -142,7 +167,8 @@ const toCommandPath = (command: string) => (/[\\/]/.test(command) ? resolvePath(
 /** The checks throw a `MisuseError`. */
 export const checkListOptions = (options: ListOptions) => void check(options, listRules);
 export const checkTargetOptions = (options: TargetOptions) => void check(options, targetRules);
-export const checkStoreOptions = (options: object) => void check(options, { directory: filledString });
+export const checkStoreOptions = (options: object) =>
+	void check(options, { directory: filledString });
 
 export function checkListener(listener: unknown): void {
 	if (!isFunction(listener)) throw misuse('listener', 'a function', listener);

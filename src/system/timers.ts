@@ -21,7 +21,8 @@ const setRefTimeout = (step: () => void, ms: number) => start('setTimeout', step
 
 /** Neither timer keeps the process alive. */
 export const setUnrefTimeout = (step: () => void, ms: number) => setRefTimeout(step, ms).unref();
-export const setUnrefInterval = (step: () => void, ms: number) => start('setInterval', step, ms).unref();
+export const setUnrefInterval = (step: () => void, ms: number) =>
+	start('setInterval', step, ms).unref();
 
 export function keepProcessAlive(): () => void {
 	const timer = start('setInterval', () => {}, 60_000);
@@ -29,10 +30,14 @@ export function keepProcessAlive(): () => void {
 }
 
 /** Sleeps in real time, also where a test has replaced the clock: the end of a process is real. */
-export const sleep = (ms: number) => new Promise<void>((resolve) => nodeTimers.setTimeout(resolve, ms).unref());
+export const sleep = (ms: number) =>
+	new Promise<void>((resolve) => nodeTimers.setTimeout(resolve, ms).unref());
 
 type CustomTimers = Pick<typeof globalThis, 'setTimeout' | 'clearTimeout'>;
 
 /** The `customTimers` of p-timeout: those of a caller's wait keep the process alive, those of background work do not. */
 export const refTimers = { setTimeout: setRefTimeout, clearTimeout: clearTimer } as CustomTimers;
-export const unrefTimers = { setTimeout: setUnrefTimeout, clearTimeout: clearTimer } as CustomTimers;
+export const unrefTimers = {
+	setTimeout: setUnrefTimeout,
+	clearTimeout: clearTimer,
+} as CustomTimers;

@@ -2,16 +2,23 @@ import path from 'node:path';
 import process from 'node:process';
 import pRetry, { type RetryContext } from 'p-retry';
 import pTimeout from 'p-timeout';
-import { resolveNativeBinary } from '../app-server/executable.js';
-import type { AppServerSession, SessionSpec } from '../app-server/session.js';
-import type { ProcessTimings } from '../app-server/shutdown.js';
-import { buildEnvironment } from '../core/environment.js';
-import type { FetchProgress, StartProblem } from '../core/errors.js';
-import { CodexModelsError, MisuseError, notFoundError, notStarted, overloadedCode, toCodexModelsError } from '../core/errors.js';
-import type { Fetch, FetchModels, FetchTarget, ModelListAnswer } from '../core/fetch.js';
-import { findExecutable, findProblem } from '../core/find-executable.js';
-import type { CommandSource, Settings } from '../core/settings.js';
+import type { FetchProgress, StartProblem } from '../api/errors.js';
+import {
+	CodexModelsError,
+	MisuseError,
+	notFoundError,
+	notStarted,
+	overloadedCode,
+	toCodexModelsError,
+} from '../api/errors.js';
+import type { Fetch, FetchModels, FetchTarget, ModelListAnswer } from '../api/fetch.js';
+import type { CommandSource, Settings } from '../api/settings.js';
+import { buildEnvironment } from '../system/environment.js';
+import { findExecutable, findProblem } from '../system/find-executable.js';
 import { type AppServerPool, createAppServerPool } from './app-server-pool.js';
+import { resolveNativeBinary } from './executable.js';
+import type { AppServerSession, SessionSpec } from './session.js';
+import type { ProcessTimings } from './shutdown.js';
 
 /**
  * The first wait before another attempt, in milliseconds: p-retry doubles each, and lengthens it by up to as much by chance.
@@ -22,13 +29,23 @@ const backoffMs = 50;
 export type Fetcher = ReturnType<typeof createFetcher>;
 
 /** Fetches lists of models, and owns the app-servers for it. */
-export function createFetcher(settings: Settings, command: CommandSource, timings?: ProcessTimings) {
+export function createFetcher(
+	settings: Settings,
+	command: CommandSource,
+	timings?: ProcessTimings,
+) {
 	const pool = createAppServerPool(settings.keepAliveMs, timings);
-	const fetchModels: FetchModels = (target, context) => new ModelsFetch({ settings, command, pool, target, ...context });
+	const fetchModels: FetchModels = (target, context) =>
+		new ModelsFetch({ settings, command, pool, target, ...context });
 	return { fetchModels, evictIdle: pool.evictIdle, close: pool.close };
 }
 
-type Job = Parameters<FetchModels>[1] & { settings: Settings; command: CommandSource; pool: AppServerPool; target: FetchTarget };
+type Job = Parameters<FetchModels>[1] & {
+	settings: Settings;
+	command: CommandSource;
+	pool: AppServerPool;
+	target: FetchTarget;
+};
 
 class ModelsFetch implements Fetch {
 	readonly answer: Promise<ModelListAnswer>;
@@ -82,7 +99,14 @@ class ModelsFetch implements Fetch {
 			emit({ type: 'retried', attempt, error: error as CodexModelsError });
 			return true;
 		};
-		const options = { retries: settings.retries, minTimeout: backoffMs, randomize: true, unref: true, signal, shouldRetry };
+		const options = {
+			retries: settings.retries,
+			minTimeout: backoffMs,
+			randomize: true,
+			unref: true,
+			signal,
+			shouldRetry,
+		};
 		return await pRetry((attempt) => this.#attempt(attempt), options);
 	}
 
@@ -114,11 +138,14 @@ class ModelsFetch implements Fetch {
 	async #makeSpec(): Promise<SessionSpec> {
 		const { settings, target, emit } = this.#job;
 		const directoryProblem = await findProblem('isDirectory', target.cwd);
-		if (directoryProblem && !target.isDefaultCwd) throw this.#notFoundError('no directory', directoryProblem, target.cwd);
+		if (directoryProblem && !target.isDefaultCwd)
+			throw this.#notFoundError('no directory', directoryProblem, target.cwd);
 		const environment = buildEnvironment(settings.env, target.codexHome);
-		const executable = await findExecutable(this.#command, environment).catch((cause: NodeJS.ErrnoException) => {
-			throw this.#notFoundError(cause.code === 'ENOENT' ? 'missing' : 'not executable', cause);
-		});
+		const executable = await findExecutable(this.#command, environment).catch(
+			(cause: NodeJS.ErrnoException) => {
+				throw this.#notFoundError(cause.code === 'ENOENT' ? 'missing' : 'not executable', cause);
+			},
+		);
 		return {
 			...(await resolveNativeBinary(executable, environment)),
 			args: settings.args,
@@ -135,4 +162,5 @@ class ModelsFetch implements Fetch {
 	}
 }
 
-const isEarlyEnd = (error: unknown) => error instanceof CodexModelsError && error.code === 'ERR_CODEX_EXITED';
+const isEarlyEnd = (error: unknown) =>
+	error instanceof CodexModelsError && error.code === 'ERR_CODEX_EXITED';

@@ -17,7 +17,13 @@ export type CatalogEventPayload =
 	| { type: 'timed-out'; timeoutMs: number; phase: FetchPhase }
 	/** An app-server was started; an app-server and its process group are gone. */
 	| { type: 'spawned'; pid: number; attempt: number }
-	| { type: 'exited'; pid: number; exitCode: number | null; signal: NodeJS.Signals | null; lifetimeMs: number }
+	| {
+			type: 'exited';
+			pid: number;
+			exitCode: number | null;
+			signal: NodeJS.Signals | null;
+			lifetimeMs: number;
+	  }
 	/** An attempt failed, and another one follows. */
 	| { type: 'retried'; attempt: number; error: CodexModelsError }
 	/** A fetch brought a list of that many models, hidden ones included, after that many attempts. */
@@ -38,13 +44,15 @@ export type EmitEvent = ((target: EventTarget, payload: CatalogEventPayload) => 
 
 const debug = debuglog('codex-models');
 const skipError = () => {};
-const showErrors = (_name: string, value: unknown) => (value instanceof Error ? value.message : value);
+const showErrors = (_name: string, value: unknown) =>
+	value instanceof Error ? value.message : value;
 
 /** Hands events to the listener, and to stderr with `NODE_DEBUG=codex-models`. */
 export function createEmitter(onEvent: ((event: CatalogEvent) => unknown) | undefined): EmitEvent {
 	if (!onEvent && !debug.enabled) return undefined;
 	// A reader of stderr that leaves must not end this process (EPIPE).
-	if (debug.enabled && !process.stderr.listeners('error').includes(skipError)) process.stderr.on('error', skipError);
+	if (debug.enabled && !process.stderr.listeners('error').includes(skipError))
+		process.stderr.on('error', skipError);
 	return ({ cwd, codexHome }, payload) => {
 		// A listener that throws or rejects harms nothing, and neither does a closed stderr.
 		try {

@@ -16,16 +16,31 @@ const value = String.raw`(?:(?<=["'\x60])[^"'\x60\n]+|[^\s"'\x60\\,;&(){}[\]]+)`
 const token = String.raw`(?!\[redacted)[^\s"'\x60\\,;]+`;
 
 const secrets: [RegExp, string][] = [
-	[/-----BEGIN [A-Z ]{0,40}PRIVATE KEY-----[^-]{0,20000}(?:-----END [A-Z ]{0,40}-----)?/g, redacted],
+	[
+		/-----BEGIN [A-Z ]{0,40}PRIVATE KEY-----[^-]{0,20000}(?:-----END [A-Z ]{0,40}-----)?/g,
+		redacted,
+	],
 	// https://user:password@host and https://token@host.
 	[/(:\/\/)[^\s/"'`]{1,400}@/g, `$1${redacted}@`],
 	// OpenAI (sk-, sess-, rt_), GitLab, Slack, xAI, Google, Amazon, JWTs, which may be cut off; GitHub, Stripe, Hugging Face, npm.
-	[/(?<![A-Za-z\d])(?:sk-|sess-|rt_|glpat-|xox[a-z]-|xai-|AIza|AKIA|eyJ)[\w*-]{6,}(?:\.[\w-]*){0,4}/g, redacted],
+	[
+		/(?<![A-Za-z\d])(?:sk-|sess-|rt_|glpat-|xox[a-z]-|xai-|AIza|AKIA|eyJ)[\w*-]{6,}(?:\.[\w-]*){0,4}/g,
+		redacted,
+	],
 	[/(?<![A-Za-z\d])(?:gh[opsur]|github_pat|[sr]k_(?:live|test)|hf|npm)_\w{8,}/g, redacted],
 	// Authorization: Scheme abc; Bearer abc; Basic YWJj.
-	[new RegExp(`(\\bauthorization${quote}\\s{0,8}[=:]\\s{0,8}${quote})(?:[\\w-]{1,20} {1,8})?${token}`, 'gi'), `$1${redacted}`],
 	[
-		new RegExp(`\\b(bearer(?:\\s{1,8}|%20)${quote})(?!(?:or|auth|authentication|tokens?)(?![\\w-]))${token}`, 'gi'),
+		new RegExp(
+			`(\\bauthorization${quote}\\s{0,8}[=:]\\s{0,8}${quote})(?:[\\w-]{1,20} {1,8})?${token}`,
+			'gi',
+		),
+		`$1${redacted}`,
+	],
+	[
+		new RegExp(
+			`\\b(bearer(?:\\s{1,8}|%20)${quote})(?!(?:or|auth|authentication|tokens?)(?![\\w-]))${token}`,
+			'gi',
+		),
 		`$1${redacted}`,
 	],
 	[/\b([Bb]asic\s{1,8})(?=\S{0,40}[A-Z\d=])[A-Za-z\d+/]{8,}={0,2}/g, `$1${redacted}`],
@@ -52,10 +67,14 @@ const controls = /(?![\n\t])\p{Cc}|[\u00ad\u200b\u200e\u200f\u2028-\u202e\u2066-
  */
 export function sanitize(text: string): string {
 	const plain = stripTerminalCodes(text).replaceAll(controls, '');
-	return secrets.reduce((rest, [pattern, replacement]) => rest.replace(pattern, replacement), plain);
+	return secrets.reduce(
+		(rest, [pattern, replacement]) => rest.replace(pattern, replacement),
+		plain,
+	);
 }
 
-export const cut = (text: string, maxLength: number) => (text.length > maxLength ? `${text.slice(0, maxLength - 2)} …` : text);
+export const cut = (text: string, maxLength: number) =>
+	text.length > maxLength ? `${text.slice(0, maxLength - 2)} …` : text;
 
 /** The text on one line of at most `maxLength` characters, sanitized. */
 export function sanitizeLine(text: string, maxLength: number): string {

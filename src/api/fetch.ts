@@ -36,4 +36,7 @@ export type Fetch = {
 };
 
 /** Starts a fetch. `signal` ends it, and its app-server without patience. */
-export type FetchModels = (target: FetchTarget, context: { fingerprint: Fingerprint; signal: AbortSignal; emit: Emit }) => Fetch;
+export type FetchModels = (
+	target: FetchTarget,
+	context: { fingerprint: Fingerprint; signal: AbortSignal; emit: Emit },
+) => Fetch;
