@@ -1,29 +1,38 @@
-import type { CodexModel, CodexModelSummary } from './api/codex-model.js';
+import type { CodexModel } from './api/codex-model.js';
+import { hostError, MisuseError } from './api/errors.js';
 import { createEmitter } from './api/events.js';
-import type { FetchTarget } from './api/fetch.js';
+import type { Fetcher } from './api/fetch.js';
 import type { CodexModelCatalogOptions, ListOptions, TargetOptions } from './api/options.js';
-import type { Settings } from './api/settings.js';
 import {
-	CommandSource,
+	checkCommand,
 	checkListener,
 	checkListOptions,
 	checkTargetOptions,
 	resolveSettings,
+	type Settings,
 } from './api/settings.js';
-import { createFetcher, type Fetcher } from './app-server/fetch-models.js';
-import { type ResolvedTarget, resolveTarget } from './cache/fetch-target.js';
-import { readFingerprint } from './cache/fingerprint.js';
-import { ModelCache } from './cache/model-cache.js';
+import { createFetcher } from './app-server/fetch-models.js';
+import { createHostFetcher } from './cache/host-fetch.js';
+import { type CommandSource, ModelCache } from './cache/model-cache.js';
 import type { CatalogSnapshot } from './cache/model-list.js';
+import type { SnapshotListener } from './cache/subscriptions.js';
+import { type ResolvedTarget, resolveTarget } from './cache/target.js';
 import { keepProcessAlive } from './system/timers.js';
+
+/** What a catalog can do: the type for a stand-in of a test, or for a catalog behind another process. */
+export type ModelCatalog = Pick<
+	CodexModelCatalog,
+	'list' | 'read' | 'peek' | 'subscribe' | 'clear' | 'close'
+>;
 
 /**
  * The models that a Codex CLI offers, cached: served from memory while fresh, served and refreshed in the background while
  * stale, else fetched by an app-server that all who wait share.
  *
  * @example
- * await using catalog = new CodexModelCatalog({ deadlineMs: 5_000 });
+ * const catalog = new CodexModelCatalog({ deadlineMs: 5_000 });
  * const models = await catalog.list();
+ * await catalog.close();
  */
 export class CodexModelCatalog implements AsyncDisposable {
 	readonly #settings: Settings;
@@ -36,80 +45,59 @@ export class CodexModelCatalog implements AsyncDisposable {
 	/** Starts nothing. @throws TypeError that names the option, its bounds and the value. */
 	constructor(options?: CodexModelCatalogOptions) {
 		const settings = resolveSettings(options);
-		const command = new CommandSource(settings.command);
-		const fetcher = createFetcher(settings, command);
+		const { fetchModels } = settings;
+		const fetcher = fetchModels ? createHostFetcher(fetchModels) : createFetcher(settings);
 		this.#settings = settings;
 		this.#fetcher = fetcher;
 		this.#cache = new ModelCache({
 			settings,
-			fetchModels: fetcher.fetchModels,
-			readFingerprint: (target) => readFingerprint(target, settings, command),
+			startFetch: fetcher.startFetch,
+			command: createCommandSource(settings),
 			emitEvent: createEmitter(settings.onEvent),
 		});
 	}
 
 	/**
-	 * The models in Codex's order: the caller's own copy.
+	 * The models in Codex's order: one frozen array for all callers until something in it changes.
 	 *
 	 * @throws CodexModelsError when there is nothing to serve and no answer comes; `code` tells the kinds apart.
 	 * @throws TypeError for an option that is wrong or unknown, by the promise.
 	 * @throws `signal.reason` when the caller's signal aborts.
 	 */
-	async list(options?: ListOptions): Promise<CodexModel[]> {
-		const target = this.#resolveTarget(options);
-		// Read now, because the caller may change the object of the options during the wait.
-		const includeHidden = options?.includeHidden ?? false;
-		const list =
-			this.#cache.lookup(target, options) ?? (await this.#cache.getOrFetch(target, options));
-		return list.copyModels(includeHidden);
+	async list(options?: ListOptions): Promise<readonly CodexModel[]> {
+		return (await this.read(options)).models;
 	}
 
-	/**
-	 * The same as `list`, as summaries; whole models are not copied on the way.
-	 *
-	 * @internal
-	 */
-	async listSummaries(options?: ListOptions): Promise<CodexModelSummary[]> {
-		const target = this.#resolveTarget(options);
-		const includeHidden = options?.includeHidden ?? false;
-		const list =
-			this.#cache.lookup(target, options) ?? (await this.#cache.getOrFetch(target, options));
-		return list.copySummaries(includeHidden);
-	}
-
-	/** The models of `list`, with their age, the configured model and the failure of its last refresh. @throws the same as `list`. */
+	/** The models of `list`, with their age, the configured model and the failure of the last refresh. @throws the same as `list`. */
 	async read(options?: ListOptions): Promise<CatalogSnapshot> {
 		const target = this.#resolveTarget(options);
-		const includeHidden = options?.includeHidden ?? false;
-		const list =
-			this.#cache.lookup(target, options) ?? (await this.#cache.getOrFetch(target, options));
-		return this.#cache.snapshot(target, list, includeHidden);
+		return this.#cache.lookup(target, options) ?? this.#cache.getOrFetch(target, options);
 	}
 
 	/** The snapshot that `read` would serve from memory, or `undefined`; starts nothing. @throws TypeError for a wrong option. */
 	peek(options?: TargetOptions): CatalogSnapshot | undefined {
 		return this.#cache.peek(
 			this.#resolveTarget(options, checkTargetOptions),
-			options?.includeHidden ?? false,
+			options?.includeHidden,
 		);
 	}
 
 	/**
-	 * Calls `listener` with its own copy after the list, the configured model or `refreshError` has changed; not when a
-	 * refresh brought the same. Starts nothing and keeps nothing alive.
+	 * Calls `listener` with what `peek` gives now, after the list, the configured model, the warnings or `refreshError` have
+	 * changed; not when a refresh brought the same. Starts nothing and keeps nothing alive.
 	 *
 	 * @returns a function that unsubscribes.
 	 * @throws TypeError for a listener that is no function, or a wrong option.
 	 */
-	subscribe(listener: (snapshot: CatalogSnapshot) => void, options?: TargetOptions): () => void {
+	subscribe(listener: SnapshotListener, options?: TargetOptions): () => void {
 		checkListener(listener);
 		const target = this.#resolveTarget(options, checkTargetOptions);
-		return this.#cache.subscribe(target, options?.includeHidden ?? false, listener);
+		return this.#cache.subscribe(target, options?.includeHidden, listener);
 	}
 
 	/**
-	 * Forgets every list, and deletes the lists that this catalog knows in the store. A fetch under way answers the callers that
-	 * wait for it; its list is not remembered, and later callers get a new fetch.
+	 * Forgets every list, and deletes the lists that this catalog knows in the store. A fetch under way answers the callers
+	 * that wait for it; its list is not remembered, and later callers get a new fetch.
 	 */
 	clear(): void {
 		this.#cache.clear();
@@ -135,9 +123,26 @@ export class CodexModelCatalog implements AsyncDisposable {
 		await Promise.all([this.#cache.close(), this.#fetcher.close()]).finally(release);
 	}
 
-	#resolveTarget(options: ListOptions | undefined, check = checkListOptions): FetchTarget {
+	#resolveTarget(options: ListOptions | undefined, check = checkListOptions): ResolvedTarget {
 		if (options !== undefined) check(options);
 		this.#lastTarget = resolveTarget(this.#settings, options, this.#lastTarget);
 		return this.#lastTarget;
 	}
+}
+
+function createCommandSource({ command, fetchModels }: Settings): CommandSource {
+	if (fetchModels) return { latest: '', resolve: async () => '' };
+	if (typeof command === 'string') return { latest: command, resolve: async () => command };
+	const source = {
+		latest: '',
+		async resolve() {
+			try {
+				source.latest = checkCommand(await command());
+			} catch (error) {
+				throw error instanceof MisuseError ? error : hostError('command', error);
+			}
+			return source.latest;
+		},
+	};
+	return source;
 }

@@ -21,7 +21,7 @@ export type CatalogEventPayload =
 			type: 'exited';
 			pid: number;
 			exitCode: number | null;
-			signal: NodeJS.Signals | null;
+			signal: string | null;
 			lifetimeMs: number;
 	  }
 	/** An attempt failed, and another one follows. */

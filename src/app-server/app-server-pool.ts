@@ -1,18 +1,16 @@
 import { closedError } from '../api/errors.js';
 import type { Emit } from '../api/events.js';
+import type { Target } from '../api/fetch.js';
 import { clearTimer, setUnrefTimeout } from '../system/timers.js';
 import { AppServerSession, type SessionSpec } from './session.js';
-import type { ProcessTimings } from './shutdown.js';
 
 export type AppServerPool = ReturnType<typeof createAppServerPool>;
 
 /** The app-servers of a catalog: at work, kept idle for the next fetch of their target, or about to end. */
-export function createAppServerPool(keepAliveMs: number, timings?: ProcessTimings) {
+export function createAppServerPool(keepAliveMs: number) {
 	const living = new Set<AppServerSession>();
-	const idle = new Map<
-		string,
-		{ session: AppServerSession; inputs: string; timer: NodeJS.Timeout }
-	>();
+	type Idle = { target: Target; session: AppServerSession; inputs: string; timer: NodeJS.Timeout };
+	const idle = new Map<string, Idle>();
 	let isClosed = false;
 
 	function remove(key: string) {
@@ -26,18 +24,19 @@ export function createAppServerPool(keepAliveMs: number, timings?: ProcessTiming
 	const evictIdle = () => [...idle.keys()].forEach(evict);
 
 	return {
-		/** @throws CodexModelsError after `close()`. */
-		start(spec: SessionSpec, attempt: number, emit: Emit): AppServerSession {
+		/** Ends those that are kept idle for the CODEX_HOME, to make room. @throws CodexModelsError after `close()`. */
+		start(target: Target, spec: SessionSpec, attempt: number, emit: Emit): AppServerSession {
 			if (isClosed) throw closedError();
-			const session = new AppServerSession(spec, timings);
+			for (const [key, kept] of idle) if (kept.target.home === target.home) evict(key);
+			const session = new AppServerSession(spec);
 			const { pid } = session;
 			const startedAt = performance.now();
 			living.add(session);
 			if (pid !== undefined) emit({ type: 'spawned', pid, attempt });
 			session.exited.then((exit) => {
 				living.delete(session);
-				if (pid !== undefined && exit)
-					emit({ type: 'exited', pid, ...exit, lifetimeMs: performance.now() - startedAt });
+				const lifetimeMs = performance.now() - startedAt;
+				if (pid !== undefined && exit) emit({ type: 'exited', pid, ...exit, lifetimeMs });
 			});
 			return session;
 		},
@@ -51,12 +50,14 @@ export function createAppServerPool(keepAliveMs: number, timings?: ProcessTiming
 		},
 
 		/** Takes back an app-server that has answered: keeps it for `keepAliveMs`, or ends it. */
-		release(key: string, session: AppServerSession, inputs: string): void {
+		release(target: Target, session: AppServerSession, inputs: string | undefined): void {
+			const { key } = target;
 			evict(key);
-			if (keepAliveMs === 0 || isClosed || session.isClosed) {
+			if (keepAliveMs === 0 || isClosed || session.isClosed || inputs === undefined) {
 				session.shutDown('gracefulShutdown');
 			} else {
-				idle.set(key, { session, inputs, timer: setUnrefTimeout(() => evict(key), keepAliveMs) });
+				const timer = setUnrefTimeout(() => evict(key), keepAliveMs);
+				idle.set(key, { target, session, inputs, timer });
 			}
 		},
 

@@ -1,60 +1,60 @@
-import { hash } from '../system/hash.js';
 import type { CatalogSnapshot } from './model-list.js';
 
-export type SnapshotListener = (snapshot: CatalogSnapshot) => void;
+/** Gets what `peek` gives now. */
+export type SnapshotListener = (snapshot: CatalogSnapshot | undefined) => void;
 
 type Subscription = {
-	targetKey: string;
-	includeHidden: boolean;
 	listener: SnapshotListener;
-	/** The digest of the last snapshot that the subscriber has seen. */
-	seen: string | undefined;
+	peek(): CatalogSnapshot | undefined;
+	/** The last snapshot that the subscriber could see. */
+	seen: CatalogSnapshot | undefined;
 };
 
-/** The subscribers of a catalog. Each hears of changes only. */
+/** The subscribers of a catalog, by target. Each hears of changes only. */
 export class Subscriptions {
-	readonly #subscriptions = new Set<Subscription>();
+	readonly #byTarget = new Map<string, Set<Subscription>>();
 
-	/** @param current - the snapshot that the subscriber can already see by `peek`. */
-	add(
-		targetKey: string,
-		includeHidden: boolean,
-		listener: SnapshotListener,
-		current: CatalogSnapshot | undefined,
-	): () => void {
-		const subscription = { targetKey, includeHidden, listener, seen: current && digest(current) };
-		this.#subscriptions.add(subscription);
-		return () => void this.#subscriptions.delete(subscription);
+	add(targetKey: string, subscription: Subscription): () => void {
+		const subscriptions = this.#byTarget.get(targetKey) ?? new Set();
+		this.#byTarget.set(targetKey, subscriptions.add(subscription));
+		return () => {
+			subscriptions.delete(subscription);
+			if (subscriptions.size === 0 && this.#byTarget.get(targetKey) === subscriptions) {
+				this.#byTarget.delete(targetKey);
+			}
+		};
 	}
 
-	/** Calls the subscribers of a target whose view has changed. */
-	notify(
-		targetKey: string,
-		takeSnapshot: (includeHidden: boolean) => CatalogSnapshot | undefined,
-	): void {
-		for (const subscription of [...this.#subscriptions]) {
+	notify(targetKey: string): void {
+		for (const subscription of [...(this.#byTarget.get(targetKey) ?? [])]) {
+			const { peek, listener, seen } = subscription;
 			// A listener that was called before may have unsubscribed this one.
-			if (subscription.targetKey !== targetKey || !this.#subscriptions.has(subscription)) continue;
-			const snapshot = takeSnapshot(subscription.includeHidden);
-			const latest = snapshot && digest(snapshot);
-			if (!snapshot || latest === subscription.seen) continue;
-			subscription.seen = latest;
+			if (!this.#byTarget.get(targetKey)?.has(subscription)) continue;
+			const snapshot = peek();
+			if (isSameContent(snapshot, seen)) continue;
+			subscription.seen = snapshot;
 			// A listener that throws or rejects harms nothing.
 			try {
-				Promise.resolve(subscription.listener(snapshot) as unknown).catch(() => {});
+				Promise.resolve(listener(snapshot) as unknown).catch(() => {});
 			} catch {}
 		}
 	}
 
+	notifyAll(): void {
+		for (const targetKey of [...this.#byTarget.keys()]) this.notify(targetKey);
+	}
+
 	clear(): void {
-		this.#subscriptions.clear();
+		this.#byTarget.clear();
 	}
 }
 
-/** The message of an error tells a duration, which differs between two failures for the same reason. */
-const digest = ({ models, configured, refreshError }: CatalogSnapshot) =>
-	hash(
-		models,
-		configured,
-		refreshError && [{ ...refreshError }, refreshError.message.replace(/, after \d+ ms/, '')],
+/** Its age alone is nothing new. Equal parts of two lists are one object. */
+function isSameContent(one: CatalogSnapshot | undefined, other: CatalogSnapshot | undefined) {
+	return (
+		one?.models === other?.models &&
+		one?.configured === other?.configured &&
+		one?.warnings === other?.warnings &&
+		one?.refreshError === other?.refreshError
 	);
+}

@@ -1,7 +1,7 @@
 #!/usr/bin/env node
 import { styleText } from 'node:util';
 import { CodexModelsError } from '../api/errors.js';
-import { version } from '../api/version.js';
+import { version } from '../api/settings.js';
 import { CodexModelCatalog } from '../catalog.js';
 import type { CatalogSnapshot } from '../index.js';
 import { fileStore } from '../store/file-store.js';
@@ -46,9 +46,9 @@ function printList(snapshot: CatalogSnapshot, args: Arguments): void {
 		width: lineWidth(process.stdout),
 		isColored: hasColors(process.stdout),
 	};
-	if (models.length > 0) process.stdout.write(`${formatTable(models, options)}\n`);
+	if (models.length > 0) process.stdout.write(`${formatTable([...models], options)}\n`);
 	else printNote('Codex lists no models');
-	const unlisted = describeUnlisted(models, configured);
+	const unlisted = describeUnlisted([...models], configured);
 	if (unlisted) process.stdout.write(`${unlisted}\n`);
 }
 

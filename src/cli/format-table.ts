@@ -1,6 +1,7 @@
 import { styleText } from 'node:util';
 import measureText from 'fast-string-truncated-width';
-import type { CodexConfiguredModel, CodexModel } from '../api/codex-model.js';
+import type { CodexConfiguredModel } from '../api/codex-config.js';
+import type { CodexModel } from '../api/codex-model.js';
 import { toPrintable } from './terminal.js';
 
 /** The spaces after each column; those after the last one keep a full line off the edge of the terminal. */
@@ -22,7 +23,7 @@ function toColumns(models: CodexModel[], configured: CodexConfiguredModel): Colu
 		ID: ({ id }) => id,
 		NAME: ({ displayName, hidden }) => displayName + (hidden ? ' (hidden)' : ''),
 		EFFORTS: ({ supportedReasoningEfforts }) =>
-			supportedReasoningEfforts.map(({ effort }) => effort).join(' '),
+			supportedReasoningEfforts.map(({ reasoningEffort }) => reasoningEffort).join(' '),
 		TIERS: ({ serviceTiers }) => serviceTiers.map(({ id, name }) => name ?? id).join(' '),
 	};
 	return Object.entries(readers).map(([title, read]) => {

@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { lstat, mkdir, readdir, rename, rm, rmdir, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import process from 'node:process';
-import type { ModelListStore } from '../api/model-list-store.js';
+import type { ModelListStore } from '../api/options.js';
 import { checkStoreOptions } from '../api/settings.js';
 import { findHome, isWindows, lookUp } from '../system/environment.js';
 import { hasCode, ignore, readRegularFile } from '../system/files.js';
@@ -10,7 +10,7 @@ import { hash } from '../system/hash.js';
 import { acquireLock } from './file-lock.js';
 import { isSharingViolation, retryOnSharingViolation } from './sharing-violation.js';
 
-export type { ModelListStore } from '../api/model-list-store.js';
+export type { ModelListStore } from '../api/options.js';
 
 export type FileStoreOptions = {
 	/** Made when it is missing, for its owner only. @default the platform's cache directory, such as `~/.cache/codex-models` */

@@ -1,48 +1,47 @@
 import { constants } from 'node:fs';
 import { open, stat } from 'node:fs/promises';
 
-/** The looks at files that may be under way in this process: libuv has four threads, and a dead network mount takes one for each. */
-const maxLooks = 3;
-let running = 0;
-const waiting: (() => void)[] = [];
-
 const looks = new Map<string, { current: Promise<unknown>; next?: Promise<unknown> }>();
 
 /**
- * At most one look at a time for each path and purpose. Callers that come while one is pending share the next, which sees
- * what was written until then.
+ * At most one look at a time for each path and purpose, because a look at a dead network mount keeps one of libuv's four
+ * threads. Callers that come while one is pending share the next, which sees what was written until then.
  */
-export async function lookOnce<T>(key: string, look: () => Promise<T>): Promise<T> {
+export function lookOnce<T>(key: string, look: () => Promise<T>): Promise<T> {
 	const pending = looks.get(key);
 	if (pending) {
 		pending.next ??= pending.current.catch(() => {}).then(() => lookOnce(key, look));
 		return pending.next as Promise<T>;
 	}
-	const current = lookInTurn(look).finally(() => looks.delete(key));
+	const current = look().finally(() => looks.delete(key));
 	looks.set(key, { current });
 	return current;
 }
 
-async function lookInTurn<T>(look: () => Promise<T>): Promise<T> {
-	while (running >= maxLooks) await new Promise<void>((resolve) => waiting.push(resolve));
-	running++;
-	try {
-		return await look();
-	} finally {
-		running--;
-		waiting.shift()?.();
-	}
-}
+/** `version` tells the states of a path apart, and is 'none' where nothing is there; `changedAt` is in epoch ms. */
+export type FileState = { version: string; changedAt: number };
 
-/** Tells the versions of a regular file apart; 'none' where there is no such file. */
-export function describeFile(file: string): Promise<string> {
-	return lookOnce(`describe ${file}`, async () => {
-		const stats = await stat(file).catch(() => undefined);
-		return stats?.isFile()
-			? `${stats.ino} ${stats.size} ${stats.mtimeMs} ${stats.ctimeMs}`
-			: 'none';
+/** The state of a path; `undefined` if it cannot be looked at now, as with an I/O error. */
+export function lookAt(file: string): Promise<FileState | undefined> {
+	return lookOnce(`state ${file}`, async () => {
+		try {
+			const { ino, size, mtimeMs, ctimeMs } = await stat(file);
+			return {
+				version: `${ino} ${size} ${mtimeMs} ${ctimeMs}`,
+				changedAt: Math.max(mtimeMs, ctimeMs),
+			};
+		} catch (error) {
+			if (hasCode(error, 'ENOENT', 'ENOTDIR')) return { version: 'none', changedAt: 0 };
+			return isOfFile(error)
+				? { version: (error as NodeJS.ErrnoException).code as string, changedAt: 0 }
+				: undefined;
+		}
 	});
 }
+
+/** Whether an error is about the file itself, and not about a lack of descriptors, memory or a mount. */
+export const isOfFile = (error: unknown) =>
+	!hasCode(error, 'EMFILE', 'ENFILE', 'ENOMEM', 'EAGAIN', 'EIO', 'ESTALE', 'ETIMEDOUT', 'EBUSY');
 
 /**
  * The text of a regular file, or `undefined` where the path does not exist. Rejects when the file cannot be read, is no
@@ -51,7 +50,7 @@ export function describeFile(file: string): Promise<string> {
 export function readRegularFile(file: string, maxBytes: number): Promise<string | undefined> {
 	// Without O_NONBLOCK, opening a FIFO waits for a writer. Windows has neither flag.
 	const flags = constants.O_RDONLY | (constants.O_NONBLOCK ?? 0) | (constants.O_NOCTTY ?? 0);
-	return lookOnce(`read ${maxBytes} ${file}`, async () => {
+	return lookOnce(`text ${maxBytes} ${file}`, async () => {
 		const handle = await open(file, flags).catch((error: unknown) => {
 			if (!hasCode(error, 'ENOENT', 'ENOTDIR')) throw error;
 		});

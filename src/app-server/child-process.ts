@@ -4,9 +4,32 @@ import pTimeout from 'p-timeout';
 import { isWindows } from '../system/environment.js';
 import { clearTimer, setUnrefTimeout, sleep, unrefTimers } from '../system/timers.js';
 import { onParentExit } from './parent-exit.js';
-import { readWithPauses } from './read-with-pauses.js';
-import { defaultTimings, type ProcessTimings, type ShutdownKind } from './shutdown.js';
+import { isGroupAlive } from './process-group.js';
 import { endTree, endTreeNow, toSpawnArguments } from './windows.js';
+
+/** Every wait for a process, in milliseconds. */
+export const timings = {
+	/**
+	 * For an app-server that has answered: no caller waits for its end. An idle one exits 18 ms after the end of its input, one
+	 * with an API key takes 3.2 s offline, and one with plugins up to 5 s (Codex 0.169.0). Then SIGTERM, then SIGKILL.
+	 */
+	gracefulShutdown: { endOfInputMs: 6_000, terminateMs: 1_000 },
+	/**
+	 * For an app-server that failed, or that `close()` waits for. Stalled in a token refresh, it ignores the end of its input
+	 * and ends 10 ms after SIGTERM (0.136.0); with a stalled list it ignores both for 30 s (0.155.0).
+	 */
+	fastShutdown: { endOfInputMs: 700, terminateMs: 500 },
+	/** The wait for the exit after SIGKILL. A process in an uninterruptible system call ignores SIGKILL, too. */
+	killMs: 2_000,
+	/** The longest gap between the end of the output and the exit, in either order. A grandchild may hold the pipes open. */
+	outputToExitMs: 100,
+	/** The wait for the rest of the process group after SIGTERM and after SIGKILL. */
+	groupTerminateMs: 300,
+	groupKillMs: 100,
+	groupPollMs: 10,
+};
+
+export type ShutdownKind = 'gracefulShutdown' | 'fastShutdown';
 
 /** `file` is an absolute path, and `env` the whole environment. */
 export type SpawnSpec = {
@@ -28,32 +51,26 @@ type Listeners = {
 	onDisconnect(disconnect: Disconnect): void;
 };
 
-/** The limit of unread input, in bytes, above which input that a process can do without is dropped. */
-const unreadInputBytes = 1024 * 1024;
-
 const unknownExit: Exit = { exitCode: null, signal: null };
 
 /**
  * A child process: its pipes, its end, and the end of its process group. It neither keeps the parent process alive nor
  * outlives it. Nothing here throws or rejects.
  */
-export class ProcessSupervisor {
+export class ServerProcess {
 	/** Resolves when the process and its group are gone, or SIGKILL does not end them; with `undefined` if none was started. */
 	readonly exited: Promise<Exit | undefined>;
 	readonly #listeners: Listeners;
-	readonly #timings: ProcessTimings;
 	#resolveExited: (exit: Exit | undefined) => void = () => {};
 	#child: ChildProcessWithoutNullStreams | undefined;
 	#hasExited = false;
 	#isDisconnected = false;
 	#killAt = Number.POSITIVE_INFINITY;
 	#shutdownTimer: NodeJS.Timeout | undefined;
-	#unreadTimer: NodeJS.Timeout | undefined;
 	#forgetParentExit = () => {};
 
-	constructor(spec: SpawnSpec, listeners: Listeners, timings: ProcessTimings = defaultTimings) {
+	constructor(spec: SpawnSpec, listeners: Listeners) {
 		this.#listeners = listeners;
-		this.#timings = timings;
 		this.exited = new Promise((resolve) => {
 			this.#resolveExited = resolve;
 		});
@@ -70,32 +87,15 @@ export class ProcessSupervisor {
 		return this.#child?.pid;
 	}
 
-	/** Sends a line without which the process cannot answer. */
 	write(line: string): void {
 		this.#child?.stdin?.write(`${line}\n`, (error) => {
 			if (error) void this.#onPipeClosed();
 		});
 	}
 
-	/** Sends input that the process can do without; drops it where the process does not read. */
-	tryWrite(text: string): void {
-		const stdin = this.#child?.stdin;
-		if (!stdin?.writable || stdin.writableLength + text.length > unreadInputBytes) return;
-		const closeUnlessRead = () => {
-			if (stdin.writableLength === 0) return;
-			this.#unreadTimer ??= setUnrefTimeout(() => stdin.destroy(), this.#timings.unreadInputMs);
-		};
-		stdin.write(text, () => {
-			clearTimer(this.#unreadTimer);
-			this.#unreadTimer = undefined;
-			closeUnlessRead();
-		});
-		closeUnlessRead();
-	}
-
 	/** Ends the process: end of input, SIGTERM, then SIGKILL to its group. A later call can only bring the end forward. */
 	shutDown(kind: ShutdownKind): void {
-		const { endOfInputMs, terminateMs } = this.#timings[kind];
+		const { endOfInputMs, terminateMs } = timings[kind];
 		const killAt = performance.now() + endOfInputMs + terminateMs;
 		if (this.#hasExited || killAt >= this.#killAt) return;
 		this.#killAt = killAt;
@@ -104,7 +104,7 @@ export class ProcessSupervisor {
 			this.#signalGroup('SIGTERM');
 			this.#schedule(terminateMs, () => {
 				this.#signalGroup('SIGKILL');
-				this.#schedule(this.#timings.killMs, () => void this.#onExit(unknownExit));
+				this.#schedule(timings.killMs, () => void this.#onExit(unknownExit));
 			});
 		});
 	}
@@ -131,9 +131,9 @@ export class ProcessSupervisor {
 			() => void (isWindows ? endTreeNow(child) : this.#signalGroup('SIGKILL')),
 		);
 		child.once('exit', (exitCode, signal) => void this.#onExit({ exitCode, signal }));
-		readWithPauses(child.stdout, this.#listeners.onStdout);
+		child.stdout.on('data', this.#listeners.onStdout);
 		child.stdout.once('end', () => void this.#onPipeClosed());
-		readWithPauses(child.stderr, this.#listeners.onStderr);
+		child.stderr.on('data', this.#listeners.onStderr);
 		child.unref();
 		for (const stream of [child.stdin, child.stdout, child.stderr]) {
 			// A child that closes its input gives an EPIPE here even where `write` has a callback (Node 20 to 24).
@@ -176,11 +176,8 @@ export class ProcessSupervisor {
 
 	#waitForEvent(child: ChildProcess, event: 'exit' | 'close'): Promise<unknown> {
 		const seen = new Promise((resolve) => child.once(event, resolve));
-		return pTimeout(seen, {
-			milliseconds: this.#timings.outputToExitMs,
-			message: false,
-			customTimers: unrefTimers,
-		});
+		const milliseconds = timings.outputToExitMs;
+		return pTimeout(seen, { milliseconds, message: false, customTimers: unrefTimers });
 	}
 
 	#disconnect(disconnect: Disconnect): void {
@@ -191,7 +188,6 @@ export class ProcessSupervisor {
 
 	#endInput(): void {
 		const stdin = this.#child?.stdin;
-		clearTimer(this.#unreadTimer);
 		// `end` would wait until the process has read everything.
 		if (stdin?.writableLength) stdin.destroy();
 		else stdin?.end();
@@ -204,28 +200,25 @@ export class ProcessSupervisor {
 
 	/** The `git` of a plugin sync outlives its app-server (Codex 0.125.0 to 0.169.0), the real program a killed launcher. */
 	async #endGroup(): Promise<void> {
-		if (isWindows) return;
-		const { groupTerminateMs, groupKillMs, groupPollMs } = this.#timings;
+		const pid = this.#child?.pid;
+		if (isWindows || pid === undefined) return;
+		const { groupTerminateMs, groupKillMs, groupPollMs } = timings;
 		const steps = [['SIGTERM', groupTerminateMs] as const, ['SIGKILL', groupKillMs] as const];
 		for (const [signal, limitMs] of steps) {
 			this.#signalGroup(signal);
 			for (let waitedMs = 0; waitedMs < limitMs; waitedMs += groupPollMs) {
-				if (!this.#signalGroup(0)) return;
+				if (!(await isGroupAlive(pid))) return;
 				await sleep(groupPollMs);
 			}
 		}
 	}
 
-	/** Whether the group has a process. */
-	#signalGroup(signal: NodeJS.Signals | 0): boolean {
+	#signalGroup(signal: NodeJS.Signals): void {
 		const child = this.#child;
-		if (child?.pid === undefined) return false;
+		if (child?.pid === undefined) return;
 		try {
-			if (!isWindows) return process.kill(-child.pid, signal);
-			endTree(child);
-			return true;
-		} catch {
-			return false;
-		}
+			if (isWindows) endTree(child);
+			else process.kill(-child.pid, signal);
+		} catch {}
 	}
 }
