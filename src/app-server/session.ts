@@ -112,15 +112,16 @@ export class AppServerSession {
 			const problem = pages.add((await answer).result);
 			if (problem !== undefined) throw this.#protocolError(problem);
 		} while (pages.cursor !== undefined);
+		const listedAt = Date.now();
 		const config = await Promise.race([reading, sleep(configReadMs)]);
-		// Codex complains on stderr before it answers on stdout: both pipes are read when the event loop has turned.
+		// stderr is a pipe of its own: what was written there before the list has been read when the event loop has turned.
 		await nextTurn();
 		return {
 			models: pages.models,
 			configured: toConfiguredModel(config),
 			files: listConfigFiles(config),
 			// A kept app-server answers from its memory, whatever it complains of later.
-			warnings: isFirst ? this.#warnings.concat(this.#toBuiltInWarning()) : this.#warnings,
+			warnings: isFirst ? this.#warnings.concat(this.#toBuiltInWarning(listedAt)) : this.#warnings,
 		};
 	}
 
@@ -159,9 +160,12 @@ export class AppServerSession {
 		this.#warnings.push({ type: 'config-ignored', message: more ? `${message} ${more}` : message });
 	}
 
-	#toBuiltInWarning(): CatalogWarning[] {
+	/** A complaint behind the list is about a request that Codex made behind it, and the list is that of the server. */
+	#toBuiltInWarning(listedAt: number): CatalogWarning[] {
 		const { fallbackLine } = this.#stderr;
 		if (fallbackLine === undefined) return [];
+		const [writtenAt = ''] = /\d{4}-\d\d-\d\dT[\d:.]+Z/.exec(fallbackLine) ?? [];
+		if (Date.parse(writtenAt) > listedAt) return [];
 		const words = sanitizeLine(fallbackLine, maxWarningLength);
 		const message = `Codex could not ask its server and lists the models that are built into it: ${words}`;
 		return [{ type: 'built-in-list', message }];
