@@ -9,7 +9,7 @@ import {
 	writeFileSync,
 } from 'node:fs';
 import path from 'node:path';
-import { expect, test } from 'vitest';
+import { expect, test, vi } from 'vitest';
 import { resolveNativeBinary } from '../src/app-server/executable.js';
 import { findExecutable } from '../src/system/find-executable.js';
 import { listFolders } from '../src/system/install-folders.js';
@@ -128,7 +128,9 @@ test.runIf(isFree)('of the versions of nvm, the last installed codex counts', as
 	for (const [version, time] of Object.entries({ v9: 1, v22: 3, v20: 2 }))
 		utimesSync(writeProgram(locate(version)), time, time);
 	mkdirSync(path.dirname(locate('v24')), { recursive: true });
-	expect(await findExecutable('codex', { HOME, PATH: '' })).toBe(locate('v22'));
+	// An environment without a HOME has the user's.
+	vi.stubEnv('HOME', HOME);
+	expect(await findExecutable('codex', { PATH: '' })).toBe(locate('v22'));
 });
 
 test.runIf(isFree)("npm's codex runs where PATH has neither it nor Node", async () => {
