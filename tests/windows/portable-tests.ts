@@ -9,7 +9,6 @@ export const include = [
 
 /** Tests that set HOME, which Windows ignores, or make FIFOs, POSIX paths and programs without a suffix. */
 export const exclude = [
-	'tests/core/environment.test.ts',
 	'tests/cache/{fetch-target,fingerprint,fingerprint-command,model-cache,model-cache-targets,stored-list}.test.ts',
 ];
 
