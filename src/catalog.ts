@@ -11,13 +11,13 @@ import {
 	resolveSettings,
 	type Settings,
 } from './api/settings.js';
+import type { CatalogSnapshot, SnapshotListener } from './api/snapshot.js';
 import { createFetcher } from './app-server/fetch-models.js';
-import { createHostFetcher } from './cache/host-fetch.js';
-import { type CommandSource, ModelCache } from './cache/model-cache.js';
-import type { CatalogSnapshot } from './cache/model-list.js';
-import type { SnapshotListener } from './cache/subscriptions.js';
-import { type ResolvedTarget, resolveTarget } from './cache/target.js';
+import type { CommandSource } from './cache/context.js';
+import { ModelCache } from './cache/model-cache.js';
+import { createHostFetcher } from './host-fetch.js';
 import { keepProcessAlive } from './system/timers.js';
+import { type ResolvedTarget, resolveTarget } from './target.js';
 
 /** What a catalog can do: the type for a stand-in of a test, or for a catalog behind another process. */
 export type ModelCatalog = Pick<
@@ -53,7 +53,7 @@ export class CodexModelCatalog implements AsyncDisposable {
 			settings,
 			startFetch: fetcher.startFetch,
 			command: createCommandSource(settings),
-			emitEvent: createEmitter(settings.onEvent),
+			emit: createEmitter(settings.onEvent),
 		});
 	}
 
@@ -69,17 +69,14 @@ export class CodexModelCatalog implements AsyncDisposable {
 	}
 
 	/** The models of `list`, with their age, the configured model and the failure of the last refresh. @throws the same as `list`. */
-	async read(options?: ListOptions): Promise<CatalogSnapshot> {
+	async read(options: ListOptions = {}): Promise<CatalogSnapshot> {
 		const target = this.#resolveTarget(options);
 		return this.#cache.lookup(target, options) ?? this.#cache.getOrFetch(target, options);
 	}
 
 	/** The snapshot that `read` would serve from memory, or `undefined`; starts nothing. @throws TypeError for a wrong option. */
-	peek(options?: TargetOptions): CatalogSnapshot | undefined {
-		return this.#cache.peek(
-			this.#resolveTarget(options, checkTargetOptions),
-			options?.includeHidden,
-		);
+	peek(options: TargetOptions = {}): CatalogSnapshot | undefined {
+		return this.#cache.peek(this.#resolveTarget(options, checkTargetOptions), options);
 	}
 
 	/**
@@ -89,10 +86,10 @@ export class CodexModelCatalog implements AsyncDisposable {
 	 * @returns a function that unsubscribes.
 	 * @throws TypeError for a listener that is no function, or a wrong option.
 	 */
-	subscribe(listener: SnapshotListener, options?: TargetOptions): () => void {
+	subscribe(listener: SnapshotListener, options: TargetOptions = {}): () => void {
 		checkListener(listener);
 		const target = this.#resolveTarget(options, checkTargetOptions);
-		return this.#cache.subscribe(target, options?.includeHidden, listener);
+		return this.#cache.subscribe(target, listener, { ...options });
 	}
 
 	/**
@@ -123,8 +120,8 @@ export class CodexModelCatalog implements AsyncDisposable {
 		await Promise.all([this.#cache.close(), this.#fetcher.close()]).finally(release);
 	}
 
-	#resolveTarget(options: ListOptions | undefined, check = checkListOptions): ResolvedTarget {
-		if (options !== undefined) check(options);
+	#resolveTarget(options: ListOptions, check = checkListOptions): ResolvedTarget {
+		check(options);
 		this.#lastTarget = resolveTarget(this.#settings, options, this.#lastTarget);
 		return this.#lastTarget;
 	}

@@ -1,5 +1,5 @@
 import { closedError } from '../api/errors.js';
-import type { Emit } from '../api/events.js';
+import type { EmitEvent } from '../api/events.js';
 import type { Target } from '../api/fetch.js';
 import { clearTimer, setUnrefTimeout } from '../system/timers.js';
 import { AppServerSession, type SessionSpec } from './session.js';
@@ -25,18 +25,18 @@ export function createAppServerPool(keepAliveMs: number) {
 
 	return {
 		/** Ends those that are kept idle for the CODEX_HOME, to make room. @throws CodexModelsError after `close()`. */
-		start(target: Target, spec: SessionSpec, attempt: number, emit: Emit): AppServerSession {
+		start(target: Target, spec: SessionSpec, attempt: number, emit: EmitEvent): AppServerSession {
 			if (isClosed) throw closedError();
 			for (const [key, kept] of idle) if (kept.target.home === target.home) evict(key);
 			const session = new AppServerSession(spec);
 			const { pid } = session;
 			const startedAt = performance.now();
 			living.add(session);
-			if (pid !== undefined) emit({ type: 'spawned', pid, attempt });
+			if (pid !== undefined) emit(target, { type: 'spawned', pid, attempt });
 			session.exited.then((exit) => {
 				living.delete(session);
 				const lifetimeMs = performance.now() - startedAt;
-				if (pid !== undefined && exit) emit({ type: 'exited', pid, ...exit, lifetimeMs });
+				if (pid !== undefined && exit) emit(target, { type: 'exited', pid, ...exit, lifetimeMs });
 			});
 			return session;
 		},

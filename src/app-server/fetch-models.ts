@@ -78,7 +78,7 @@ class AppServerFetch implements Fetch {
 			const end = describeEnd(error as CodexModelsError, this.progress());
 			if (signal.aborted || !isTransient(error as CodexModelsError, end, previousEnd)) return false;
 			previousEnd = end;
-			emit({ type: 'retried', attempt, error: error as CodexModelsError });
+			emit(this.#job.target, { type: 'retried', attempt, error: error as CodexModelsError });
 			return true;
 		};
 		return await pRetry((attempt) => this.#attempt(attempt), {
@@ -129,7 +129,8 @@ class AppServerFetch implements Fetch {
 			cwd,
 			displayCommand: command,
 			clientInfo: settings.clientInfo,
-			onConfigWarning: (summary, details) => emit({ type: 'config-warning', summary, details }),
+			onConfigWarning: (summary, details) =>
+				emit(target, { type: 'config-warning', summary, details }),
 		};
 	}
 

@@ -1,5 +1,5 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
-import { listConfigFiles, toConfiguredModel } from '../api/codex-config.js';
+import { readConfigAnswer } from '../api/codex-config.js';
 import { isObject } from '../api/codex-model.js';
 import {
 	type CodexModelsError,
@@ -7,7 +7,7 @@ import {
 	type FetchProgress,
 	protocolError,
 } from '../api/errors.js';
-import type { CatalogWarning, ModelListAnswer } from '../api/fetch.js';
+import { type CatalogWarning, type ModelListAnswer, toWarnings } from '../api/fetch.js';
 import type { ClientInfo } from '../api/options.js';
 import { sanitizeJson, sanitizeLine } from '../system/sanitize.js';
 import { sleep } from '../system/timers.js';
@@ -118,10 +118,11 @@ export class AppServerSession {
 		await nextTurn();
 		return {
 			models: pages.models,
-			configured: toConfiguredModel(config),
-			files: listConfigFiles(config),
+			...readConfigAnswer(config),
 			// A kept app-server answers from its memory, whatever it complains of later.
-			warnings: isFirst ? this.#warnings.concat(this.#toBuiltInWarning(listedAt)) : this.#warnings,
+			warnings: toWarnings(
+				isFirst ? this.#warnings.concat(this.#toBuiltInWarning(listedAt)) : this.#warnings,
+			),
 		};
 	}
 

@@ -1,10 +1,10 @@
 import path from 'node:path';
 // An import, because the global `process` is an accessor, which costs 4 % of a hit (Node 20).
 import process from 'node:process';
-import type { Target } from '../api/fetch.js';
-import type { TargetOptions } from '../api/options.js';
-import type { Settings } from '../api/settings.js';
-import { findCodexUserHome, resolvePath } from '../system/environment.js';
+import type { Target } from './api/fetch.js';
+import type { TargetOptions } from './api/options.js';
+import type { Settings } from './api/settings.js';
+import { findCodexUserHome, resolvePath } from './system/environment.js';
 
 /** A target, and the folder that its CODEX_HOME was found by. */
 export type ResolvedTarget = Target & { readonly root: string };
