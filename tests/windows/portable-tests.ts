@@ -2,7 +2,6 @@
 export const include = [
 	'tests/core/*.test.ts',
 	'tests/cache/*.test.ts',
-	'tests/cli/{format-table,messages,parse-arguments,printable,terminal}.test.ts',
 	'tests/app-server/{line-splitter,parse-message,stderr-tail}.test.ts',
 	'tests/store/sharing-violation.test.ts',
 ];
