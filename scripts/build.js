@@ -28,7 +28,7 @@ const options = {
 };
 await build({
 	...options,
-	entryPoints: ['src/index.ts', 'src/store/file-store.ts'],
+	entryPoints: ['src/index.ts', 'src/store/file-store.ts', 'src/testing/index.ts'],
 	splitting: true,
 	packages: 'external',
 });
