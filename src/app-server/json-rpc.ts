@@ -76,9 +76,9 @@ export class JsonRpcClient {
 			this.#parts.push(part);
 			return;
 		}
-		const head = this.#parts[0];
-		this.#parts = [];
-		if (head) this.#onLongLine(head.toString('latin1', 0, 100));
+		// The first part may be empty, or end within the id.
+		const head = Buffer.concat(this.#parts.splice(0)).toString('latin1', 0, 100);
+		if (head !== '') this.#onLongLine(head);
 	}
 
 	/** An answer that nothing waits for, or that may be missing, may be of any length. */
