@@ -62,18 +62,19 @@ export class ModelCache {
 	/** The list that is in memory when the files have been looked at, else the list of the store, else that of a fetch. */
 	async getOrFetch(target: Target, options: ListOptions): Promise<CatalogSnapshot> {
 		const { settings, emit } = this.#context;
-		const { deadlineMs = settings.deadlineMs, refresh, signal } = options;
+		const { deadlineMs = settings.deadlineMs, refresh, includeHidden, signal } = options;
 		const startedAt = performance.now();
 		const getWaitedMs = () => performance.now() - startedAt;
 		const onDeadline = () => {
-			const known = refresh ? undefined : this.#serve(target, options);
+			const known = refresh ? undefined : this.#serve(target, { includeHidden });
 			if (known) return known;
 			const running = [...this.#running].find(({ entry }) => entry.target.key === target.key);
 			const progress = running?.progress ?? notStarted;
 			emit(target, { type: 'timed-out', timeoutMs: deadlineMs, phase: progress.phase });
 			throw timeoutError({ limit: 'deadlineMs', timeoutMs: deadlineMs, ...progress });
 		};
-		const work = this.#findOrFetch(target, options, getWaitedMs);
+		// The host may change its object during the wait.
+		const work = this.#findOrFetch(target, { refresh, includeHidden }, getWaitedMs);
 		try {
 			return await waitForCaller(work, deadlineMs, [signal, this.#closed.signal], onDeadline);
 		} catch (error) {
