@@ -74,11 +74,17 @@ export class ModelCache {
 			throw timeoutError({ limit: 'deadlineMs', timeoutMs: deadlineMs, ...progress });
 		};
 		// The host may change its object during the wait.
-		const work = this.#findOrFetch(target, { refresh, includeHidden }, getWaitedMs);
+		let isWaiting = true;
+		const onMiss = () => {
+			if (isWaiting) emit(target, { type: 'miss', waitedMs: getWaitedMs() });
+		};
+		const work = this.#findOrFetch(target, { refresh, includeHidden }, onMiss);
 		try {
 			return await waitForCaller(work, deadlineMs, [signal, this.#closed.signal], onDeadline);
 		} catch (error) {
 			throw withWait(error, getWaitedMs());
+		} finally {
+			isWaiting = false;
 		}
 	}
 
@@ -122,7 +128,7 @@ export class ModelCache {
 	async #findOrFetch(
 		target: Target,
 		options: ListOptions,
-		getWaitedMs: () => number,
+		onMiss: () => void,
 	): Promise<CatalogSnapshot> {
 		const known = await this.#look(target);
 		// A listener may have closed the catalog.
@@ -139,7 +145,7 @@ export class ModelCache {
 		const stored = options.refresh ? undefined : await revalidation.loaded;
 		const list =
 			(stored && entry.getServable(stored.inputs.command)) ?? (await revalidation.result);
-		this.#context.emit(target, { type: 'miss', waitedMs: getWaitedMs() });
+		onMiss();
 		return entry.snapshot(list, options);
 	}
 
