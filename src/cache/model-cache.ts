@@ -137,7 +137,15 @@ export class ModelCache {
 		if (served) return served;
 
 		const { login } = known;
-		const entry = known.entries.get(login) ?? new CacheEntry(target, login, this.#context.settings);
+		// A target that was forgotten for others may still have a fetch under way.
+		const running = [...this.#running].filter(({ isSettled }) => !isSettled);
+		const joinable = running.find(
+			({ entry }) => entry.target.key === target.key && entry.login === login && !entry.isDropped,
+		);
+		const entry =
+			known.entries.get(login) ??
+			joinable?.entry ??
+			new CacheEntry(target, login, this.#context.settings);
 		known.entries.set(login, entry);
 		const revalidation = this.#revalidate(entry);
 		if (options.refresh) revalidation.requireNewList();
