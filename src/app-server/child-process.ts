@@ -104,11 +104,12 @@ export class ServerProcess {
 		});
 	}
 
-	#start({ cwd, ...spec }: SpawnSpec): void {
-		const { file, args, ...options } = toSpawnArguments(spec.file, spec.args, spec.env);
+	#start({ cwd, file, args, env }: SpawnSpec): void {
+		const program = { file, args, env };
+		const spawned = isWindows ? toSpawnArguments(program) : program;
 		// A process group of its own makes the npm launcher, the real program and what that starts one to end.
 		const fixed = { stdio: 'pipe', detached: !isWindows, windowsHide: true } as const;
-		const child = spawn(file, args, { ...options, cwd, ...fixed });
+		const child = spawn(spawned.file, spawned.args, { ...spawned, cwd, ...fixed });
 		this.#child = child;
 		child.on('error', (error: NodeJS.ErrnoException) => {
 			if (child.pid === undefined) this.#onSpawnError(error);

@@ -13,6 +13,7 @@ import type { Fetch } from '../api/fetch.js';
 import { hash } from '../system/hash.js';
 import { unrefTimers } from '../system/timers.js';
 import type { CacheEntry } from './cache-entry.js';
+import { isBuiltIn, isYoung, type ModelList, makeModelList } from './cache-entry.js';
 import type { CacheContext } from './context.js';
 import {
 	heldStill,
@@ -23,7 +24,6 @@ import {
 	toInputs,
 	withPatience,
 } from './inputs.js';
-import { isBuiltIn, isYoung, type ModelList, makeModelList } from './model-list.js';
 import type { StoredList } from './stored-list.js';
 
 /** How long a fetch waits for a look at the files, in milliseconds. A list that was made without a look is not remembered. */
