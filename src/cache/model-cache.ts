@@ -68,16 +68,19 @@ export class ModelCache {
 		const startedAt = performance.now();
 		const getWaitedMs = () => performance.now() - startedAt;
 		const onDeadline = () => {
-			const known = refresh ? undefined : this.#serve(target, call);
-			if (known) return known;
+			const snapshot = refresh ? undefined : this.#serve(target, call);
+			if (snapshot) return { snapshot, isMiss: false };
 			const running = [...this.#running].find(({ entry }) => entry.target.key === target.key);
 			const progress = running?.progress ?? notStarted;
 			emit(target, { type: 'timed-out', timeoutMs: deadlineMs, phase: progress.phase });
 			throw timeoutError({ limit: 'deadlineMs', timeoutMs: deadlineMs, ...progress });
 		};
-		const work = this.#findOrFetch(target, call, getWaitedMs);
+		const work = this.#findOrFetch(target, call);
+		const signals = [signal, this.#closed.signal];
 		try {
-			return await waitForCaller(work, deadlineMs, [signal, this.#closed.signal], onDeadline);
+			const { snapshot, isMiss } = await waitForCaller(work, deadlineMs, signals, onDeadline);
+			if (isMiss) emit(target, { type: 'miss', waitedMs: getWaitedMs() });
+			return snapshot;
 		} catch (error) {
 			throw withWait(error, getWaitedMs());
 		}
@@ -120,28 +123,21 @@ export class ModelCache {
 		await Promise.all([this.#deletions, ...[...this.#running].map(({ ended }) => ended)]);
 	}
 
-	async #findOrFetch(
-		target: Target,
-		options: ListOptions,
-		getWaitedMs: () => number,
-	): Promise<CatalogSnapshot> {
-		const known = await this.#look(target);
+	async #findOrFetch(target: Target, options: ListOptions) {
+		const { login } = await this.#look(target);
 		// A listener may have closed the catalog.
 		this.#closed.signal.throwIfAborted();
 		const served = options.refresh ? undefined : this.#serve(target, options);
-		if (served) return served;
+		if (served) return { snapshot: served, isMiss: false };
 
-		const { login } = known;
-		const entry = known.entries.get(login) ?? new CacheEntry(target, login, this.#context.settings);
-		known.entries.set(login, entry);
-		const revalidation = this.#revalidate(entry);
+		const revalidation = this.#revalidate(target, login);
+		const { entry } = revalidation;
 		if (options.refresh) revalidation.requireNewList();
 		// A stale list of the store is served at once.
 		const stored = options.refresh ? undefined : await revalidation.loaded;
-		const list =
-			(stored && entry.getServable(stored.inputs.command)) ?? (await revalidation.result);
-		this.#context.emit(target, { type: 'miss', waitedMs: getWaitedMs() });
-		return entry.snapshot(list, options);
+		const known = stored && entry.getServable(stored.inputs.command);
+		const list = known ?? (await revalidation.result);
+		return { snapshot: entry.snapshot(list, options), isMiss: true };
 	}
 
 	/** Looks at the files of a target, once for all callers. A caller with a remembered list does not wait for long. */
@@ -182,19 +178,27 @@ export class ModelCache {
 		const list = entry?.getServable(command.latest);
 		if (!entry || !list) return undefined;
 		const isFresh = entry.isFresh();
-		if (!isFresh && !entry.isCoolingDown()) this.#revalidate(entry);
+		if (!isFresh && !entry.isCoolingDown()) this.#revalidate(target, entry.login);
 		emit(target, { type: isFresh ? 'hit' : 'stale', ageMs: Date.now() - list.fetchedAt });
 		return entry.snapshot(list, options);
 	}
 
 	/** Joins the revalidation under way, or starts one. */
-	#revalidate(entry: CacheEntry): Revalidation {
-		const running = [...this.#running].find((other) => other.entry === entry && !other.isSettled);
+	#revalidate(target: Target, login: string): Revalidation {
+		const entries = this.#targets.peek(target.key)?.entries;
+		// A target that was forgotten for others may still have one under way.
+		const running = [...this.#running].find(
+			({ entry, isSettled }) =>
+				!isSettled && !entry.isDropped && entry.login === login && entry.target.key === target.key,
+		);
+		const known = running?.entry ?? entries?.get(login);
+		const entry = known ?? new CacheEntry(target, login, this.#context.settings);
+		entries?.set(login, entry);
 		if (running) return running;
 		const revalidation = new Revalidation(entry, this.#context, {
 			toStored: (command) => this.#toStored(entry, command),
 			waitForTurn: (waiting) => this.#waitForTurn(waiting),
-			onChange: () => this.#subscriptions.notify(entry.target.key),
+			onChange: () => this.#subscriptions.notify(target.key),
 			clearedAt: this.#clearedAt,
 		});
 		this.#running.add(revalidation);
