@@ -6,7 +6,7 @@ import type { CatalogSnapshot, SnapshotListener } from '../api/snapshot.js';
 import { CacheEntry } from './cache-entry.js';
 import { waitForCaller } from './caller-wait.js';
 import type { CacheContext } from './context.js';
-import { isCurrent, listFiles, lookAtInputs, withPatience } from './inputs.js';
+import { listFiles, lookAtInputs, withPatience } from './inputs.js';
 import { Revalidation } from './revalidation.js';
 import { createStoredList, type StoredList } from './stored-list.js';
 import { createSubscriptions } from './subscriptions.js';
@@ -182,8 +182,7 @@ export class ModelCache {
 		const files = listFiles(known.entries.peek(known.login)?.list?.inputs);
 		const seen = await lookAtInputs(target, settings, command.latest, files);
 		Object.assign(known, { login: seen.login ?? known.login, lookedAt, look: undefined });
-		const entry = known.entries.peek(known.login);
-		if (entry?.list) entry.setCurrent(isCurrent(entry.list.inputs, seen));
+		known.entries.peek(known.login)?.compare(seen);
 		this.#subscriptions.notify(target.key);
 		return true;
 	}
