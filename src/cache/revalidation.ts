@@ -173,7 +173,9 @@ export class Revalidation {
 		try {
 			const answer = await fetch.answer;
 			const fetchedAt = Date.now();
-			const after = await this.#look([...listFiles(entry.list?.inputs), ...answer.files]);
+			// Where Codex names no file, those that it named before still count.
+			const { files } = answer;
+			const after = await this.#look(files.length > 0 ? files : listFiles(entry.list?.inputs));
 			signal.throwIfAborted();
 			const isStill = before !== undefined && after !== undefined && heldStill(before, after);
 			const inputs = isStill ? toInputs(entry.target, after) : { login: '', command, files: {} };
