@@ -5,7 +5,7 @@ import type { ModelListAnswer, Target } from '../api/fetch.js';
 import type { TargetOptions } from '../api/options.js';
 import type { Settings } from '../api/settings.js';
 import type { CatalogSnapshot } from '../api/snapshot.js';
-import type { Inputs } from './inputs.js';
+import { type Inputs, isCurrent, type Look } from './inputs.js';
 
 /** What Codex answered, and what the answer was made from. Immutable. */
 export type ModelList = Omit<ModelListAnswer, 'models' | 'files'> & {
@@ -97,9 +97,11 @@ export class CacheEntry {
 		this.#state = { ...this.#state, failure: { error: isSame ? last : error, at: Date.now() } };
 	}
 
-	/** Takes the result of a look at the files. */
-	setCurrent(isCurrent: boolean): void {
-		this.#state = { ...this.#state, isCurrent };
+	/** Takes a look at the files of the list. */
+	compare(look: Look): void {
+		const { list, isCurrent: wasCurrent } = this.#state;
+		if (!list) return;
+		this.#state = { ...this.#state, isCurrent: isCurrent(list.inputs, look, wasCurrent) };
 	}
 
 	/** The list, if it may be served to a caller whose program is `command`. */

@@ -127,11 +127,12 @@ export function toInputs(target: Target, { login = '', command, files }: Look): 
 export const listFiles = (inputs: Inputs | undefined): string[] =>
 	Object.keys(inputs?.files ?? {}).filter((file) => file !== inputs?.command);
 
-/** Whether the files of a list are as they were. A file that cannot be looked at now counts as unchanged. */
-export const isCurrent = ({ files }: Inputs, look: Look): boolean =>
-	Object.entries(files).every(
-		([file, version]) => (look.files[file]?.version ?? version) === version,
-	);
+/** Whether the files of a list are as they were. A file that cannot be looked at now counts as at the last look. */
+export const isCurrent = ({ files }: Inputs, look: Look, wasCurrent = true): boolean =>
+	Object.entries(files).every(([file, version]) => {
+		const state = look.files[file];
+		return state ? state.version === version : wasCurrent;
+	});
 
 /**
  * Whether the inputs held still from one look to the next. A file that cannot be looked at counts as changed, and one that

@@ -2,7 +2,7 @@ import QuickLRU from 'quick-lru';
 import type { Target } from '../api/fetch.js';
 import type { CacheEntry } from './cache-entry.js';
 import type { CacheContext } from './context.js';
-import { isCurrent, listFiles, lookAtInputs, withPatience } from './inputs.js';
+import { listFiles, lookAtInputs, withPatience } from './inputs.js';
 
 /** A target: the login at the last look at its files, the time of that look in epoch ms, and the entries by login. */
 type KnownTarget = {
@@ -90,8 +90,7 @@ export class KnownTargets {
 		const files = listFiles(known.entries.peek(known.login)?.list?.inputs);
 		const seen = await lookAtInputs(target, settings, command.latest, files);
 		Object.assign(known, { login: seen.login ?? known.login, lookedAt, look: undefined });
-		const entry = known.entries.peek(known.login);
-		if (entry?.list) entry.setCurrent(isCurrent(entry.list.inputs, seen));
+		known.entries.peek(known.login)?.compare(seen);
 		this.#onLook(target);
 		return true;
 	}

@@ -170,7 +170,9 @@ export class Revalidation {
 		try {
 			const answer = await fetch.answer;
 			const fetchedAt = Date.now();
-			const after = await this.#look([...listFiles(entry.list?.inputs), ...answer.files]);
+			// Where Codex names no file, those that it named before still count.
+			const { files } = answer;
+			const after = await this.#look(files.length > 0 ? files : listFiles(entry.list?.inputs));
 			signal.throwIfAborted();
 			const isStill = before !== undefined && after !== undefined && heldStill(before, after);
 			const inputs = isStill ? toInputs(entry.target, after) : { login: '', command, files: {} };
@@ -188,6 +190,9 @@ export class Revalidation {
 
 	async #save(list: ModelList): Promise<void> {
 		if (!this.#fetch || list !== this.entry.list) return;
+		// Another process may have stored a better list meanwhile.
+		const other = isBuiltIn(list) ? await this.#stored?.load(this.#host.clearedAt) : undefined;
+		if (other && !isBuiltIn(other)) return;
 		await this.#stored?.save(list);
 		if (this.entry.isDropped) await this.#stored?.delete();
 	}
