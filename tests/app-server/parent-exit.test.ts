@@ -2,16 +2,17 @@ import { type ChildProcessWithoutNullStreams, spawn } from 'node:child_process';
 import { copyFileSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
+import { unload } from 'signal-exit';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { onParentExit } from '../../src/app-server/parent-exit.js';
 import { afterTest, untilGone } from '../harness.js';
 import { buildModule } from '../store/build-module.js';
-import { deaf } from './shell-server.js';
+import { deaf, startSession } from './shell-server.js';
 
 const folder = mkdtempSync(path.join(tmpdir(), 'codex-models-'));
-const moduleFile = path.join(folder, 'process-supervisor.mjs');
+const moduleFile = path.join(folder, 'child-process.mjs');
 // The bundle serves all tests of this file.
-beforeAll(() => copyFileSync(new URL(buildModule('app-server/process-supervisor.ts')), moduleFile));
+beforeAll(() => copyFileSync(new URL(buildModule('app-server/child-process.ts')), moduleFile));
 afterAll(() => rmSync(folder, { recursive: true }));
 
 type Ending = {
@@ -29,15 +30,15 @@ function startHost(source: string): {
 } {
 	const script = `(${deaf}) & echo "up $!"; ${deaf}`;
 	const head = `
-		import { ProcessSupervisor } from ${JSON.stringify(moduleFile)};
+		import { ServerProcess } from ${JSON.stringify(moduleFile)};
 		let resolve;
 		const up = new Promise((r) => { resolve = r; });
-		const supervisor = new ProcessSupervisor(
+		const server = new ServerProcess(
 			{ file: '/bin/sh', args: ['-c', ${JSON.stringify(script)}], cwd: '/', env: process.env },
 			{ onStdout: (chunk) => resolve(String(chunk)), onStderr() {}, onDisconnect() {} },
 		);
 		const alive = setTimeout(() => {}, 60_000);
-		console.log(supervisor.pid, await up);
+		console.log(server.pid, await up);
 		clearTimeout(alive);
 	`;
 	const child = spawn(process.execPath, ['--input-type=module', '-e', head + source]);
@@ -71,7 +72,7 @@ const endings: [way: string, source: string, ending: Partial<Ending>][] = [
 	['leaves a rejection unhandled', `Promise.reject(new Error('of the host'));`, { exitCode: 1 }],
 	[
 		'returns while the child is being ended',
-		`supervisor.shutDown('gracefulShutdown');`,
+		`server.shutDown('gracefulShutdown');`,
 		{ exitCode: 0, signal: null, stderr: '' },
 	],
 ];
@@ -101,8 +102,8 @@ test('a parent process that handles SIGTERM itself, by on or once, ends as it li
 	const hosts = ['on', 'once'].map(async (on) => {
 		const { child, ready, done } = startHost(`
 			process.${on}('SIGTERM', async () => {
-				supervisor.shutDown('fastShutdown');
-				console.log('gone', JSON.stringify(await supervisor.exited));
+				server.shutDown('fastShutdown');
+				console.log('gone', JSON.stringify(await server.exited));
 				process.exit(3);
 			});
 			console.error('listens');
@@ -133,4 +134,23 @@ test('a step is called at the exit until it is cancelled, and listeners stay onl
 	for (const step of cancel) step();
 	for (const step of cancel) step();
 	expect(count()).toEqual(before);
+});
+
+test('a test runner that empties the globals of signal-exit gets no error, at the end of an app-server or at its start', async () => {
+	const emitterName = Symbol.for('signal-exit emitter');
+	const { [emitterName]: emitter } = globalThis as unknown as { [emitterName]: object };
+	const state = { ...emitter };
+	const before = process.listenerCount('exit');
+	const cancel = onParentExit(() => {});
+	for (const name of Object.keys(state)) Reflect.deleteProperty(emitter, name);
+	// It keeps its listeners on signals.
+	afterTest(unload);
+	afterTest(() => Object.assign(emitter, state));
+	expect(cancel).not.toThrow();
+	expect(process.listenerCount('exit')).toBe(before);
+	const { session } = startSession({});
+	expect((await session.listModels()).models).toHaveLength(1);
+	session.shutDown('gracefulShutdown');
+	expect(await session.exited).toEqual({ exitCode: 0, signal: null });
+	expect(process.listenerCount('exit')).toBe(before);
 });
