@@ -21,66 +21,62 @@ const missing = {
 
 const plain = (id: string) => ({ ...missing, id, model: id, displayName: id });
 
-/** The fields of an entry, by the release that added them. */
-const addedBy: [release: string, fields: object][] = [
-	[
-		'0.66.0',
-		{
-			id: 'gpt-a',
-			model: 'gpt-a-model',
-			displayName: 'GPT-A',
-			description: 'A model. ',
-			supportedReasoningEfforts: [
-				{ reasoningEffort: 'low', description: 'Fast' },
-				{ reasoningEffort: 'never-heard-of', description: 'Long' },
-			],
-			defaultReasoningEffort: 'low',
-			isDefault: true,
-		},
+/** As 0.169.0 sends them. */
+const wireEntry = {
+	id: 'gpt-a',
+	model: 'gpt-a-model',
+	displayName: 'GPT-A',
+	description: 'A model. ',
+	supportedReasoningEfforts: [
+		{ reasoningEffort: 'low', description: 'Fast' },
+		{ reasoningEffort: 'never-heard-of', description: 'Long' },
 	],
-	['0.92.0', { supportsPersonality: true }],
-	['0.98.0', { upgrade: 'gpt-b', inputModalities: ['text', 'image'] }],
-	['0.105.0', { hidden: true }],
-	[
-		'0.115.0',
-		{
-			upgradeInfo: {
-				model: 'gpt-b',
-				upgradeCopy: 'New',
-				modelLink: null,
-				migrationMarkdown: '# New',
-				retirementAt: 1_800_000_000,
-			},
-			availabilityNux: { message: 'New here.' },
-		},
-	],
-	['0.125.0', { additionalSpeedTiers: ['fast'] }],
-	[
-		'0.136.0',
-		{
-			serviceTiers: [{ id: 'priority', name: 'Fast', description: 'Faster' }],
-			defaultServiceTier: 'priority',
-		},
-	],
-	['0.155.0', { modelSpecialty: 'code', multiAgentVersion: '2' }],
-	['0.169.0', { availableAccessPrograms: [{ name: 'beta', since: 1 }] }],
-];
-
-const entryOf = (release: string) => {
-	const count = addedBy.findIndex(([name]) => name === release) + 1;
-	return Object.assign({}, ...addedBy.slice(0, count).map(([, fields]) => fields));
+	defaultReasoningEffort: 'low',
+	isDefault: true,
+	supportsPersonality: true,
+	upgrade: 'gpt-b',
+	inputModalities: ['text', 'image'],
+	hidden: true,
+	upgradeInfo: {
+		model: 'gpt-b',
+		upgradeCopy: 'New',
+		modelLink: null,
+		migrationMarkdown: '# New',
+		retirementAt: 1_800_000_000,
+	},
+	availabilityNux: { message: 'New here.' },
+	additionalSpeedTiers: ['fast'],
+	serviceTiers: [{ id: 'priority', name: 'Fast', description: 'Faster' }],
+	defaultServiceTier: 'priority',
+	modelSpecialty: 'code',
+	multiAgentVersion: '2',
+	availableAccessPrograms: [{ name: 'beta', since: 1 }],
 };
-const wireEntry = entryOf('0.169.0');
+
+/** The last property that each release added, in the order above. */
+const releases = [
+	['0.66.0', 'isDefault'],
+	['0.92.0', 'supportsPersonality'],
+	['0.98.0', 'inputModalities'],
+	['0.105.0', 'hidden'],
+	['0.115.0', 'availabilityNux'],
+	['0.125.0', 'additionalSpeedTiers'],
+	['0.136.0', 'defaultServiceTier'],
+	['0.155.0', 'multiAgentVersion'],
+	['0.169.0', 'availableAccessPrograms'],
+] as const;
 
 const isDeepFrozen = (value: unknown): boolean =>
 	typeof value !== 'object' ||
 	value === null ||
 	(Object.isFrozen(value) && Object.values(value).every(isDeepFrozen));
 
-test.each(addedBy)(
+test.each(releases)(
 	'an entry of %s is read in its own names, and what it lacks is filled in',
-	(release) => {
-		const entry = entryOf(release);
+	(_, last) => {
+		const properties = Object.entries(wireEntry);
+		const count = properties.findIndex(([name]) => name === last) + 1;
+		const entry = Object.fromEntries(properties.slice(0, count));
 		expect(toCodexModel(entry)).toStrictEqual({ ...missing, ...entry });
 	},
 );

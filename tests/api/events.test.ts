@@ -16,24 +16,15 @@ test('an event has its time, its target and its own facts, and nothing else', as
 	]);
 });
 
+const throws = () => {
+	throw new Error('of the listener');
+};
+
 test.each<[string, () => unknown]>([
-	[
-		'throws',
-		() => {
-			throw new Error('of the listener');
-		},
-	],
-	['rejects', () => Promise.reject(new Error('of the listener'))],
+	['throws', throws],
+	['rejects', async () => throws()],
 	['never settles', () => new Promise(() => {})],
-	[
-		'returns a thenable that throws',
-		() =>
-			Object.defineProperty({}, 'then', {
-				get() {
-					throw new Error('of the thenable');
-				},
-			}),
-	],
+	['returns a thenable that throws', () => Object.defineProperty({}, 'then', { get: throws })],
 ])('a listener that %s harms nothing', async (_, onEvent) => {
 	const unhandled = vi.fn();
 	process.on('unhandledRejection', unhandled);

@@ -178,15 +178,3 @@ test('close ends every app-server fast, also in the wait between two attempts, a
 	const pids = deafened.events.ofType('spawned').map(({ pid }) => pid);
 	expect([pids.length, pids.filter(isAlive)]).toEqual([2, []]);
 });
-
-test('a fetch that is over leaves no referenced timer, and no listener', async () => {
-	const count = () => [
-		process.getActiveResourcesInfo().filter((name) => name === 'Timeout').length,
-		process.listenerCount('exit'),
-	];
-	const before = count();
-	const { catalog, events } = makeShellCatalog([exit(1), {}]);
-	await catalog.list();
-	await events.nth('exited', 2);
-	expect(count()).toEqual(before);
-});

@@ -2,7 +2,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { beforeEach, expect, test, vi } from 'vitest';
 import { timings } from '../../src/app-server/child-process.js';
 import { afterTest, failureOf, isAlive, neverMs, until, untilGone } from '../harness.js';
-import { deaf, list, setTimings, startSession } from './shell-server.js';
+import { deaf, setTimings, startSession } from './shell-server.js';
 
 beforeEach(() => setTimings());
 
@@ -128,19 +128,6 @@ test.runIf(isLinux)(
 	},
 );
 
-test.runIf(isLinux)(
-	'the end of a group waits for a process that takes its time after SIGTERM',
-	async () => {
-		setTimings({ groupTerminateMs: neverMs });
-		const slow = `trap 'sleep 0.2; exit' TERM; echo up >&2; while :; do sleep 0.01; done`;
-		const server = startSession({ start: `(${slow}) & echo $! >&2`, end: 'exit 0' });
-		await server.untilSaid('up');
-		server.session.shutDown('gracefulShutdown');
-		await server.session.exited;
-		expect(isAlive(readPid(server))).toBe(false);
-	},
-);
-
 test('a shutdown does not wait for pipes that a process of another group holds', async () => {
 	const server = startSession({ start: `setsid sleep 60 & sleep 0.1; echo $! >&2; exit 3` });
 	expect(await server.session.exited).toEqual({ exitCode: 3, signal: null });
@@ -168,23 +155,6 @@ test('a closed output right before the exit is told with the exit code', async (
 	}
 });
 
-test('a program that cannot be started is told later, once', async () => {
-	for (const [spec, code] of [
-		[{ file: '/nowhere/codex' }, 'ENOENT'],
-		[{ file: '/etc' }, 'EACCES'],
-		[{ args: ['x'.repeat(4_000_000)] }, 'E2BIG'],
-		[{ args: ['a\0'] }, 'ERR_INVALID_ARG_VALUE'],
-		[{ cwd: '/nowhere' }, 'ENOENT'],
-	] as const) {
-		const { session } = startSession({}, spec);
-		expect([session.isClosed, session.pid]).toEqual([false, undefined]);
-		const failure = failureOf(session.listModels());
-		session.shutDown('fastShutdown');
-		expect(await failure).toMatchObject({ cause: { code } });
-		expect(await session.exited).toBeUndefined();
-	}
-});
-
 test('an app-server that is gone leaves no listener on this process, no timer and no pipe', async () => {
 	const count = () => ['exit', 'SIGTERM', 'SIGINT'].map((name) => process.listenerCount(name));
 	const before = { listeners: count(), resources: process.getActiveResourcesInfo().length };
@@ -205,25 +175,4 @@ test('an app-server that is gone leaves no listener on this process, no timer an
 		'only the resources from before are left',
 		() => process.getActiveResourcesInfo().length <= before.resources,
 	);
-});
-
-test('a write to an app-server that is gone harms nothing', async () => {
-	const { session, untilSaid } = startSession({ start: `exec <&-; echo up >&2; ${deaf}` });
-	await untilSaid('up');
-	for (let count = 0; count < 3; count++)
-		expect(await failureOf(session.listModels())).toMatchObject({ code: 'ERR_CODEX_EXITED' });
-	session.shutDown('fastShutdown');
-	await session.exited;
-	expect(await failureOf(session.listModels())).toMatchObject({ code: 'ERR_CODEX_EXITED' });
-});
-
-test('a session that has answered keeps neither its process nor its timers referenced', async () => {
-	const set = vi.spyOn(globalThis, 'setTimeout');
-	const { session } = startSession({ list: list('a') });
-	await session.listModels();
-	session.shutDown('gracefulShutdown');
-	const timers = set.mock.results.map(({ value }) => value as NodeJS.Timeout);
-	expect(timers.length).toBeGreaterThan(0);
-	expect(timers.filter((timer) => timer.hasRef())).toEqual([]);
-	await session.exited;
 });

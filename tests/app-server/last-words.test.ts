@@ -59,23 +59,17 @@ test('the text of stderr is kept without the white space around it, terminal cod
 	expect((await failWith('one\ufffd two')).stderr).toBe('one\ufffd two');
 });
 
-test('the text that is kept has at most 4 KiB, and is the end of what was written', async () => {
-	const lines = Array.from({ length: 5_000 }, (_, index) => `line ${index}`).join('\n');
-	const { stderr } = await failWith(lines);
+test.each([
+	['of many lines', Array.from({ length: 5_000 }, (_, index) => `line ${index}`).join('\n')],
+	['with terminal codes', '\u001b[31mx\u001b[0m word\n'.repeat(5_000)],
+	['of a long line', 'x '.repeat(3_000)],
+	['of a line that is too long to keep', 'x '.repeat(500_000)],
+])('4 KiB at most are kept of a text %s, and its end', async (_, text) => {
+	const { stderr, lastWords } = await failWith(`${text} LAST WORDS: disk full`);
 	expect(Buffer.byteLength(stderr)).toBeLessThanOrEqual(4096);
 	expect(Buffer.byteLength(stderr)).toBeGreaterThan(4000);
-	expect(lines.endsWith(stderr)).toBe(true);
-	const coloured = await failWith('\u001b[31mx\u001b[0m word\n'.repeat(5_000));
-	expect(Buffer.byteLength(coloured.stderr)).toBeGreaterThan(4000);
-});
-
-test.each([6_000, 1_000_000])('the end of a last line of %d characters is kept', async (length) => {
-	const { stderr, lastWords } = await failWith(
-		`first\n${'x '.repeat(length / 2)}LAST WORDS: disk full`,
-	);
-	expect(Buffer.byteLength(stderr)).toBe(4096);
-	expect(stderr).toMatch(/x LAST WORDS: disk full$/);
-	expect(lastWords).toMatch(/^[x ]+LAST WORDS: disk full$/);
+	expect(stderr).toMatch(/ LAST WORDS: disk full$/);
+	expect(lastWords).toMatch(/LAST WORDS: disk full$/);
 	expect(lastWords.length).toBeLessThanOrEqual(1_000);
 });
 
