@@ -12,7 +12,7 @@ export type {
 	ModelListStore,
 	TargetOptions,
 } from './api/options.js';
-export type { CatalogSnapshot } from './cache/model-list.js';
+export type { CatalogSnapshot } from './api/snapshot.js';
 export { CodexModelCatalog, type ModelCatalog } from './catalog.js';
 export type { ListCodexModelsRequest, ListCodexModelsResponse } from './list-codex-models.js';
 export { codexModels, listCodexModels } from './list-codex-models.js';

@@ -1,5 +1,5 @@
 import path from 'node:path';
-import { deepFreeze, isObject, toText } from './codex-model.js';
+import { isObject, toText } from './codex-model.js';
 
 /** The choice of the user's configuration (`config.toml`, `-c` arguments); `null` where it names none. */
 export type CodexConfiguredModel = {
@@ -9,28 +9,27 @@ export type CodexConfiguredModel = {
 	readonly reasoningEffort: string | null;
 };
 
-/** The configured model of a `config/read` result; the rest of it may hold secrets and is dropped here. */
-export function toConfiguredModel(result: unknown): CodexConfiguredModel {
-	const config = isObject(result) && isObject(result.config) ? result.config : {};
-	return deepFreeze({
-		model: toText(config.model),
-		modelProvider: toText(config.model_provider),
-		reasoningEffort: toText(config.model_reasoning_effort),
+/** The configured model by Codex's own names or by ours; the rest of a configuration may hold secrets and is dropped here. */
+export function toConfiguredModel(config: unknown): CodexConfiguredModel {
+	const { model, ...rest } = isObject(config) ? config : {};
+	return Object.freeze({
+		model: toText(model),
+		modelProvider: toText(rest.model_provider ?? rest.modelProvider),
+		reasoningEffort: toText(rest.model_reasoning_effort ?? rest.reasoningEffort),
 	});
 }
 
-/** The files that a `config/read` result with layers was made from, and the catalogue of models that it names. */
-export function listConfigFiles(result: unknown): string[] {
-	if (!isObject(result)) return [];
-	const layers = Array.isArray(result.layers) ? result.layers.filter(isObject) : [];
-	const files = layers.map(({ name, source }) => {
+/** What a `config/read` result with layers says of a list: the configured model, and the files that it was made from. */
+export function readConfigAnswer(result: unknown) {
+	const { config, layers } = isObject(result) ? result : {};
+	const files = (Array.isArray(layers) ? layers.filter(isObject) : []).map(({ name, source }) => {
 		// 0.66.0 has `name: 'user'` and `source: FILE` in place of an object.
 		if (!isObject(name)) return source;
 		const folder = toText(name.dotCodexFolder);
 		return folder === null ? name.file : path.join(folder, 'config.toml');
 	});
-	const catalog = isObject(result.config) ? result.config.model_catalog_json : undefined;
-	return [...files, catalog].filter(
-		(file) => typeof file === 'string' && path.isAbsolute(file),
-	) as string[];
+	// The catalogue of models that is in force.
+	if (isObject(config)) files.push(config.model_catalog_json);
+	const isFile = (file: unknown) => typeof file === 'string' && path.isAbsolute(file);
+	return { configured: toConfiguredModel(config), files: files.filter(isFile) as string[] };
 }

@@ -128,6 +128,10 @@ export function protocolError({ problem, ...at }: At & { problem: string }): Cod
 	return makeError('ERR_CODEX_PROTOCOL', at, parts, { phase: at.phase, hint });
 }
 
+/** The failure of a refresh that brought no models. */
+export const emptyListError = () =>
+	protocolError({ problem: 'the list of models is empty', phase: 'model/list' });
+
 export function fallbackError(warnings: readonly { message: string }[], stderr: string) {
 	const words = warnings.map(({ message }) => message).join(' ');
 	const parts = ['Codex could not ask its server for the models', words, checkLogin];

@@ -1,7 +1,8 @@
+import { sanitizeLine } from '../system/sanitize.js';
 import type { CodexConfiguredModel } from './codex-config.js';
-import type { CodexModel } from './codex-model.js';
+import { type CodexModel, isObject } from './codex-model.js';
 import type { FetchProgress } from './errors.js';
-import type { Emit } from './events.js';
+import type { EmitEvent } from './events.js';
 
 /** What a call is about. */
 export type Target = {
@@ -25,6 +26,18 @@ export type CatalogWarning = {
 	/** One line of text, sanitized. */
 	readonly message: string;
 };
+
+const maxWarningLength = 1_000;
+
+/** The warnings of a host or a store. */
+export const toWarnings = (value: unknown): readonly CatalogWarning[] =>
+	Object.freeze(
+		(Array.isArray(value) ? value : []).flatMap((item): CatalogWarning[] => {
+			const { type, message } = isObject(item) ? item : {};
+			if (type !== 'config-ignored' && type !== 'built-in-list') return [];
+			return [Object.freeze({ type, message: sanitizeLine(String(message), maxWarningLength) })];
+		}),
+	);
 
 export type ModelListAnswer = {
 	models: readonly CodexModel[];
@@ -52,7 +65,7 @@ export type Fetch = {
  */
 export type StartFetch = (
 	target: Target,
-	context: { command: string; inputs: string; signal: AbortSignal; emit: Emit },
+	context: { command: string; inputs: string; signal: AbortSignal; emit: EmitEvent },
 ) => Fetch;
 
 /** Fetches lists of models, and owns the app-servers for it. */

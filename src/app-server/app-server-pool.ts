@@ -1,5 +1,5 @@
 import { closedError } from '../api/errors.js';
-import type { Emit } from '../api/events.js';
+import type { EmitEvent } from '../api/events.js';
 import type { Target } from '../api/fetch.js';
 import { clearTimer, setUnrefTimeout } from '../system/timers.js';
 import { AppServerSession, type SessionSpec } from './session.js';
@@ -13,30 +13,30 @@ export function createAppServerPool(keepAliveMs: number) {
 	const idle = new Map<string, Idle>();
 	let isClosed = false;
 
-	function remove(key: string) {
-		const removed = idle.get(key);
-		clearTimer(removed?.timer);
+	function take(key: string) {
+		const taken = idle.get(key);
+		clearTimer(taken?.timer);
 		idle.delete(key);
-		return removed;
+		return taken;
 	}
 
-	const evict = (key: string) => remove(key)?.session.shutDown('gracefulShutdown');
+	const evict = (key: string) => take(key)?.session.process.shutDown('gracefulShutdown');
 	const evictIdle = () => [...idle.keys()].forEach(evict);
 
 	return {
 		/** Ends those that are kept idle for the CODEX_HOME, to make room. @throws CodexModelsError after `close()`. */
-		start(target: Target, spec: SessionSpec, attempt: number, emit: Emit): AppServerSession {
+		start(target: Target, spec: SessionSpec, attempt: number, emit: EmitEvent): AppServerSession {
 			if (isClosed) throw closedError();
 			for (const [key, kept] of idle) if (kept.target.home === target.home) evict(key);
 			const session = new AppServerSession(spec);
-			const { pid } = session;
+			const { pid, exited } = session.process;
 			const startedAt = performance.now();
 			living.add(session);
-			if (pid !== undefined) emit({ type: 'spawned', pid, attempt });
-			session.exited.then((exit) => {
+			if (pid !== undefined) emit(target, { type: 'spawned', pid, attempt });
+			exited.then((exit) => {
 				living.delete(session);
 				const lifetimeMs = performance.now() - startedAt;
-				if (pid !== undefined && exit) emit({ type: 'exited', pid, ...exit, lifetimeMs });
+				if (pid !== undefined && exit) emit(target, { type: 'exited', pid, ...exit, lifetimeMs });
 			});
 			return session;
 		},
@@ -44,7 +44,7 @@ export function createAppServerPool(keepAliveMs: number) {
 		/** The idle app-server of a target, unless it has ended or was started from other inputs. */
 		acquire(key: string, inputs: string): AppServerSession | undefined {
 			const found = idle.get(key);
-			if (found?.inputs === inputs && !found.session.isClosed) return remove(key)?.session;
+			if (found?.inputs === inputs && !found.session.isClosed) return take(key)?.session;
 			evict(key);
 			return undefined;
 		},
@@ -54,7 +54,7 @@ export function createAppServerPool(keepAliveMs: number) {
 			const { key } = target;
 			evict(key);
 			if (keepAliveMs === 0 || isClosed || session.isClosed || inputs === undefined) {
-				session.shutDown('gracefulShutdown');
+				session.process.shutDown('gracefulShutdown');
 			} else {
 				const timer = setUnrefTimeout(() => evict(key), keepAliveMs);
 				idle.set(key, { target, session, inputs, timer });
@@ -67,8 +67,8 @@ export function createAppServerPool(keepAliveMs: number) {
 		async close(): Promise<void> {
 			isClosed = true;
 			evictIdle();
-			for (const session of living) session.shutDown('fastShutdown');
-			await Promise.all([...living].map((session) => session.exited));
+			for (const session of living) session.process.shutDown('fastShutdown');
+			await Promise.all([...living].map((session) => session.process.exited));
 		},
 	};
 }

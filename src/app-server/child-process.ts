@@ -1,10 +1,9 @@
-import { type ChildProcess, type ChildProcessWithoutNullStreams, spawn } from 'node:child_process';
-import process from 'node:process';
+import { type ChildProcessWithoutNullStreams, spawn } from 'node:child_process';
 import pTimeout from 'p-timeout';
 import { isWindows } from '../system/environment.js';
-import { clearTimer, setUnrefTimeout, sleep, unrefTimers } from '../system/timers.js';
+import { clearTimer, setUnrefTimeout, unrefTimers } from '../system/timers.js';
 import { onParentExit } from './parent-exit.js';
-import { isGroupAlive } from './process-group.js';
+import { endGroup, signalGroup } from './process-group.js';
 import { endTree, endTreeNow, toSpawnArguments } from './windows.js';
 
 /** Every wait for a process, in milliseconds. */
@@ -23,10 +22,6 @@ export const timings = {
 	killMs: 2_000,
 	/** The longest gap between the end of the output and the exit, in either order. A grandchild may hold the pipes open. */
 	outputToExitMs: 100,
-	/** The wait for the rest of the process group after SIGTERM and after SIGKILL. */
-	groupTerminateMs: 300,
-	groupKillMs: 100,
-	groupPollMs: 10,
 };
 
 export type ShutdownKind = 'gracefulShutdown' | 'fastShutdown';
@@ -61,7 +56,7 @@ export class ServerProcess {
 	/** Resolves when the process and its group are gone, or SIGKILL does not end them; with `undefined` if none was started. */
 	readonly exited: Promise<Exit | undefined>;
 	readonly #listeners: Listeners;
-	#resolveExited: (exit: Exit | undefined) => void = () => {};
+	#resolveExited: (exit?: Exit) => void = () => {};
 	#child: ChildProcessWithoutNullStreams | undefined;
 	#hasExited = false;
 	#isDisconnected = false;
@@ -104,21 +99,17 @@ export class ServerProcess {
 			this.#signalGroup('SIGTERM');
 			this.#schedule(terminateMs, () => {
 				this.#signalGroup('SIGKILL');
-				this.#schedule(timings.killMs, () => void this.#onExit(unknownExit));
+				this.#schedule(timings.killMs, () => this.#onExit(unknownExit));
 			});
 		});
 	}
 
-	#start({ cwd, ...spec }: SpawnSpec): void {
-		const { file, args, ...options } = toSpawnArguments(spec.file, spec.args, spec.env);
+	#start({ cwd, file, args, env }: SpawnSpec): void {
+		const program = { file, args, env };
+		const spawned = isWindows ? toSpawnArguments(program) : program;
 		// A process group of its own makes the npm launcher, the real program and what that starts one to end.
-		const child = spawn(file, args, {
-			...options,
-			cwd,
-			stdio: 'pipe',
-			detached: !isWindows,
-			windowsHide: true,
-		});
+		const fixed = { stdio: 'pipe', detached: !isWindows, windowsHide: true } as const;
+		const child = spawn(spawned.file, spawned.args, { ...spawned, cwd, ...fixed });
 		this.#child = child;
 		child.on('error', (error: NodeJS.ErrnoException) => {
 			if (child.pid === undefined) this.#onSpawnError(error);
@@ -127,12 +118,11 @@ export class ServerProcess {
 		});
 		if (child.pid === undefined) return;
 
-		this.#forgetParentExit = onParentExit(
-			() => void (isWindows ? endTreeNow(child) : this.#signalGroup('SIGKILL')),
+		this.#forgetParentExit = onParentExit(() =>
+			isWindows ? endTreeNow(child) : this.#signalGroup('SIGKILL'),
 		);
-		child.once('exit', (exitCode, signal) => void this.#onExit({ exitCode, signal }));
-		child.stdout.on('data', this.#listeners.onStdout);
-		child.stdout.once('end', () => void this.#onPipeClosed());
+		child.once('exit', (exitCode, signal) => this.#onExit({ exitCode, signal }));
+		child.stdout.on('data', this.#listeners.onStdout).once('end', () => this.#onPipeClosed());
 		child.stderr.on('data', this.#listeners.onStderr);
 		child.unref();
 		for (const stream of [child.stdin, child.stdout, child.stderr]) {
@@ -145,20 +135,20 @@ export class ServerProcess {
 	#onSpawnError(spawnError: NodeJS.ErrnoException): void {
 		if (this.#hasExited) return;
 		// A failure of a later step of the start must not leave the process behind.
-		if (this.pid !== undefined) this.#signalGroup('SIGKILL');
+		this.#signalGroup('SIGKILL');
 		this.#hasExited = true;
 		this.#forgetParentExit();
 		this.#disconnect({ ...unknownExit, spawnError });
-		this.#resolveExited(undefined);
+		this.#resolveExited();
 	}
 
 	async #onExit(exit: Exit): Promise<void> {
 		const child = this.#child;
-		if (this.#hasExited || !child) return;
+		if (this.#hasExited || !child?.pid) return;
 		this.#hasExited = true;
 		clearTimer(this.#shutdownTimer);
-		const groupEnded = this.#endGroup();
-		await this.#waitForEvent(child, 'close');
+		const groupEnded = endGroup(child.pid);
+		await this.#waitFor('close');
 		this.#disconnect(exit);
 		// Near the limit of file descriptors Node gives a process without pipes (20).
 		for (const stream of [child.stdin, child.stdout, child.stderr]) stream?.destroy();
@@ -170,20 +160,19 @@ export class ServerProcess {
 	/** A closed pipe mostly is the first sign of an exit, whose code is worth a moment. */
 	async #onPipeClosed(): Promise<void> {
 		this.#endInput();
-		if (this.#child && !this.#hasExited) await this.#waitForEvent(this.#child, 'exit');
+		if (!this.#hasExited) await this.#waitFor('exit');
 		if (!this.#hasExited) this.#disconnect(unknownExit);
 	}
 
-	#waitForEvent(child: ChildProcess, event: 'exit' | 'close'): Promise<unknown> {
-		const seen = new Promise((resolve) => child.once(event, resolve));
+	async #waitFor(event: 'exit' | 'close'): Promise<void> {
+		const seen = new Promise((resolve) => this.#child?.once(event, resolve));
 		const milliseconds = timings.outputToExitMs;
-		return pTimeout(seen, { milliseconds, message: false, customTimers: unrefTimers });
+		await pTimeout(seen, { milliseconds, message: false, customTimers: unrefTimers });
 	}
 
 	#disconnect(disconnect: Disconnect): void {
-		if (this.#isDisconnected) return;
+		if (!this.#isDisconnected) this.#listeners.onDisconnect(disconnect);
 		this.#isDisconnected = true;
-		this.#listeners.onDisconnect(disconnect);
 	}
 
 	#endInput(): void {
@@ -198,27 +187,8 @@ export class ServerProcess {
 		this.#shutdownTimer = setUnrefTimeout(step, ms);
 	}
 
-	/** The `git` of a plugin sync outlives its app-server (Codex 0.125.0 to 0.169.0), the real program a killed launcher. */
-	async #endGroup(): Promise<void> {
-		const pid = this.#child?.pid;
-		if (isWindows || pid === undefined) return;
-		const { groupTerminateMs, groupKillMs, groupPollMs } = timings;
-		const steps = [['SIGTERM', groupTerminateMs] as const, ['SIGKILL', groupKillMs] as const];
-		for (const [signal, limitMs] of steps) {
-			this.#signalGroup(signal);
-			for (let waitedMs = 0; waitedMs < limitMs; waitedMs += groupPollMs) {
-				if (!(await isGroupAlive(pid))) return;
-				await sleep(groupPollMs);
-			}
-		}
-	}
-
 	#signalGroup(signal: NodeJS.Signals): void {
-		const child = this.#child;
-		if (child?.pid === undefined) return;
-		try {
-			if (isWindows) endTree(child);
-			else process.kill(-child.pid, signal);
-		} catch {}
+		if (isWindows && this.#child) endTree(this.#child);
+		else if (this.pid) signalGroup(this.pid, signal);
 	}
 }

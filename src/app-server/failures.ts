@@ -15,31 +15,37 @@ const startProblems = {
 } as const;
 
 export type StartProblem = keyof typeof startProblems;
+
+/** Why a file cannot be started; `undefined` for a failure of the system, such as EMFILE or EAGAIN. */
+export function toStartProblem(cause: NodeJS.ErrnoException): StartProblem | undefined {
+	// Node adds the arguments, which are shown to all who print the error, and may hold a secret.
+	Object.assign(cause, { spawnargs: undefined });
+	const { code = '' } = cause;
+	// The file was there a moment ago: ENOENT stands for a script without its interpreter, or a program for another libc.
+	if (code === 'ENOENT') return 'no interpreter';
+	if (code === 'ENOEXEC' || code === 'EFTYPE') return 'other processor';
+	const isOfFile = /^(?:EACCES|EPERM|ENOTDIR|ELOOP|ENAMETOOLONG|EISDIR|UNKNOWN)$/.test(code);
+	return isOfFile ? 'not executable' : undefined;
+}
+
 type StartFailure = {
 	elapsedMs: number;
 	command: string;
 	problem: StartProblem;
-	directory?: string;
-	/** The folders in which a program was looked for. */
-	folders?: readonly string[];
-	cause: unknown;
+	directory?: string | undefined;
+	/** With the folders in which a program was looked for. */
+	cause: NodeJS.ErrnoException & { folders?: string[] };
 };
 
-export function notFoundError({ elapsedMs, command, problem, directory, ...more }: StartFailure) {
-	const { folders = [], cause } = more;
+export function notFoundError({ elapsedMs, command, problem, directory, cause }: StartFailure) {
 	const [words, advice] = startProblems[problem];
-	const name =
-		directory === undefined
-			? `program "${sanitizeLine(command, 300)}"`
-			: `folder "${sanitizeLine(directory, 300)}"`;
-	const { code } = (cause ?? {}) as NodeJS.ErrnoException;
-	const reason = typeof code === 'string' ? code : toReason(cause);
-	const places = folders.length > 0 ? ` It was looked for in ${folders.join(', ')}` : '';
-	const what = `Codex could not be started: the ${name} ${words}${reason && ` (${reason})`}`;
+	const name = directory === undefined ? `program "${command}"` : `folder "${directory}"`;
+	const what = `Codex could not be started: the ${sanitizeLine(name, 310)} ${words} (${cause.code})`;
+	const places = cause.folders?.length ? `It was looked for in ${cause.folders.join(', ')}` : '';
 	const hint = directory === undefined ? runnable : 'Set the option "cwd" to another folder.';
 	const facts = { command: sanitizeLine(command, 1_000), cause, hint };
-	const at = { phase: 'spawn', elapsedMs } as const;
-	return makeError('ERR_CODEX_NOT_FOUND', at, [what, sanitizeLine(places, 1_000), advice], facts);
+	const parts = [what, sanitizeLine(places, 1_000), advice];
+	return makeError('ERR_CODEX_NOT_FOUND', { phase: 'spawn', elapsedMs }, parts, facts);
 }
 
 type Exit = { exitCode: number | null; signal: string | null; cause?: unknown };
@@ -70,21 +76,20 @@ const concernsLogin = (words: string) =>
 	);
 
 /** The error for an app-server that ended, closed its output or could not be started before it answered. */
-export function exitedError(
-	{ elapsedMs, lastWords, ...facts }: FetchProgress & At & Exit,
-	command: string,
-) {
-	const isStarted = facts.cause === undefined;
+export function exitedError({
+	elapsedMs,
+	lastWords,
+	command,
+	...facts
+}: FetchProgress & At & Exit & { command: string }) {
+	const { phase, exitCode, cause } = facts;
 	const seeMore = `To see more, run "${sanitizeLine(command, 300)} app-server" in a terminal.`;
-	const found = exitAdvice.find(([fits]) => fits(lastWords, facts.exitCode))?.[1];
-	const advice = isStarted ? [found, seeMore].filter(Boolean).join(' ') : 'Try again in a while.';
+	const found = exitAdvice.find(([fits]) => fits(lastWords, exitCode))?.[1] ?? '';
+	const advice = cause === undefined ? `${found} ${seeMore}`.trim() : 'Try again in a while.';
 	const hint =
 		'See the property "stderr"; the option "onEvent" and NODE_DEBUG=codex-models show each attempt.';
 	const parts = [`${describeExit(facts)} before it answered`, lastWords, advice];
-	return makeError('ERR_CODEX_EXITED', { phase: facts.phase, elapsedMs }, parts, {
-		...facts,
-		hint,
-	});
+	return makeError('ERR_CODEX_EXITED', { phase, elapsedMs }, parts, { ...facts, hint });
 }
 
 function describeExit({ exitCode, signal, cause }: Exit): string {

@@ -3,7 +3,6 @@ import pTimeout from 'p-timeout';
 import {
 	CodexModelsError,
 	type FetchProgress,
-	MisuseError,
 	notStarted,
 	toCodexModelsError,
 } from '../api/errors.js';
@@ -36,7 +35,6 @@ class AppServerFetch implements Fetch {
 	readonly answer: Promise<ModelListAnswer>;
 	attempts = 0;
 	readonly #job: Job;
-	readonly #startedAt = performance.now();
 	/** The app-server of the latest attempt. */
 	#session: AppServerSession | undefined;
 
@@ -54,47 +52,43 @@ class AppServerFetch implements Fetch {
 	}
 
 	async untilGone(): Promise<void> {
-		await this.answer.catch(() => this.#session?.exited);
+		await this.answer.catch(() => this.#session?.process.exited);
 	}
 
 	/** An abort ends every wait, also for a file system that does not come back. */
 	async #runUntilAborted(): Promise<ModelListAnswer> {
 		const { signal } = this.#job;
-		const endSession = () => this.#session?.shutDown('fastShutdown');
+		const endSession = () => this.#session?.process.shutDown('fastShutdown');
 		signal.addEventListener('abort', endSession);
 		try {
 			return await pTimeout(this.#run(), { milliseconds: Number.POSITIVE_INFINITY, signal });
 		} catch (error) {
-			throw signal.aborted || error instanceof MisuseError ? error : toCodexModelsError(error);
+			throw signal.aborted ? error : toCodexModelsError(error);
 		} finally {
 			signal.removeEventListener('abort', endSession);
 		}
 	}
 
 	async #run(): Promise<ModelListAnswer> {
-		const { settings, signal, emit } = this.#job;
+		const { settings, target, signal, emit } = this.#job;
 		let previousEnd: string | undefined;
-		const shouldRetry = ({ error, attemptNumber: attempt }: RetryContext) => {
-			const end = describeEnd(error as CodexModelsError, this.progress());
-			if (signal.aborted || !isTransient(error as CodexModelsError, end, previousEnd)) return false;
+		const shouldRetry = (context: RetryContext) => {
+			const error = context.error as CodexModelsError;
+			const end = isEarlyEnd(error) ? `${error.exitCode} ${this.progress().lastWords}` : undefined;
+			if (signal.aborted || !isTransient(error, end, previousEnd)) return false;
 			previousEnd = end;
-			emit({ type: 'retried', attempt, error: error as CodexModelsError });
+			emit(target, { type: 'retried', attempt: context.attemptNumber, error });
 			return true;
 		};
-		return await pRetry((attempt) => this.#attempt(attempt), {
-			retries: settings.retries,
-			minTimeout: backoffMs,
-			randomize: true,
-			unref: true,
-			signal,
-			shouldRetry,
-		});
+		const { retries } = settings;
+		const options = { retries, minTimeout: backoffMs, randomize: true, unref: true, signal };
+		return await pRetry((attempt) => this.#attempt(attempt), { ...options, shouldRetry });
 	}
 
 	async #attempt(attempt: number): Promise<ModelListAnswer> {
 		const { pool, target, inputs, signal, emit } = this.#job;
 		// Two app-servers that refresh one rotating login token can log the user out (openai/codex #10332).
-		await this.#session?.exited;
+		await this.#session?.process.exited;
 		signal.throwIfAborted();
 		this.attempts = attempt;
 		const spec = await this.#makeSpec();
@@ -107,7 +101,7 @@ class AppServerFetch implements Fetch {
 			signal.throwIfAborted();
 			return answer;
 		} catch (error) {
-			session.shutDown('fastShutdown');
+			session.process.shutDown('fastShutdown');
 			// A kept app-server may have ended while it was idle, or end because of the request: a new one is asked instead.
 			if (kept && isEarlyEnd(error)) return this.#attempt(attempt);
 			throw error;
@@ -116,41 +110,38 @@ class AppServerFetch implements Fetch {
 
 	async #makeSpec(): Promise<SessionSpec> {
 		const { settings, target, command, emit } = this.#job;
+		const { args, clientInfo } = settings;
 		const { cwd, codexHome } = target;
-		const directoryProblem = await findProblem('isDirectory', cwd);
-		if (directoryProblem) throw this.#notFoundError('no directory', directoryProblem, cwd);
+		const startedAt = performance.now();
+		const refuse = (problem: StartProblem, cause: NodeJS.ErrnoException, directory?: string) => {
+			const elapsedMs = performance.now() - startedAt;
+			throw notFoundError({ elapsedMs, command, problem, cause, directory });
+		};
+		const problem = await findProblem('isDirectory', cwd);
+		if (problem) refuse('no directory', problem, cwd);
 		const environment = buildEnvironment(settings.env, codexHome);
-		const executable = await findExecutable(command, environment).catch((cause) => {
-			throw this.#notFoundError(cause.code === 'ENOENT' ? 'missing' : 'not executable', cause);
-		});
+		const executable = await findExecutable(command, environment).catch((cause) =>
+			refuse(cause.code === 'ENOENT' ? 'missing' : 'not executable', cause),
+		);
 		return {
 			...(await resolveNativeBinary(executable, environment)),
-			args: settings.args,
+			args,
 			cwd,
-			displayCommand: command,
-			clientInfo: settings.clientInfo,
-			onConfigWarning: (summary, details) => emit({ type: 'config-warning', summary, details }),
+			command,
+			clientInfo,
+			onConfigWarning: (summary, details) =>
+				emit(target, { type: 'config-warning', summary, details }),
 		};
-	}
-
-	#notFoundError(problem: StartProblem, cause: Error & { folders?: string[] }, directory?: string) {
-		const elapsedMs = performance.now() - this.#startedAt;
-		const { command } = this.#job;
-		const { folders } = cause;
-		return notFoundError({ elapsedMs, command, problem, cause, directory, folders });
 	}
 }
 
 const isEarlyEnd = (error: unknown) =>
 	error instanceof CodexModelsError && error.code === 'ERR_CODEX_EXITED';
 
-/** The exit code and the last words of an app-server that ended early. */
-const describeEnd = (error: CodexModelsError, { lastWords }: FetchProgress) =>
-	isEarlyEnd(error) ? `${error.exitCode} ${lastWords}` : undefined;
-
 /**
- * Whether another attempt may succeed. A second end with the same exit code and words is deterministic, but for a database
- * that several app-servers migrate at once: the losers of 0.160.0 have equal words.
+ * Whether another attempt may succeed; `end` is the exit code and the last words of one that ended early. A second end like
+ * the first is deterministic, but for a database that several app-servers migrate at once: the losers of 0.160.0 have
+ * equal words.
  */
 function isTransient({ rpcCode }: CodexModelsError, end?: string, previousEnd?: string): boolean {
 	if (end === undefined) return rpcCode === overloadedCode;

@@ -3,13 +3,11 @@ import { isObject } from '../api/codex-model.js';
 /** The longest line, in bytes; a list of 12 models takes 14 KB (Codex 0.169.0). */
 const maxLineBytes = 8 * 1024 * 1024;
 
-const methodNotFound = -32601;
-
-/** `isOptional`: an answer that is too long counts as none. */
-type Request = { method: string; params: object; isOptional?: boolean };
+const refusal = { code: -32601, message: 'This client only lists models.' };
 
 export type Answer = { result?: unknown; error?: unknown };
 
+/** An optional request may go without an answer: one that is too long counts as an empty one. */
 type Pending = { isOptional: boolean; resolve(answer: Answer): void; reject(error: unknown): void };
 
 type Listeners = {
@@ -44,9 +42,8 @@ export class JsonRpcClient {
 		let start = 0;
 		for (let end = chunk.indexOf(0x0a); end !== -1; end = chunk.indexOf(0x0a, start)) {
 			this.#append(chunk.subarray(start, end));
-			const line = Buffer.concat(this.#parts).toString();
+			const line = Buffer.concat(this.#parts.splice(0)).toString();
 			const isWhole = this.#size <= maxLineBytes;
-			this.#parts = [];
 			this.#size = 0;
 			if (isWhole && !this.isClosed) this.#onLine(line);
 			start = end + 1;
@@ -54,7 +51,7 @@ export class JsonRpcClient {
 		this.#append(chunk.subarray(start));
 	}
 
-	request({ method, params, isOptional = false }: Request): Promise<Answer> {
+	request(method: string, params: object, isOptional = false): Promise<Answer> {
 		return new Promise((resolve, reject) => {
 			if (this.#makeError) throw this.#makeError();
 			const id = ++this.#lastId;
@@ -72,41 +69,27 @@ export class JsonRpcClient {
 
 	#append(part: Buffer): void {
 		this.#size += part.length;
-		if (this.#size <= maxLineBytes) {
-			this.#parts.push(part);
-			return;
-		}
-		// The first part may be empty, or end within the id.
-		const head = Buffer.concat(this.#parts.splice(0)).toString('latin1', 0, 100);
-		if (head !== '') this.#onLongLine(head);
+		if (this.#size <= maxLineBytes) this.#parts.push(part);
+		else if (this.#parts.length > 0) this.#onLongLine(Buffer.concat(this.#parts.splice(0)));
 	}
 
 	/** An answer that nothing waits for, or that may be missing, may be of any length. */
-	#onLongLine(head: string): void {
-		const id = /^\s*\{[^{[]{0,60}?"id"\s*:\s*(\d+)/.exec(head)?.[1];
-		const pending = this.#pending.get(Number(id));
-		if (id === undefined || pending?.isOptional === false) {
-			this.#listeners.onBadLine(`a line is longer than ${maxLineBytes} bytes`);
-		} else {
-			this.#settle(Number(id), {});
-		}
+	#onLongLine(line: Buffer): void {
+		const [, digits] =
+			/^\s*\{[^{[]{0,60}?"id"\s*:\s*(\d+)/.exec(line.toString('latin1', 0, 100)) ?? [];
+		const isAwaited = this.#pending.get(Number(digits))?.isOptional === false;
+		if (digits && !isAwaited) this.#settle(Number(digits), {});
+		else this.#listeners.onBadLine(`a line is longer than ${maxLineBytes} bytes`);
 	}
 
 	#onLine(line: string): void {
-		const message = parseMessage(line);
-		if (!message) {
-			this.#listeners.onNoise(line);
-			return;
-		}
-		const { id, method, params, result, error } = message;
-		if (typeof method !== 'string') {
-			this.#settle(id, { result, error });
-		} else if (typeof id === 'string' || typeof id === 'number') {
-			const refusal = { code: methodNotFound, message: 'This client only lists models.' };
+		const message = parseMessage(line.trim());
+		const { id, method, params, result, error } = message ?? {};
+		if (!message) this.#listeners.onNoise(line);
+		else if (typeof method !== 'string') this.#settle(id, { result, error });
+		else if (typeof id === 'string' || typeof id === 'number')
 			this.#listeners.write(JSON.stringify({ id, error: refusal }));
-		} else if (isObject(params)) {
-			this.#listeners.onNotification(method, params);
-		}
+		else if (isObject(params)) this.#listeners.onNotification(method, params);
 	}
 
 	#settle(id: unknown, answer: Answer): void {
@@ -116,8 +99,7 @@ export class JsonRpcClient {
 }
 
 /** The message of a line; `undefined` for noise. A comparison of both ends costs a fiftieth of an error of `JSON.parse`. */
-function parseMessage(line: string): Record<string, unknown> | undefined {
-	const text = line.trim();
+function parseMessage(text: string): Record<string, unknown> | undefined {
 	if (!text.startsWith('{') || !text.endsWith('}')) return undefined;
 	try {
 		return JSON.parse(text);

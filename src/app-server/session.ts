@@ -1,5 +1,5 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
-import { listConfigFiles, toConfiguredModel } from '../api/codex-config.js';
+import { readConfigAnswer } from '../api/codex-config.js';
 import { isObject } from '../api/codex-model.js';
 import {
 	type CodexModelsError,
@@ -7,19 +7,13 @@ import {
 	type FetchProgress,
 	protocolError,
 } from '../api/errors.js';
-import type { CatalogWarning, ModelListAnswer } from '../api/fetch.js';
+import { type CatalogWarning, type ModelListAnswer, toWarnings } from '../api/fetch.js';
 import type { ClientInfo } from '../api/options.js';
 import { sanitizeJson, sanitizeLine } from '../system/sanitize.js';
 import { sleep } from '../system/timers.js';
-import {
-	type Disconnect,
-	type Exit,
-	ServerProcess,
-	type ShutdownKind,
-	type SpawnSpec,
-} from './child-process.js';
-import { exitedError, notFoundError, rpcError, type StartProblem } from './failures.js';
-import { type Answer, JsonRpcClient } from './json-rpc.js';
+import { type Disconnect, ServerProcess, type SpawnSpec } from './child-process.js';
+import { exitedError, notFoundError, rpcError, toStartProblem } from './failures.js';
+import { JsonRpcClient } from './json-rpc.js';
 import { ModelListPages } from './model-list-pages.js';
 import { StderrTail } from './stderr-tail.js';
 
@@ -34,15 +28,15 @@ const configReadMs = 150;
 
 export type SessionSpec = SpawnSpec & {
 	/** The command as the user knows it, where another file is started in its place. */
-	displayCommand: string;
+	command: string;
 	clientInfo: ClientInfo;
 	onConfigWarning(summary: string, details: string | null): void;
 };
 
 /** A conversation with one `codex app-server` (https://developers.openai.com/codex/app-server). One list at a time. */
 export class AppServerSession {
+	readonly process: ServerProcess;
 	readonly #spec: SessionSpec;
-	readonly #process: ServerProcess;
 	readonly #rpc: JsonRpcClient;
 	readonly #stderr = new StderrTail();
 	readonly #warnings: CatalogWarning[] = [];
@@ -55,16 +49,16 @@ export class AppServerSession {
 	constructor(spec: SessionSpec) {
 		this.#spec = spec;
 		this.#rpc = new JsonRpcClient({
-			write: (line) => this.#process.write(line),
+			write: (line) => this.process.write(line),
 			onNotification: (method, params) => this.#onNotification(method, params),
 			onNoise: (line) => {
 				if (line.trim() !== '') this.#lastNoise = line;
 			},
 			onBadLine: (problem) => this.#rpc.close(() => this.#protocolError(problem)),
 		});
-		this.#process = new ServerProcess(spec, {
-			onStdout: (chunk: Buffer) => this.#rpc.push(chunk),
-			onStderr: (chunk: Buffer) => this.#stderr.push(chunk),
+		this.process = new ServerProcess(spec, {
+			onStdout: (chunk) => this.#rpc.push(chunk),
+			onStderr: (chunk) => this.#stderr.push(chunk),
 			onDisconnect: (disconnect) => this.#onDisconnect(disconnect),
 		});
 	}
@@ -74,27 +68,10 @@ export class AppServerSession {
 		return this.#rpc.isClosed;
 	}
 
-	/** `undefined` where the app-server could not be started. */
-	get pid(): number | undefined {
-		return this.#process.pid;
-	}
-
 	get progress(): FetchProgress {
 		const { stderr, lastWords } = this.#stderr.snapshot;
-		return {
-			phase: this.#phase,
-			stderr,
-			lastWords: lastWords || sanitizeLine(this.#lastNoise, maxWarningLength),
-		};
-	}
-
-	/** Resolves when the process and its group are gone; with `undefined` if none was started. */
-	get exited(): Promise<Exit | undefined> {
-		return this.#process.exited;
-	}
-
-	shutDown(kind: ShutdownKind): void {
-		this.#process.shutDown(kind);
+		const words = lastWords || sanitizeLine(this.#lastNoise, maxWarningLength);
+		return { phase: this.#phase, stderr, lastWords: words };
 	}
 
 	/** Fetches all models, hidden ones included, and the configuration. May be called again after an answer. */
@@ -109,43 +86,39 @@ export class AppServerSession {
 			const answer = this.#request('model/list', { includeHidden: true, cursor: pages.cursor });
 			// Behind the first request, because up to 0.115.0 one that is in front delays the list by 4 ms.
 			reading ??= this.#readConfig();
-			const problem = pages.add((await answer).result);
+			const problem = pages.add(await answer);
 			if (problem !== undefined) throw this.#protocolError(problem);
 		} while (pages.cursor !== undefined);
+		const listedAt = Date.now();
 		const config = await Promise.race([reading, sleep(configReadMs)]);
-		// Codex complains on stderr before it answers on stdout: both pipes are read when the event loop has turned.
+		// stderr is a pipe of its own: what was written there before the list has been read when the event loop has turned.
 		await nextTurn();
-		return {
-			models: pages.models,
-			configured: toConfiguredModel(config),
-			files: listConfigFiles(config),
-			// A kept app-server answers from its memory, whatever it complains of later.
-			warnings: isFirst ? this.#warnings.concat(this.#toBuiltInWarning()) : this.#warnings,
-		};
+		// A kept app-server answers from its memory, whatever it complains of later.
+		const builtIn = isFirst ? this.#findBuiltInWarning(listedAt) : [];
+		const warnings = toWarnings([...this.#warnings, ...builtIn]);
+		return { models: pages.models, warnings, ...readConfigAnswer(config) };
 	}
 
 	async #initialize(): Promise<void> {
-		const { clientInfo } = this.#spec;
 		// That notification carries the name of the machine. A release that does not know the member skips it (0.66.0).
 		const capabilities = { optOutNotificationMethods: ['remoteControl/status/changed'] };
-		await this.#request('initialize', { clientInfo, capabilities });
-		this.#process.write('{"method":"initialized"}');
+		await this.#request('initialize', { clientInfo: this.#spec.clientInfo, capabilities });
+		this.process.write('{"method":"initialized"}');
 	}
 
 	/** Never rejects. */
-	#readConfig(): Promise<unknown> {
+	async #readConfig(): Promise<unknown> {
 		const params = { includeLayers: true, cwd: this.#spec.cwd };
-		const answer = this.#rpc.request({ method: 'config/read', params, isOptional: true });
-		return answer.then(({ result }) => result).catch(() => undefined);
+		const answer = await this.#rpc.request('config/read', params, true).catch(() => undefined);
+		return answer?.result;
 	}
 
-	async #request(method: 'initialize' | 'model/list', params: object): Promise<Answer> {
+	async #request(method: 'initialize' | 'model/list', params: object): Promise<unknown> {
 		this.#phase = method;
-		const answer = await this.#rpc.request({ method, params });
-		const { result, error } = answer;
+		const { result, error } = await this.#rpc.request(method, params);
 		if (error !== undefined && error !== null) throw this.#rpcError(error);
 		if (result === undefined) throw this.#protocolError('it has neither a result nor an error');
-		return answer;
+		return result;
 	}
 
 	#onNotification(method: string, { summary, details }: Record<string, unknown>): void {
@@ -156,57 +129,41 @@ export class AppServerSession {
 		this.#spec.onConfigWarning(message, more);
 		// Other warnings, such as that of a missing bubblewrap, change no list.
 		if (!/using (?:the )?defaults/i.test(summary)) return;
-		this.#warnings.push({ type: 'config-ignored', message: more ? `${message} ${more}` : message });
+		this.#warnings.push({ type: 'config-ignored', message: `${message} ${more ?? ''}` });
 	}
 
-	#toBuiltInWarning(): CatalogWarning[] {
-		const { fallbackLine } = this.#stderr;
-		if (fallbackLine === undefined) return [];
-		const words = sanitizeLine(fallbackLine, maxWarningLength);
-		const message = `Codex could not ask its server and lists the models that are built into it: ${words}`;
-		return [{ type: 'built-in-list', message }];
+	/** A complaint behind the list is about a request that Codex made behind it, and the list is that of the server. */
+	#findBuiltInWarning(listedAt: number): CatalogWarning[] {
+		const { fallbackLine = '' } = this.#stderr;
+		const [writtenAt = ''] = /\d{4}-\d\d-\d\dT[\d:.]+Z/.exec(fallbackLine) ?? [];
+		if (fallbackLine === '' || Date.parse(writtenAt) > listedAt) return [];
+		const message = 'Codex could not ask its server and lists the models that are built into it';
+		return [{ type: 'built-in-list', message: `${message}: ${fallbackLine}` }];
 	}
 
 	#onDisconnect({ spawnError: cause, ...exit }: Disconnect): void {
-		const { displayCommand: command } = this.#spec;
-		const elapsedMs = this.#elapsedMs;
-		const { progress } = this;
+		const { command } = this.#spec;
+		const { elapsedMs, phase } = this.#at;
 		this.#rpc.close(() => {
 			const problem = cause && toStartProblem(cause);
 			if (problem) return notFoundError({ elapsedMs, command, problem, cause });
-			const phase = cause ? 'spawn' : this.#phase;
-			return exitedError({ ...exit, ...progress, elapsedMs, phase, cause }, command);
+			const facts = { ...exit, ...this.progress, elapsedMs, cause, command };
+			return exitedError({ ...facts, phase: cause ? 'spawn' : phase });
 		});
 	}
 
-	get #elapsedMs(): number {
-		return performance.now() - this.#startedAt;
+	get #at() {
+		return { phase: this.#phase, elapsedMs: performance.now() - this.#startedAt };
 	}
 
 	#rpcError(error: unknown): CodexModelsError {
-		if (!isObject(error) || typeof error.code !== 'number') {
-			return this.#protocolError('its error has no code');
-		}
-		const rpcMessage = typeof error.message === 'string' ? error.message : '';
-		const rpcData = sanitizeJson(error.data, maxErrorDataBytes);
-		const at = { phase: this.#phase, elapsedMs: this.#elapsedMs };
-		return rpcError({ rpcCode: error.code, rpcMessage, rpcData, ...at });
+		const { code, message, data } = isObject(error) ? error : {};
+		if (typeof code !== 'number') return this.#protocolError('its error has no code');
+		const rpcData = sanitizeJson(data, maxErrorDataBytes);
+		return rpcError({ rpcCode: code, rpcMessage: String(message ?? ''), rpcData, ...this.#at });
 	}
 
 	#protocolError(problem: string): CodexModelsError {
-		return protocolError({ problem, phase: this.#phase, elapsedMs: this.#elapsedMs });
+		return protocolError({ problem, ...this.#at });
 	}
-}
-
-/** Why a file cannot be started; `undefined` for a failure of the system, such as EMFILE or EAGAIN. */
-function toStartProblem(cause: NodeJS.ErrnoException): StartProblem | undefined {
-	// Node adds the arguments, which are shown to all who print the error, and may hold a secret.
-	Object.assign(cause, { spawnargs: undefined });
-	const { code = '' } = cause;
-	// The file was there a moment ago: ENOENT stands for a script without its interpreter, or a program for another libc.
-	if (code === 'ENOENT') return 'no interpreter';
-	if (code === 'ENOEXEC' || code === 'EFTYPE') return 'other processor';
-	return /^(?:EACCES|EPERM|ENOTDIR|ELOOP|ENAMETOOLONG|EISDIR|UNKNOWN)$/.test(code)
-		? 'not executable'
-		: undefined;
 }

@@ -1,33 +1,22 @@
 import QuickLRU from 'quick-lru';
 import { closedError, notStarted, timeoutError, withWait } from '../api/errors.js';
-import type { CatalogEventPayload, EmitEvent } from '../api/events.js';
-import type { StartFetch, Target } from '../api/fetch.js';
-import type { ListOptions } from '../api/options.js';
-import type { Settings } from '../api/settings.js';
+import type { Target } from '../api/fetch.js';
+import type { ListOptions, TargetOptions } from '../api/options.js';
+import type { CatalogSnapshot, SnapshotListener } from '../api/snapshot.js';
 import { CacheEntry } from './cache-entry.js';
 import { waitForCaller } from './caller-wait.js';
+import type { CacheContext } from './context.js';
 import { isCurrent, listFiles, lookAtInputs, withPatience } from './inputs.js';
-import type { CatalogSnapshot } from './model-list.js';
 import { Revalidation } from './revalidation.js';
-import { StoredList } from './stored-list.js';
-import { type SnapshotListener, Subscriptions } from './subscriptions.js';
+import { createStoredList, type StoredList } from './stored-list.js';
+import { createSubscriptions } from './subscriptions.js';
 
-/** The program of the app-servers: what is known of it, and the function of the host that names it before each fetch. */
-export type CommandSource = { latest: string; resolve(): Promise<string> };
-
-type CacheInput = {
-	settings: Settings;
-	command: CommandSource;
-	startFetch: StartFetch;
-	emitEvent: EmitEvent;
-};
-
-/** The last look at the files of a target: the login that was there, and the look under way. `at` is in epoch ms. */
-type LastLook = {
-	login: string | undefined;
-	at: number;
-	pending?: Promise<unknown>;
-	isSlow: boolean;
+/** A target: the login at the last look at its files, the time of that look in epoch ms, and the entries by login. */
+type KnownTarget = {
+	login: string;
+	lookedAt: number;
+	look: Promise<true> | undefined;
+	readonly entries: QuickLRU<string, CacheEntry>;
 };
 
 /** The minimum time between two looks at the files, in milliseconds, so that a hit stays cheap. */
@@ -36,6 +25,8 @@ const lookIntervalMs = 1_000;
 const patienceMs = { withList: 100, withoutList: 1_000 };
 /** The login of files that cannot be looked at. Its lists are not remembered. */
 const unknownLogin = 'unknown';
+/** The logins between which a user may switch without a fetch. */
+const maxLogins = 8;
 /** Twenty app-servers at once take eight times as long as one, and some releases fail at two (0.136.0 to 0.160.0). */
 const maxAppServers = 4;
 
@@ -44,54 +35,47 @@ const maxAppServers = 4;
  * once for all who wait.
  */
 export class ModelCache {
-	readonly #input: CacheInput;
-	readonly #looks: QuickLRU<string, LastLook>;
-	/** The entries that have a list. */
-	readonly #entries: QuickLRU<string, CacheEntry>;
+	readonly #context: CacheContext;
+	readonly #targets: QuickLRU<string, KnownTarget>;
 	/** The revalidations of all targets, until their app-server is gone, their list saved and their lock released. */
 	readonly #running = new Set<Revalidation>();
-	readonly #subscriptions = new Subscriptions();
+	readonly #subscriptions = createSubscriptions();
 	readonly #closed = new AbortController();
 	/** The time of the last `clear`, in epoch ms. */
 	#clearedAt = Number.NEGATIVE_INFINITY;
 	/** The deletions in the store that `clear` started. */
 	#deletions: Promise<unknown> = Promise.resolve();
 
-	constructor(input: CacheInput) {
-		this.#input = input;
-		const { maxEntries: maxSize } = input.settings;
-		this.#looks = new QuickLRU({ maxSize });
-		this.#entries = new QuickLRU({ maxSize });
+	constructor(context: CacheContext) {
+		this.#context = context;
+		this.#targets = new QuickLRU({ maxSize: context.settings.maxEntries });
 	}
 
 	/** The list in memory, without a promise: most calls end here. A stale list is revalidated in the background. */
-	lookup(target: Target, options: ListOptions | undefined): CatalogSnapshot | undefined {
+	lookup(target: Target, options: ListOptions): CatalogSnapshot | undefined {
 		this.#closed.signal.throwIfAborted();
-		options?.signal?.throwIfAborted();
-		if (options?.refresh) return undefined;
-		const now = Date.now();
-		const look = this.#looks.get(target.key);
-		if (!look || !(look.isSlow || isRecent(look, now))) return undefined;
-		return this.#serve(target, look.login, options?.includeHidden, now);
+		options.signal?.throwIfAborted();
+		const known = this.#targets.get(target.key);
+		return !options.refresh && known && isRecent(known) ? this.#serve(target, options) : undefined;
 	}
 
 	/** The list that is in memory when the files have been looked at, else the list of the store, else that of a fetch. */
-	async getOrFetch(target: Target, options: ListOptions = {}): Promise<CatalogSnapshot> {
-		const { settings, emitEvent } = this.#input;
-		const { deadlineMs = settings.deadlineMs, refresh = false, includeHidden, signal } = options;
+	async getOrFetch(target: Target, options: ListOptions): Promise<CatalogSnapshot> {
+		const { settings, emit } = this.#context;
+		const { deadlineMs = settings.deadlineMs, refresh, includeHidden, signal } = options;
+		// The caller may change the object of the options during the wait.
+		const call = { refresh, includeHidden };
 		const startedAt = performance.now();
 		const getWaitedMs = () => performance.now() - startedAt;
 		const onDeadline = () => {
-			const known = refresh
-				? undefined
-				: this.#serve(target, this.#getLogin(target), includeHidden);
+			const known = refresh ? undefined : this.#serve(target, call);
 			if (known) return known;
 			const running = [...this.#running].find(({ entry }) => entry.target.key === target.key);
 			const progress = running?.progress ?? notStarted;
-			emitEvent?.(target, { type: 'timed-out', timeoutMs: deadlineMs, phase: progress.phase });
+			emit(target, { type: 'timed-out', timeoutMs: deadlineMs, phase: progress.phase });
 			throw timeoutError({ limit: 'deadlineMs', timeoutMs: deadlineMs, ...progress });
 		};
-		const work = this.#findOrFetch(target, refresh, includeHidden, getWaitedMs);
+		const work = this.#findOrFetch(target, call, getWaitedMs);
 		try {
 			return await waitForCaller(work, deadlineMs, [signal, this.#closed.signal], onDeadline);
 		} catch (error) {
@@ -100,31 +84,29 @@ export class ModelCache {
 	}
 
 	/** The snapshot that `lookup` would serve; starts nothing and looks at no file. */
-	peek(target: Target, includeHidden: boolean | undefined): CatalogSnapshot | undefined {
+	peek(target: Target, options: TargetOptions): CatalogSnapshot | undefined {
 		const entry = this.#peekEntry(target);
-		const now = Date.now();
-		const list = entry?.getServable(now, this.#input.command.latest);
-		return list && entry?.snapshot(list, now, includeHidden === true);
+		const list = entry?.getServable(this.#context.command.latest);
+		return list && entry?.snapshot(list, options);
 	}
 
-	subscribe(target: Target, includeHidden: boolean | undefined, listener: SnapshotListener) {
+	subscribe(target: Target, listener: SnapshotListener, options: TargetOptions): () => void {
 		if (this.#closed.signal.aborted) return () => {};
-		const peek = () => this.peek(target, includeHidden);
-		return this.#subscriptions.add(target.key, { peek, listener, seen: peek() });
+		return this.#subscriptions.add(target.key, listener, () => this.peek(target, options));
 	}
 
 	/** Forgets every list, and deletes it in the store, also where the answer of the store is still awaited. */
 	clear(): void {
 		this.#clearedAt = Date.now();
-		const running = [...this.#running].map(({ entry }) => entry);
-		const entries = new Set([...this.#entries.values(), ...running]);
-		this.#entries.clear();
+		const known = [...this.#targets.values()].flatMap(({ entries }) => [...entries.values()]);
+		const entries = new Set([...known, ...[...this.#running].map(({ entry }) => entry)]);
+		for (const { entries } of this.#targets.values()) entries.clear();
 		for (const entry of entries) {
 			entry.isDropped = true;
-			const stored = this.#toStored(entry, this.#input.command.latest);
+			const stored = this.#toStored(entry, this.#context.command.latest);
 			this.#deletions = Promise.all([this.#deletions, stored?.delete()]);
+			this.#subscriptions.notify(entry.target.key);
 		}
-		this.#subscriptions.notifyAll();
 	}
 
 	/** Rejects every waiting call, and resolves when nothing is under way. */
@@ -134,94 +116,87 @@ export class ModelCache {
 		for (const revalidation of this.#running) revalidation.abort(error);
 		this.#subscriptions.clear();
 		// The entries are not dropped, because a list that is being saved may stay in the store.
-		this.#entries.clear();
+		this.#targets.clear();
 		await Promise.all([this.#deletions, ...[...this.#running].map(({ ended }) => ended)]);
 	}
 
 	async #findOrFetch(
 		target: Target,
-		refresh: boolean,
-		includeHidden: boolean | undefined,
+		options: ListOptions,
 		getWaitedMs: () => number,
 	): Promise<CatalogSnapshot> {
-		await this.#look(target);
+		const known = await this.#look(target);
 		// A listener may have closed the catalog.
 		this.#closed.signal.throwIfAborted();
-		const login = this.#getLogin(target);
-		const served = refresh ? undefined : this.#serve(target, login, includeHidden);
+		const served = options.refresh ? undefined : this.#serve(target, options);
 		if (served) return served;
 
-		const revalidation = this.#revalidate(this.#getEntry(target, login));
-		if (refresh) revalidation.requireNewList();
-		const { entry, result } = revalidation;
-		const loaded = refresh ? undefined : await Promise.race([revalidation.loaded, result]);
-		const known = loaded && entry.getServable(Date.now(), loaded.inputs.command);
-		const list = known ?? (await result);
-		this.#input.emitEvent?.(target, { type: 'miss', waitedMs: getWaitedMs() });
-		return entry.snapshot(list, Date.now(), includeHidden === true);
+		const { login } = known;
+		const entry = known.entries.get(login) ?? new CacheEntry(target, login, this.#context.settings);
+		known.entries.set(login, entry);
+		const revalidation = this.#revalidate(entry);
+		if (options.refresh) revalidation.requireNewList();
+		// A stale list of the store is served at once.
+		const stored = options.refresh ? undefined : await revalidation.loaded;
+		const list =
+			(stored && entry.getServable(stored.inputs.command)) ?? (await revalidation.result);
+		this.#context.emit(target, { type: 'miss', waitedMs: getWaitedMs() });
+		return entry.snapshot(list, options);
 	}
 
 	/** Looks at the files of a target, once for all callers. A caller with a remembered list does not wait for long. */
-	async #look(target: Target): Promise<void> {
-		const look = this.#looks.get(target.key) ?? { login: undefined, at: 0, isSlow: false };
-		this.#looks.set(target.key, look);
-		if (isRecent(look, Date.now())) return;
-		look.pending ??= this.#lookNow(target, look);
-		const hasList = this.peek(target, true) !== undefined;
+	async #look(target: Target): Promise<KnownTarget> {
+		const known = this.#targets.get(target.key) ?? {
+			login: unknownLogin,
+			lookedAt: 0,
+			look: undefined,
+			entries: new QuickLRU({ maxSize: maxLogins }),
+		};
+		this.#targets.set(target.key, known);
+		if (isRecent(known)) return known;
+		known.look ??= this.#lookNow(target, known);
+		const hasList = known.entries.peek(known.login)?.list !== undefined;
 		const limitMs = hasList ? patienceMs.withList : patienceMs.withoutList;
-		const isDone = await withPatience(
-			look.pending.then(() => true),
-			limitMs,
-		);
-		if (!isDone) look.isSlow = true;
+		const isDone = await withPatience(known.look, limitMs);
+		// A look that does not come back is not waited for again before the next one is due.
+		if (hasList && !isDone) known.lookedAt = Date.now();
+		return known;
 	}
 
-	async #lookNow(target: Target, look: LastLook): Promise<void> {
-		const { settings, command } = this.#input;
-		const at = Date.now();
-		const known = this.#peekEntry(target)?.list;
-		const seen = await lookAtInputs(target, settings, command.latest, listFiles(known?.inputs));
-		look.login = seen.login ?? look.login;
-		look.at = at;
-		look.isSlow = false;
-		look.pending = undefined;
-		const entry = this.#peekEntry(target);
+	async #lookNow(target: Target, known: KnownTarget): Promise<true> {
+		const { settings, command } = this.#context;
+		const lookedAt = Date.now();
+		const files = listFiles(known.entries.peek(known.login)?.list?.inputs);
+		const seen = await lookAtInputs(target, settings, command.latest, files);
+		Object.assign(known, { login: seen.login ?? known.login, lookedAt, look: undefined });
+		const entry = known.entries.peek(known.login);
 		if (entry?.list) entry.setCurrent(isCurrent(entry.list.inputs, seen));
 		this.#subscriptions.notify(target.key);
+		return true;
 	}
 
 	/** The list in memory that may be served. A stale list is revalidated in the background. */
-	#serve(
-		target: Target,
-		login: string | undefined,
-		includeHidden: boolean | undefined,
-		now = Date.now(),
-	): CatalogSnapshot | undefined {
-		const entry = login === undefined ? undefined : this.#entries.get(toKey(target, login));
-		const list = entry?.getServable(now, this.#input.command.latest);
+	#serve(target: Target, options: ListOptions): CatalogSnapshot | undefined {
+		const { command, emit } = this.#context;
+		const entry = this.#peekEntry(target);
+		const list = entry?.getServable(command.latest);
 		if (!entry || !list) return undefined;
-		const isFresh = entry.isFresh(now);
-		if (!isFresh && !entry.isCoolingDown(now)) this.#revalidate(entry);
-		const { emitEvent } = this.#input;
-		emitEvent?.(target, { type: isFresh ? 'hit' : 'stale', ageMs: now - list.fetchedAt });
-		return entry.snapshot(list, now, includeHidden === true);
+		const isFresh = entry.isFresh();
+		if (!isFresh && !entry.isCoolingDown()) this.#revalidate(entry);
+		emit(target, { type: isFresh ? 'hit' : 'stale', ageMs: Date.now() - list.fetchedAt });
+		return entry.snapshot(list, options);
 	}
 
 	/** Joins the revalidation under way, or starts one. */
 	#revalidate(entry: CacheEntry): Revalidation {
-		if (entry.revalidation) return entry.revalidation;
-		const { settings, startFetch, command, emitEvent } = this.#input;
-		const revalidation = new Revalidation(entry, {
-			settings,
-			startFetch,
-			resolveCommand: command.resolve,
-			toStored: (...parts) => this.#toStored(...parts),
-			clearedAt: () => this.#clearedAt,
+		const running = [...this.#running].find((other) => other.entry === entry && !other.isSettled);
+		if (running) return running;
+		const revalidation = new Revalidation(entry, this.#context, {
+			toStored: (command) => this.#toStored(entry, command),
 			waitForTurn: (waiting) => this.#waitForTurn(waiting),
-			onChange: (changed) => this.#onChange(changed),
-			emit: (payload) => emitEvent?.(entry.target, payload),
+			onChange: () => this.#subscriptions.notify(entry.target.key),
+			clearedAt: this.#clearedAt,
 		});
-		entry.revalidation = revalidation;
 		this.#running.add(revalidation);
 		revalidation.ended.then(() => this.#running.delete(revalidation));
 		return revalidation;
@@ -233,52 +208,31 @@ export class ModelCache {
 	 */
 	async #waitForTurn(waiting: Revalidation): Promise<void> {
 		const { key, home } = waiting.entry.target;
-		const limit = this.#input.settings.fetchModels ? Number.POSITIVE_INFINITY : maxAppServers;
-		for (;;) {
-			const others = [...this.#running].filter((other) => other !== waiting);
-			const earlier = others.filter(({ entry, hasTurn }) => hasTurn && entry.target.key === key);
-			const atWork = others.filter(({ entry, hasTurn }) => hasTurn && entry.target.home === home);
-			const awaited = earlier.length > 0 ? earlier : atWork;
-			if (earlier.length === 0 && atWork.length < limit) {
-				waiting.hasTurn = true;
-				return;
-			}
-			await Promise.race(awaited.map(({ ended }) => ended));
+		const limit = this.#context.settings.fetchModels ? Number.POSITIVE_INFINITY : maxAppServers;
+		while (!waiting.hasTurn) {
+			const atWork = [...this.#running].filter(({ hasTurn }) => hasTurn);
+			const ofHome = atWork.filter(({ entry }) => entry.target.home === home);
+			const ofTarget = ofHome.filter(({ entry }) => entry.target.key === key);
+			waiting.hasTurn = ofTarget.length === 0 && ofHome.length < limit;
+			const awaited = ofTarget.length > 0 ? ofTarget : ofHome;
+			if (!waiting.hasTurn) await Promise.race(awaited.map(({ ended }) => ended));
 		}
 	}
 
-	/** Remembers the entry if it has a list, and tells the subscribers. */
-	#onChange(entry: CacheEntry): void {
-		if (this.#closed.signal.aborted) return;
-		if (entry.list && !entry.isDropped) this.#entries.set(entry.key, entry);
-		this.#subscriptions.notify(entry.target.key);
-	}
-
 	#toStored(entry: CacheEntry, command: string): StoredList | undefined {
-		const { settings, emitEvent } = this.#input;
-		const emit = (payload: CatalogEventPayload) => emitEvent?.(entry.target, payload);
-		return settings.store && new StoredList(settings.store, settings, entry, command, emit);
+		const { settings, emit } = this.#context;
+		const { store } = settings;
+		return store && createStoredList(store, settings, entry, command, emit);
 	}
 
-	/** The entry that has a list or a revalidation, else a new one. */
-	#getEntry(target: Target, login = unknownLogin): CacheEntry {
-		const key = toKey(target, login);
-		const running = [...this.#running].find(({ entry }) => entry.key === key && !entry.isDropped);
-		const entry = running?.entry ?? this.#entries.get(key);
-		return entry ?? new CacheEntry(key, target, login, this.#input.settings);
-	}
-
+	/** The entry of the login at the last look. */
 	#peekEntry(target: Target): CacheEntry | undefined {
-		const login = this.#getLogin(target);
-		return login === undefined ? undefined : this.#entries.peek(toKey(target, login));
-	}
-
-	/** The login at the last look. */
-	#getLogin(target: Target): string | undefined {
-		return this.#looks.peek(target.key)?.login;
+		const known = this.#targets.peek(target.key);
+		return known?.entries.peek(known.login);
 	}
 }
 
-const toKey = (target: Target, login: string) => `${target.key}\0${login}`;
-
-const isRecent = ({ at }: LastLook, now: number) => now >= at && now - at < lookIntervalMs;
+function isRecent({ lookedAt }: KnownTarget): boolean {
+	const ageMs = Date.now() - lookedAt;
+	return ageMs >= 0 && ageMs < lookIntervalMs;
+}

@@ -1,18 +1,20 @@
 import pTimeout from 'p-timeout';
 import {
 	type CodexModelsError,
+	emptyListError,
 	type FetchProgress,
 	fallbackError,
 	notStarted,
 	timeoutError,
 	toCodexModelsError,
 } from '../api/errors.js';
-import type { Emit } from '../api/events.js';
-import type { Fetch, StartFetch } from '../api/fetch.js';
-import type { Settings } from '../api/settings.js';
+import type { CatalogEventPayload } from '../api/events.js';
+import type { Fetch } from '../api/fetch.js';
 import { hash } from '../system/hash.js';
 import { unrefTimers } from '../system/timers.js';
-import { type CacheEntry, emptyListError } from './cache-entry.js';
+import type { CacheEntry } from './cache-entry.js';
+import { isBuiltIn, isYoung, type ModelList, makeModelList } from './cache-entry.js';
+import type { CacheContext } from './context.js';
 import {
 	heldStill,
 	isCurrent,
@@ -22,27 +24,24 @@ import {
 	toInputs,
 	withPatience,
 } from './inputs.js';
-import { isBuiltIn, isYoung, type ModelList, makeModelList } from './model-list.js';
 import type { StoredList } from './stored-list.js';
 
 /** How long a fetch waits for a look at the files, in milliseconds. A list that was made without a look is not remembered. */
 const lookTimeoutMs = 1_000;
 
-/** What all revalidations of a cache share. */
-export type RevalidationContext = {
-	settings: Settings;
-	startFetch: StartFetch;
-	/** Resolves to the program that the next fetch starts. */
-	resolveCommand(): Promise<string>;
-	toStored(entry: CacheEntry, command: string): StoredList | undefined;
-	/** The time of the last `clear`, in epoch ms: lists that were stored until then are not loaded. */
-	clearedAt(): number;
+/** What a revalidation asks of its cache. */
+type Host = {
+	toStored(command: string): StoredList | undefined;
 	/** Resolves when an app-server of this target may be started, and sets `hasTurn`. */
-	waitForTurn(revalidation: Revalidation): Promise<unknown>;
+	waitForTurn(revalidation: Revalidation): Promise<void>;
 	/** Is called after each change of the entry. */
-	onChange(entry: CacheEntry): void;
-	emit: Emit;
+	onChange(): void;
+	/** The time of the last `clear`, in epoch ms: lists that were stored until then are not loaded. */
+	readonly clearedAt: number;
 };
+
+/** The list of the store, and whether it spares the fetch. */
+type Loaded = { list: ModelList; spares: boolean };
 
 /** Gets a new list for an entry. Goes on whether or not a caller waits for it. */
 export class Revalidation {
@@ -53,32 +52,37 @@ export class Revalidation {
 	readonly result: Promise<ModelList>;
 	/** Resolves when the list is saved, the lock is released, and the app-server of a failed fetch is gone. */
 	readonly ended: Promise<void>;
-	/** Whether it has had its turn, and may start app-servers. */
+	isSettled = false;
+	/** Whether it may start app-servers. */
 	hasTurn = false;
-	readonly #context: RevalidationContext;
+	readonly #context: CacheContext;
+	readonly #host: Host;
 	readonly #controller = new AbortController();
 	readonly #startedAt = Date.now();
 	readonly #startedClock = performance.now();
 	/** A list of the store that spares the fetch must be newer than this, in epoch ms. */
 	#newerThan = Number.NEGATIVE_INFINITY;
+	#command = '';
+	#stored: StoredList | undefined;
+	#lock: ReturnType<StoredList['lock']> | undefined;
 	#fetch: Fetch | undefined;
-	#settleLoaded: (list: ModelList | undefined) => void = () => {};
-	#resolve: (list: ModelList) => void = () => {};
-	#reject: (error: unknown) => void = () => {};
 
-	constructor(entry: CacheEntry, context: RevalidationContext) {
+	constructor(entry: CacheEntry, context: CacheContext, host: Host) {
 		this.entry = entry;
 		this.#context = context;
-		this.loaded = new Promise((resolve) => {
-			this.#settleLoaded = resolve;
-		});
-		this.result = new Promise((resolve, reject) => {
-			this.#resolve = resolve;
-			this.#reject = reject;
-		});
-		// A background refresh has no caller who would hear of its failure.
-		this.result.catch(() => {});
-		this.ended = this.#run();
+		this.#host = host;
+		// The store is asked before the turn comes, because its list needs no app-server.
+		const loading = this.#loadFirst();
+		this.loaded = loading.then(
+			(known) => known?.list,
+			() => undefined,
+		);
+		this.result = this.#run(loading);
+		// What callers need not wait for.
+		this.ended = this.result
+			.then((list) => this.#save(list))
+			.catch(() => this.#fetch?.untilGone())
+			.then(() => this.#stored?.unlock(this.#lock));
 	}
 
 	get progress(): FetchProgress {
@@ -95,118 +99,113 @@ export class Revalidation {
 		this.#controller.abort(error);
 	}
 
-	async #run(): Promise<void> {
-		const { signal } = this.#controller;
-		let unlock: (() => Promise<unknown>) | undefined;
+	async #run(loading: Promise<Loaded | undefined>): Promise<ModelList> {
+		const { entry } = this;
+		const getDurationMs = () => performance.now() - this.#startedClock;
 		try {
-			const command = await this.#withTimeout(() => this.#context.resolveCommand());
-			const stored = this.#context.toStored(this.entry, command);
-			// The store is asked before the turn comes, because its list needs no app-server.
-			const known = await this.#load(stored, command);
-			this.#settleLoaded(known?.list);
-			let list = known?.spares ? known.list : undefined;
-			if (!list) {
-				await this.#context.waitForTurn(this);
-				list = await this.#withTimeout(async () => {
-					signal.throwIfAborted();
-					unlock = await stored?.lock(signal);
-					// Another process may have saved its list during the wait for the lock.
-					const other = unlock && (await this.#load(stored, command));
-					return other?.spares ? other.list : this.#ask(command);
-				});
-			}
-			this.#succeed(list);
-			if (this.#fetch && list === this.entry.list) await stored?.save(list, this.entry);
+			const known = await loading;
+			if (!known?.spares) await this.#host.waitForTurn(this);
+			const list = known?.spares ? known.list : await this.#withTimeout(this.#lockAndAsk());
+			const models = list.views.all.length;
+			const { attempts = 0 } = this.#fetch ?? {};
+			if (models === 0) entry.fail(emptyListError());
+			if (this.#fetch)
+				this.#emit({ type: 'refreshed', durationMs: getDurationMs(), models, attempts });
+			return list;
 		} catch (reason) {
-			this.#fail(reason);
-			await this.#fetch?.untilGone();
+			const error = toCodexModelsError(reason);
+			entry.fail(error);
+			this.#emit({ type: 'failed', durationMs: getDurationMs(), error });
+			throw reason;
 		} finally {
-			await unlock?.();
+			this.isSettled = true;
+			this.#host.onChange();
 		}
+	}
+
+	async #loadFirst() {
+		this.#command = await this.#withTimeout(this.#context.command.resolve());
+		this.#stored = this.#host.toStored(this.#command);
+		return this.#load();
 	}
 
 	/** Remembers the list of the store, where that is newer, and tells whether it spares the fetch. */
-	async #load(stored: StoredList | undefined, command: string) {
+	async #load(): Promise<Loaded | undefined> {
 		const { entry } = this;
-		const { settings, clearedAt, onChange } = this.#context;
-		const newerThan = Math.max(clearedAt(), entry.list?.fetchedAt ?? Number.NEGATIVE_INFINITY);
-		const list = await stored?.load(newerThan);
-		if (!list || entry.isDropped || this.#controller.signal.aborted) return undefined;
-		const look = await this.#look(command, list);
-		const isSame = !look || isCurrent(list.inputs, look);
+		const newerThan = Math.max(
+			this.#host.clearedAt,
+			entry.list?.fetchedAt ?? Number.NEGATIVE_INFINITY,
+		);
+		const stored = await this.#stored?.load(newerThan);
+		if (!stored || entry.isDropped || this.#controller.signal.aborted) return undefined;
+		const look = await this.#look(listFiles(stored.inputs));
+		const isSame = !look || isCurrent(stored.inputs, look);
 		// A list of another machine brings no files, and is watched from here on.
-		const isForeign = Object.keys(list.inputs.files).length === 0;
-		const inputs = isForeign && look ? toInputs(entry.target, look) : list.inputs;
-		const remembered = entry.remember({ ...list, inputs }, isSame);
-		onChange(entry);
-		const isNew = list.fetchedAt > this.#startedAt || isYoung(list, Date.now(), settings);
-		return { list: remembered, spares: isSame && isNew && list.fetchedAt > this.#newerThan };
+		const isForeign = Object.keys(stored.inputs.files).length === 0;
+		const inputs = isForeign && look ? toInputs(entry.target, look) : stored.inputs;
+		const list = entry.remember({ ...stored, inputs }, isSame);
+		this.#host.onChange();
+		const isNew = list.fetchedAt > this.#startedAt || isYoung(list, this.#context.settings);
+		return { list, spares: isSame && isNew && list.fetchedAt > this.#newerThan };
+	}
+
+	async #lockAndAsk(): Promise<ModelList> {
+		const { signal } = this.#controller;
+		signal.throwIfAborted();
+		this.#lock = this.#stored?.lock(signal);
+		// Another process may have saved its list during the wait for the lock.
+		const other = (await this.#lock) && (await this.#load());
+		signal.throwIfAborted();
+		return other?.spares ? other.list : this.#ask();
 	}
 
 	/** Fetches, and decides whether the answer is remembered. */
-	async #ask(command: string): Promise<ModelList> {
+	async #ask(): Promise<ModelList> {
 		const { entry } = this;
 		const { startFetch, emit } = this.#context;
 		const { signal } = this.#controller;
-		const before = await this.#look(command, entry.list);
+		const command = this.#command;
+		const before = await this.#look(listFiles(entry.list?.inputs));
 		signal.throwIfAborted();
 		const fetch = startFetch(entry.target, { command, inputs: digest(before), signal, emit });
 		this.#fetch = fetch;
-		let kept: string | undefined;
+		let inputsToKeep: string | undefined;
 		try {
 			const answer = await fetch.answer;
 			const fetchedAt = Date.now();
-			const after = await this.#look(command, entry.list, answer.files);
+			const after = await this.#look([...listFiles(entry.list?.inputs), ...answer.files]);
 			signal.throwIfAborted();
-			const inputs = after ? toInputs(entry.target, after) : { login: '', command, files: {} };
-			const list = makeModelList(answer, fetchedAt, inputs);
 			const isStill = before !== undefined && after !== undefined && heldStill(before, after);
-			const best = entry.getServable(fetchedAt, command);
+			const inputs = isStill ? toInputs(entry.target, after) : { login: '', command, files: {} };
+			const list = makeModelList(answer, fetchedAt, inputs);
+			const known = entry.getServable(command);
 			if (isBuiltIn(list)) {
-				if (best && !isBuiltIn(best)) throw fallbackError(list.warnings, fetch.progress().stderr);
-			} else if (isStill) kept = digest(after);
-			const isMine = isStill && before.login === entry.login && !entry.isDropped;
-			return isMine && list.views.all.length > 0 ? entry.remember(list) : list;
+				if (known && !isBuiltIn(known)) throw fallbackError(list.warnings, fetch.progress().stderr);
+			} else if (isStill) inputsToKeep = digest(after);
+			const isMine = isStill && inputs.login === entry.login && !entry.isDropped;
+			return isMine && answer.models.length > 0 ? entry.remember(list) : list;
 		} finally {
-			fetch.release(kept);
+			fetch.release(inputsToKeep);
 		}
 	}
 
-	#look(command: string, list: ModelList | undefined, named: readonly string[] = []) {
-		const files = [...listFiles(list?.inputs), ...named];
-		const look = lookAtInputs(this.entry.target, this.#context.settings, command, files);
+	async #save(list: ModelList): Promise<void> {
+		if (!this.#fetch || list !== this.entry.list) return;
+		await this.#stored?.save(list);
+		if (this.entry.isDropped) await this.#stored?.delete();
+	}
+
+	#emit(payload: CatalogEventPayload): void {
+		this.#context.emit(this.entry.target, payload);
+	}
+
+	#look(files: string[]): Promise<Look | undefined> {
+		const { target } = this.entry;
+		const look = lookAtInputs(target, this.#context.settings, this.#command, files);
 		return withPatience(look, lookTimeoutMs);
 	}
 
-	#succeed(list: ModelList): void {
-		const { entry } = this;
-		const models = list.views.all.length;
-		entry.revalidation = undefined;
-		if (models === 0) entry.fail(emptyListError());
-		const { attempts = 0 } = this.#fetch ?? {};
-		if (attempts > 0) {
-			this.#context.emit({ type: 'refreshed', durationMs: this.#durationMs, models, attempts });
-		}
-		this.#context.onChange(entry);
-		this.#resolve(list);
-	}
-
-	#fail(reason: unknown): void {
-		const { entry } = this;
-		const error = toCodexModelsError(reason);
-		entry.revalidation = undefined;
-		entry.fail(error);
-		this.#context.emit({ type: 'failed', durationMs: this.#durationMs, error });
-		this.#context.onChange(entry);
-		this.#settleLoaded(undefined);
-		this.#reject(reason);
-	}
-
-	get #durationMs(): number {
-		return performance.now() - this.#startedClock;
-	}
-
-	#withTimeout<T>(run: () => Promise<T>): Promise<T> {
+	#withTimeout<T>(work: Promise<T>): Promise<T> {
 		const { fetchTimeoutMs: timeoutMs } = this.#context.settings;
 		const fallback = () => {
 			const error = timeoutError({ limit: 'fetchTimeoutMs', timeoutMs, ...this.progress });
@@ -214,9 +213,9 @@ export class Revalidation {
 			throw error;
 		};
 		const { signal } = this.#controller;
-		const milliseconds = Math.max(1, timeoutMs);
-		return pTimeout(run(), { milliseconds, signal, fallback, customTimers: unrefTimers });
+		const limits = { milliseconds: Math.max(1, timeoutMs), signal, fallback };
+		return pTimeout(work, { ...limits, customTimers: unrefTimers });
 	}
 }
 
-const digest = (look: Look | undefined) => hash('inputs', look?.login, look?.command, look?.files);
+const digest = (look: Look | undefined) => hash(look?.login, look?.command, look?.files);

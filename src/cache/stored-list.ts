@@ -1,15 +1,16 @@
 import { hostname } from 'node:os';
 import pTimeout from 'p-timeout';
-import { deepFreeze, isObject, toCodexModel, toText } from '../api/codex-model.js';
-import type { Emit } from '../api/events.js';
+import { toConfiguredModel } from '../api/codex-config.js';
+import { isObject, toCodexModel } from '../api/codex-model.js';
+import type { CatalogEventPayload, EmitEvent } from '../api/events.js';
+import { toWarnings } from '../api/fetch.js';
 import type { ModelListStore } from '../api/options.js';
 import type { Settings } from '../api/settings.js';
 import { hash } from '../system/hash.js';
 import { toReason } from '../system/sanitize.js';
 import { unrefTimers } from '../system/timers.js';
 import type { CacheEntry } from './cache-entry.js';
-import type { Inputs } from './inputs.js';
-import { type ModelList, makeModelList, toWarnings } from './model-list.js';
+import { type ModelList, makeModelList } from './cache-entry.js';
 
 /** The version of the stored shape; a value of another version is not read. */
 const version = 3;
@@ -20,122 +21,98 @@ const machine = hash('machine', hostname());
 
 type Operation = 'get' | 'set' | 'delete' | 'lock';
 
+export type StoredList = ReturnType<typeof createStoredList>;
+
 /**
- * One list of one login in a `ModelListStore`. Its key is a digest, and its value holds no credential: what Codex said, and
- * the inputs. No failure of a store fails a call.
+ * The list of an entry in a `ModelListStore`. The key is a digest, and the value holds no credential: what Codex said, and the
+ * inputs. No failure of a store fails a call, and nothing here rejects.
  */
-export class StoredList {
-	readonly #store: ModelListStore;
-	readonly #settings: Settings;
-	readonly #key: string;
-	readonly #inputs: Pick<Inputs, 'login' | 'command'>;
-	readonly #emit: Emit;
+export function createStoredList(
+	store: ModelListStore,
+	{ args, env, maxAgeMs, staleWhileRevalidateMs }: Settings,
+	{ target, login }: CacheEntry,
+	command: string,
+	emitEvent: EmitEvent,
+) {
+	const emit = (payload: CatalogEventPayload) => emitEvent(target, payload);
+	const { cwd, codexHome = null } = target;
+	const key = `codex-models:${version}:${hash(command, args, env, cwd, codexHome, login)}`;
 
-	constructor(
-		store: ModelListStore,
-		settings: Settings,
-		{ target, login }: CacheEntry,
-		command: string,
-		emit: Emit,
+	/** The result of an operation; `undefined` where it failed or took too long. */
+	async function attempt<T>(
+		operation: Operation,
+		act: () => T | Promise<T>,
+		limitMs = storeTimeoutMs,
 	) {
-		const { args, env } = settings;
-		const { cwd, codexHome = null } = target;
-		this.#store = store;
-		this.#settings = settings;
-		this.#inputs = { login, command };
-		this.#key = `codex-models:${version}:${hash(command, args, env, cwd, codexHome, login)}`;
-		this.#emit = emit;
-	}
-
-	/** The stored list, if it is valid and newer than `newerThan` (epoch ms). */
-	async load(newerThan: number): Promise<ModelList | undefined> {
-		const answer = await this.#try('get', () => this.#store.get(this.#key));
-		const list = this.#parse(answer?.value);
-		if (!list || list.fetchedAt <= newerThan) return undefined;
-		this.#emit({ type: 'loaded', ageMs: Date.now() - list.fetchedAt });
-		return list;
-	}
-
-	/** Saves the list; deletes it again where its entry was dropped meanwhile. */
-	async save(list: ModelList, entry: CacheEntry): Promise<void> {
-		const { maxAgeMs, staleWhileRevalidateMs } = this.#settings;
-		const { fetchedAt, configured, warnings, views } = list;
-		const { files } = list.inputs;
-		const ttlMs = maxAgeMs + staleWhileRevalidateMs - (Date.now() - fetchedAt);
-		if (ttlMs <= 0) return;
-		const value = { version, fetchedAt, machine, files, configured, warnings, models: views.all };
-		const limitMs = ttlMs === Number.POSITIVE_INFINITY ? undefined : ttlMs;
-		await this.#try('set', () => this.#store.set(this.#key, value, limitMs));
-		if (entry.isDropped) await this.delete();
-	}
-
-	async delete(): Promise<void> {
-		await this.#try('delete', () => this.#store.delete(this.#key));
-	}
-
-	/**
-	 * Resolves to the release; to `undefined` where the store cannot lock. Rejects only with the signal's reason, when a lock
-	 * that comes a little later is released, too.
-	 */
-	async lock(signal: AbortSignal): Promise<(() => Promise<unknown>) | undefined> {
-		if (!this.#store.lock) return undefined;
-		const locked = (async () => this.#store.lock?.(this.#key, signal))();
+		const message = `The store did not answer within ${limitMs} ms`;
 		try {
-			const limits = { milliseconds: Number.POSITIVE_INFINITY, signal };
-			const unlock = await pTimeout(locked, limits);
-			if (!signal.aborted) return () => this.#try('lock', () => unlock?.());
+			const limits = { milliseconds: limitMs, message, customTimers: unrefTimers };
+			return await pTimeout((async () => act())(), limits);
 		} catch (error) {
-			if (!signal.aborted)
-				this.#emit({ type: 'store-failed', operation: 'lock', reason: toReason(error) });
+			emit({ type: 'store-failed', operation, reason: toReason(error) });
+			return undefined;
 		}
-		if (!signal.aborted) return undefined;
-		const released = locked.then((unlock) => unlock?.()).catch(() => {});
-		await pTimeout(released, {
-			milliseconds: storeTimeoutMs,
-			message: false,
-			customTimers: unrefTimers,
-		});
-		throw signal.reason;
 	}
 
-	#parse(value: unknown): ModelList | undefined {
-		// A store may return anything, also an object whose properties throw.
-		try {
-			if (!isObject(value) || value.version !== version) return undefined;
-			const { fetchedAt, files } = value;
-			if (typeof fetchedAt !== 'number' || !(fetchedAt >= 0 && fetchedAt <= Date.now()))
+	return {
+		/** The stored list, if it is valid and newer than `newerThan` (epoch ms). */
+		async load(newerThan: number): Promise<ModelList | undefined> {
+			const value = await attempt('get', () => store.get(key));
+			const list = parseList(value, { login, command });
+			if (!list || list.fetchedAt <= newerThan) return undefined;
+			emit({ type: 'loaded', ageMs: Date.now() - list.fetchedAt });
+			return list;
+		},
+
+		async save({ fetchedAt, configured, warnings, views, inputs }: ModelList): Promise<void> {
+			const ttlMs = maxAgeMs + staleWhileRevalidateMs - (Date.now() - fetchedAt);
+			if (ttlMs <= 0) return;
+			const { files } = inputs;
+			const value = { version, fetchedAt, machine, files, configured, warnings, models: views.all };
+			await attempt('set', () => store.set(key, value, Number.isFinite(ttlMs) ? ttlMs : undefined));
+		},
+
+		async delete(): Promise<void> {
+			await attempt('delete', () => store.delete(key));
+		},
+
+		/** Resolves to the release; to `undefined` after an abort, and where the store cannot lock. */
+		async lock(signal: AbortSignal): Promise<(() => unknown) | undefined> {
+			try {
+				return await store.lock?.(key, signal);
+			} catch (error) {
+				if (!signal.aborted)
+					emit({ type: 'store-failed', operation: 'lock', reason: toReason(error) });
 				return undefined;
-			if (!Array.isArray(value.models) || !isObject(files)) return undefined;
-			const models = value.models.flatMap((entry) => toCodexModel(entry) ?? []);
-			if (models.length === 0 || models.length < value.models.length) return undefined;
-			// The files of another machine cannot be compared with those of this one: only the age of its list counts.
-			const versions = value.machine === machine ? (files as Inputs['files']) : {};
-			const inputs = { ...this.#inputs, files: versions };
-			const { model, modelProvider, reasoningEffort } = isObject(value.configured)
-				? value.configured
-				: {};
-			const configured = deepFreeze({
-				model: toText(model),
-				modelProvider: toText(modelProvider),
-				reasoningEffort: toText(reasoningEffort),
-			});
-			const warnings = toWarnings(value.warnings);
-			return makeModelList({ models, configured, warnings }, fetchedAt, inputs);
-		} catch {
-			return undefined;
-		}
-	}
+			}
+		},
 
-	/** The result of an operation, or `undefined` where it failed or took too long. */
-	async #try(operation: Operation, act: () => unknown): Promise<{ value: unknown } | undefined> {
-		const message = `The store did not answer within ${storeTimeoutMs} ms`;
-		try {
-			const limits = { milliseconds: storeTimeoutMs, message, customTimers: unrefTimers };
-			const value = await pTimeout((async () => act())(), limits);
-			return { value };
-		} catch (error) {
-			this.#emit({ type: 'store-failed', operation, reason: toReason(error) });
+		/** Releases a lock, also one that comes later. */
+		async unlock(lock: Promise<(() => unknown) | undefined> | undefined): Promise<void> {
+			if (lock) await attempt('lock', async () => (await lock)?.());
+		},
+	};
+}
+
+/** A store may return anything, also an object whose properties throw. */
+function parseList(value: unknown, inputs: { login: string; command: string }) {
+	try {
+		if (!isObject(value) || value.version !== version || !Array.isArray(value.models))
 			return undefined;
-		}
+		const { fetchedAt, configured, warnings } = value;
+		if (typeof fetchedAt !== 'number' || !(fetchedAt >= 0 && fetchedAt <= Date.now()))
+			return undefined;
+		const models = value.models.flatMap((entry) => toCodexModel(entry) ?? []);
+		if (models.length === 0 || models.length < value.models.length) return undefined;
+		// The files of another machine cannot be compared with those of this one: only the age of its list counts.
+		const files = value.machine === machine ? (value.files as Record<string, string>) : {};
+		const answer = {
+			models,
+			configured: toConfiguredModel(configured),
+			warnings: toWarnings(warnings),
+		};
+		return makeModelList(answer, fetchedAt, { ...inputs, files });
+	} catch {
+		return undefined;
 	}
 }

@@ -18,7 +18,7 @@ const {
 	isWindows,
 	lookUp,
 	resolvePath,
-} = await import('../../src/system/environment.js');
+} = await import('../src/system/environment.js');
 
 test('the home directory is that at the time of the call', () => {
 	for (const home of ['/one', '/two', '/one']) {

@@ -1,10 +1,9 @@
 import pTimeout from 'p-timeout';
-import { listConfigFiles, toConfiguredModel } from '../api/codex-config.js';
-import { toCodexModel } from '../api/codex-model.js';
-import { CodexModelsError, hostError, notStarted, protocolError } from '../api/errors.js';
-import type { Fetcher, ModelListAnswer } from '../api/fetch.js';
-import type { FetchModels } from '../api/options.js';
-import { toWarnings } from './model-list.js';
+import { readConfigAnswer } from './api/codex-config.js';
+import { toCodexModel } from './api/codex-model.js';
+import { CodexModelsError, hostError, notStarted, protocolError } from './api/errors.js';
+import { type Fetcher, type ModelListAnswer, toWarnings } from './api/fetch.js';
+import type { FetchModels } from './api/options.js';
 
 /** Fetches by the function of a host, in place of app-servers that this library starts. */
 export const createHostFetcher = (fetchModels: FetchModels): Fetcher => ({
@@ -32,9 +31,8 @@ async function ask(
 		}
 		return {
 			models: answer.models.flatMap((entry) => toCodexModel(entry) ?? []),
-			configured: toConfiguredModel(answer.config),
 			warnings: toWarnings(answer.warnings),
-			files: listConfigFiles(answer.config),
+			...readConfigAnswer(answer.config),
 		};
 	} catch (error) {
 		throw signal.aborted || error instanceof CodexModelsError
