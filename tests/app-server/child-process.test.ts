@@ -16,27 +16,26 @@ test('an idle app-server is ended by the end of its input, and by nothing else',
 		end: 'sleep 0.3; echo bye >&2; exit 4',
 	});
 	await server.untilSaid('up');
-	server.session.shutDown('gracefulShutdown');
-	expect(await server.session.exited).toEqual({ exitCode: 4, signal: null });
+	server.session.process.shutDown('gracefulShutdown');
+	expect(await server.session.process.exited).toEqual({ exitCode: 4, signal: null });
 	expect(words(server)).toBe('up\nbye');
-	expect(isAlive(server.session.pid as number)).toBe(false);
+	expect(isAlive(server.session.process.pid as number)).toBe(false);
 });
 
 test('an app-server that stays after the end of its input gets SIGTERM, and then SIGKILL', async () => {
-	setTimings({ gracefulShutdown: { endOfInputMs: 150, terminateMs: 100 } });
-	for (const [trap, signal] of [
-		[':', 'SIGTERM'],
-		[`trap '' TERM`, 'SIGKILL'],
-	]) {
-		const server = startSession({
+	for (const [trap, signal, terminateMs] of [
+		[':', 'SIGTERM', neverMs],
+		[`trap '' TERM`, 'SIGKILL', 100],
+	] as const) {
+		setTimings({ gracefulShutdown: { endOfInputMs: 100, terminateMs } });
+		const { session, untilSaid } = startSession({
 			start: `${trap}; echo up >&2`,
-			end: 'echo end >&2; while :; do sleep 0.01; done',
+			end: 'while :; do sleep 0.01; done',
 		});
-		await server.untilSaid('up');
-		server.session.shutDown('gracefulShutdown');
-		expect(await server.session.exited).toEqual({ exitCode: null, signal });
-		expect(words(server)).toMatch(/^up\nend/);
-		expect(isAlive(server.session.pid as number)).toBe(false);
+		await untilSaid('up');
+		session.process.shutDown('gracefulShutdown');
+		expect(await session.process.exited).toEqual({ exitCode: null, signal });
+		expect(isAlive(session.process.pid as number)).toBe(false);
 	}
 });
 
@@ -48,8 +47,8 @@ test('a fast shutdown brings a graceful one forward, and a graceful one does not
 	] as const) {
 		const { session, untilSaid } = startSession({ start: `echo up >&2; ${deaf}` });
 		await untilSaid('up');
-		for (const kind of order) session.shutDown(kind);
-		expect(await session.exited).toEqual({ exitCode: null, signal: 'SIGKILL' });
+		for (const kind of order) session.process.shutDown(kind);
+		expect(await session.process.exited).toEqual({ exitCode: null, signal: 'SIGKILL' });
 	}
 });
 
@@ -58,14 +57,14 @@ test('an app-server that SIGKILL does not end is given up', async () => {
 	await untilSaid('up');
 	const kill = vi.spyOn(process, 'kill').mockImplementation(() => true);
 	const failure = failureOf(session.listModels());
-	session.shutDown('fastShutdown');
-	expect(await session.exited).toEqual({ exitCode: null, signal: null });
+	session.process.shutDown('fastShutdown');
+	expect(await session.process.exited).toEqual({ exitCode: null, signal: null });
 	expect(await failure).toMatchObject({ code: 'ERR_CODEX_EXITED', exitCode: null, signal: null });
 	const sent = kill.mock.calls.map(([, signal]) => signal).filter((signal) => signal !== 0);
 	expect(sent.slice(0, 2)).toEqual(['SIGTERM', 'SIGKILL']);
 	kill.mockRestore();
-	process.kill(-(session.pid as number), 'SIGKILL');
-	await untilGone(session.pid as number);
+	process.kill(-(session.process.pid as number), 'SIGKILL');
+	await untilGone(session.process.pid as number);
 });
 
 test.each([
@@ -76,7 +75,7 @@ test.each([
 	'an app-server that ended by itself leaves no grandchild: it lived on %s',
 	async (_, grandchild) => {
 		const server = startSession({ start: `${grandchild} echo $! >&2; exit 3` });
-		expect(await server.session.exited).toEqual({ exitCode: 3, signal: null });
+		expect(await server.session.process.exited).toEqual({ exitCode: 3, signal: null });
 		expect(readPid(server)).toBeGreaterThan(0);
 		expect(isAlive(readPid(server))).toBe(false);
 	},
@@ -85,9 +84,9 @@ test.each([
 test('an app-server that is killed leaves no grandchild', async () => {
 	const server = startSession({ start: `(${deaf}) & echo "$! up" >&2; ${deaf}` });
 	await server.untilSaid('up');
-	server.session.shutDown('fastShutdown');
-	await server.session.exited;
-	await untilGone(server.session.pid as number, readPid(server));
+	server.session.process.shutDown('fastShutdown');
+	await server.session.process.exited;
+	await untilGone(server.session.process.pid as number, readPid(server));
 });
 
 /** The state and the group of each process that is not gone, a dead one that waits for its parent included. */
@@ -106,12 +105,11 @@ function readStates(): { pid: number; state: string; group: number }[] {
 test.runIf(isLinux)(
 	'the end of a group does not wait for a dead process whose parent lives on',
 	async () => {
-		setTimings({ groupTerminateMs: neverMs, groupKillMs: neverMs });
 		// The shell becomes a `sleep` in a group of its own, which never asks for the exit of its child.
 		const neglect = `sh -c 'true & exec setsid sleep 60 </dev/null >/dev/null 2>&1' & echo "$! up" >&2`;
 		const server = startSession({ start: neglect });
 		await server.untilSaid('up');
-		const group = server.session.pid as number;
+		const group = server.session.process.pid as number;
 		const parent = readPid(server);
 		afterTest(() => process.kill(parent, 'SIGKILL'));
 		const findZombie = () =>
@@ -122,15 +120,19 @@ test.runIf(isLinux)(
 				readStates().some((process) => process.pid === parent && process.group === parent) &&
 				findZombie() !== undefined,
 		);
-		server.session.shutDown('gracefulShutdown');
-		expect(await server.session.exited).toEqual({ exitCode: 0, signal: null });
+		const kill = vi.spyOn(process, 'kill');
+		server.session.process.shutDown('gracefulShutdown');
+		expect(await server.session.process.exited).toEqual({ exitCode: 0, signal: null });
 		expect(findZombie()).toBeDefined();
+		// SIGKILL ends the wait for what SIGTERM left.
+		const sent = kill.mock.calls.filter(([pid, signal]) => pid === -group && signal !== 0);
+		expect(sent).toEqual([[-group, 'SIGTERM']]);
 	},
 );
 
 test('a shutdown does not wait for pipes that a process of another group holds', async () => {
 	const server = startSession({ start: `setsid sleep 60 & sleep 0.1; echo $! >&2; exit 3` });
-	expect(await server.session.exited).toEqual({ exitCode: 3, signal: null });
+	expect(await server.session.process.exited).toEqual({ exitCode: 3, signal: null });
 	expect(isAlive(readPid(server))).toBe(true);
 	process.kill(readPid(server), 'SIGKILL');
 });
@@ -138,13 +140,13 @@ test('a shutdown does not wait for pipes that a process of another group holds',
 test('an app-server has a process group of its own, so that a Ctrl-C in the terminal is left to the host', async () => {
 	const { session, untilSaid } = startSession({ start: 'echo up >&2' });
 	await untilSaid('up');
-	expect(() => process.kill(-(session.pid as number), 0)).not.toThrow();
+	expect(() => process.kill(-(session.process.pid as number), 0)).not.toThrow();
 });
 
 test('an app-server that closed its output gets the end of its input, and its exit is told', async () => {
 	const { session } = startSession({ start: 'exec >&-', end: 'sleep 0.3; exit 6' });
 	expect(await failureOf(session.listModels())).toMatchObject({ exitCode: null, signal: null });
-	expect(await session.exited).toEqual({ exitCode: 6, signal: null });
+	expect(await session.process.exited).toEqual({ exitCode: 6, signal: null });
 });
 
 test('a closed output right before the exit is told with the exit code', async () => {
@@ -161,8 +163,8 @@ test('an app-server that is gone leaves no listener on this process, no timer an
 	const clear = vi.spyOn(globalThis, 'clearTimeout');
 	const set = vi.spyOn(globalThis, 'setTimeout');
 	const sessions = Array.from({ length: 20 }, () => startSession({}).session);
-	for (const session of sessions) session.shutDown('gracefulShutdown');
-	await Promise.all(sessions.map(({ exited }) => exited));
+	for (const session of sessions) session.process.shutDown('gracefulShutdown');
+	await Promise.all(sessions.map((session) => session.process.exited));
 	expect(count()).toEqual(before.listeners);
 	// The long timers are cleared; those of a moment run out by themselves.
 	const { endOfInputMs } = timings.gracefulShutdown;

@@ -92,7 +92,7 @@ test.each([
 	});
 	const failure = failureOf(session.listModels());
 	await untilSaid('up');
-	session.shutDown('gracefulShutdown');
+	session.process.shutDown('gracefulShutdown');
 	expect((await failure).stderr).toBe(`up ${whole}`);
 });
 

@@ -113,7 +113,7 @@ test('a test runner that empties the globals of signal-exit gets no error, at th
 	expect(process.listenerCount('exit')).toBe(before);
 	const { session } = startSession({});
 	expect((await session.listModels()).models).toHaveLength(1);
-	session.shutDown('gracefulShutdown');
-	expect(await session.exited).toEqual({ exitCode: 0, signal: null });
+	session.process.shutDown('gracefulShutdown');
+	expect(await session.process.exited).toEqual({ exitCode: 0, signal: null });
 	expect(process.listenerCount('exit')).toBe(before);
 });

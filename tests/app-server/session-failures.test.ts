@@ -44,7 +44,7 @@ test.each([
 			expect(error.message).toMatch(
 				new RegExp(`exit code ${code} .*phase ${phase}, after \\d+ ms.*: why\\.`),
 			);
-			expect(await session.exited).toEqual({ exitCode: code, signal: null });
+			expect(await session.process.exited).toEqual({ exitCode: code, signal: null });
 			expect(session.isClosed).toBe(true);
 			expect(await failureOf(session.listModels())).toMatchObject({ exitCode: code });
 		}
@@ -68,9 +68,9 @@ test.each(['start', 'initialize', 'list'])(
 			stderr: 'why',
 		});
 		expect(error.message).toContain('Codex closed its output before it answered');
-		const pid = session.pid as number;
-		session.shutDown('fastShutdown');
-		await session.exited;
+		const pid = session.process.pid as number;
+		session.process.shutDown('fastShutdown');
+		await session.process.exited;
 		expect(isAlive(pid)).toBe(false);
 	},
 );
@@ -173,15 +173,15 @@ test('a file that is gone, and arguments too long, fail with their cause and wit
 	const secret = 'opaque-secret';
 	const missing = await failOnce(
 		{},
-		{ file: '/nowhere/codex', displayCommand: 'my-codex', args: [secret] },
+		{ file: '/nowhere/codex', command: 'my-codex', args: [secret] },
 	);
 	expect(missing.error).toMatchObject({
 		code: 'ERR_CODEX_NOT_FOUND',
 		command: 'my-codex',
 		cause: { code: 'ENOENT' },
 	});
-	expect(await missing.session.exited).toBeUndefined();
-	expect(missing.session.pid).toBeUndefined();
+	expect(await missing.session.process.exited).toBeUndefined();
+	expect(missing.session.process.pid).toBeUndefined();
 	const tooLong = await failOnce({}, { args: [secret, 'x'.repeat(4_000_000)] });
 	expect(tooLong.error).toMatchObject({
 		code: 'ERR_CODEX_EXITED',

@@ -39,7 +39,7 @@ test('a session that has answered goes on to refuse requests, so that a kept app
 		other: 'case $line in *later*) exit 0 ;; esac',
 	});
 	await session.listModels();
-	expect(await session.exited).toEqual({ exitCode: 0, signal: null });
+	expect(await session.process.exited).toEqual({ exitCode: 0, signal: null });
 	expect(log.messages().at(-1)).toMatchObject({ id: 'later', error: { code: -32601 } });
 });
 

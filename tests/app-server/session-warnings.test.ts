@@ -53,3 +53,14 @@ test('a complaint about the server right before the last answer makes the list t
 		);
 	}
 });
+
+test('a complaint that was written after the list does not make it the built-in one', async () => {
+	for (const [writtenAt, count] of [
+		['2020-01-01T00:00:00.123456Z', 1],
+		['2999-01-01T00:00:00.123456Z', 0],
+	] as const) {
+		const words = `\u001b[2m${writtenAt}\u001b[0m ERROR codex: failed to refresh available models`;
+		const { session } = startSession({ list: `${complain(words)}; ${list('a')}` });
+		expect((await session.listModels()).warnings).toHaveLength(count);
+	}
+});

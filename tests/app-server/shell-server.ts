@@ -10,8 +10,6 @@ const quickTimings = {
 	gracefulShutdown: { endOfInputMs: 3_000, terminateMs: 200 },
 	fastShutdown: { endOfInputMs: 100, terminateMs: 100 },
 	killMs: 300,
-	groupTerminateMs: 100,
-	groupKillMs: 50,
 };
 
 /** Changes waits for processes until the end of the test. */
@@ -98,14 +96,14 @@ export function startSession(shell: Shell, spec: Partial<SessionSpec> = {}) {
 		args: ['-c', makeScript(shell, log.file)],
 		cwd: '/',
 		env: process.env,
-		displayCommand: 'codex',
+		command: 'codex',
 		clientInfo: { name: 'tests', version: '1' },
 		onConfigWarning: (summary, details) => warnings.push([summary, details]),
 		...spec,
 	});
 	afterTest(async () => {
-		session.shutDown('fastShutdown');
-		await session.exited;
+		session.process.shutDown('fastShutdown');
+		await session.process.exited;
 	});
 	const untilSaid = (words: string) =>
 		until(`"${words}" is on stderr`, () => session.progress.stderr.includes(words));
