@@ -108,15 +108,7 @@ export type LogEntry = {
 	pid: number;
 	/** Epoch ms. */
 	at: number;
-	what:
-		| 'start'
-		| 'message'
-		| 'blank line'
-		| 'waits'
-		| 'SIGTERM'
-		| 'end of input'
-		| 'grandchild'
-		| 'written';
+	what: 'start' | 'message' | 'waits' | 'SIGTERM' | 'end of input' | 'grandchild' | 'written';
 	argv: string[];
 	cwd: string;
 	env: Record<string, string>;
@@ -261,22 +253,25 @@ export async function failureOf(
 }
 
 /** A model as this library shows it, from its id alone. */
-export function plainModel(id: string) {
-	return {
-		id,
-		model: id,
-		displayName: id,
-		description: null,
-		hidden: false,
-		isDefault: false,
-		upgrade: null,
-		supportedReasoningEfforts: [],
-		defaultReasoningEffort: null,
-		serviceTiers: [],
-		defaultServiceTier: null,
-		inputModalities: [],
-	};
-}
+export const plainModel = (id: string) => ({
+	id,
+	model: id,
+	displayName: id,
+	description: null,
+	hidden: false,
+	isDefault: false,
+	upgrade: null,
+	upgradeInfo: null,
+	availabilityNux: null,
+	supportedReasoningEfforts: [],
+	defaultReasoningEffort: null,
+	serviceTiers: [],
+	defaultServiceTier: null,
+	additionalSpeedTiers: [],
+	inputModalities: [],
+	modelSpecialty: null,
+	multiAgentVersion: null,
+});
 
 export const idsOf = (models: readonly { id: string }[]) => models.map(({ id }) => id);
 

@@ -1,25 +1,9 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { type CodexModel, toCodexModel, toSummary } from '../../src/index.js';
+import { plainModel } from '../harness.js';
 
-const missing = {
-	description: null,
-	hidden: false,
-	isDefault: false,
-	upgrade: null,
-	upgradeInfo: null,
-	availabilityNux: null,
-	supportedReasoningEfforts: [],
-	defaultReasoningEffort: null,
-	serviceTiers: [],
-	defaultServiceTier: null,
-	additionalSpeedTiers: [],
-	inputModalities: [],
-	modelSpecialty: null,
-	multiAgentVersion: null,
-};
-
-const plain = (id: string) => ({ ...missing, id, model: id, displayName: id });
+const { id: _, model: _model, displayName: _name, ...missing } = plainModel('a');
 
 /** As 0.169.0 sends them. */
 const wireEntry = {
@@ -82,9 +66,9 @@ test.each(releases)(
 );
 
 test('an entry may have nothing but an id, or nothing but a model', () => {
-	expect(toCodexModel({ id: ' a ' })).toStrictEqual(plain('a'));
+	expect(toCodexModel({ id: ' a ' })).toStrictEqual(plainModel('a'));
 	for (const id of [undefined, null, '', ' \n', 7, {}])
-		expect(toCodexModel({ id, model: ' b ' })).toStrictEqual(plain('b'));
+		expect(toCodexModel({ id, model: ' b ' })).toStrictEqual(plainModel('b'));
 	expect(toCodexModel({ id: ' a ', model: 'b' })).toMatchObject({ id: 'a', model: 'b' });
 });
 
@@ -98,10 +82,10 @@ test('a known property of a wrong type counts as missing', () => {
 	for (const name of Object.keys(missing)) {
 		const values = /^(?:hidden|isDefault)$/.test(name) ? [1, 'true', {}] : wrong;
 		for (const value of [undefined, null, ...values])
-			expect([name, toCodexModel({ id: 'a', [name]: value })]).toEqual([name, plain('a')]);
+			expect([name, toCodexModel({ id: 'a', [name]: value })]).toEqual([name, plainModel('a')]);
 	}
 	expect(toCodexModel({ id: 'a', displayName: 7, availabilityNux: { message: 7 } })).toEqual(
-		plain('a'),
+		plainModel('a'),
 	);
 	expect(toCodexModel({ id: 'a', upgradeInfo: { model: 'b', retirementAt: '7' } })).toMatchObject({
 		upgradeInfo: { model: 'b', upgradeCopy: null, modelLink: null, retirementAt: null },
@@ -120,7 +104,7 @@ test('ids, names and the strings in lists are trimmed, and empty ones are left o
 		additionalSpeedTiers: [' fast '],
 	};
 	expect(toCodexModel(entry)).toStrictEqual({
-		...plain('a'),
+		...plainModel('a'),
 		displayName: 'A  B',
 		upgrade: 'b',
 		defaultReasoningEffort: 'low',
