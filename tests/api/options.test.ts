@@ -185,17 +185,3 @@ test('the options of a call are an object of known names, each of which may be u
 	expect(() => catalog.peek({ refresh: true } as object)).toThrow(/Unknown option "refresh"/);
 	expect(() => catalog.subscribe('log' as never)).toThrow(/"listener".*function/);
 });
-
-test('changing the options afterwards changes nothing', async () => {
-	const options = {
-		command: '/bin/sh',
-		args: ['-c', 'echo "$WHEN" >&2; exit 1'],
-		env: { WHEN: 'then' } as Record<string, string>,
-		retries: 0,
-	};
-	const { catalog } = makeCatalog(options);
-	options.args.length = 0;
-	options.env.WHEN = 'now';
-	options.command = '/nowhere';
-	expect(await failureOf(catalog.list())).toMatchObject({ stderr: 'then' });
-});

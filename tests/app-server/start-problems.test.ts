@@ -93,6 +93,14 @@ test('the CODEX_HOME of a call and the variables of the catalog reach the app-se
 	expect((await failureOf(catalog.list({ codexHome }))).stderr).toBe(`${codexHome} b .`);
 });
 
+test('changing the options afterwards changes nothing', async () => {
+	const options = { args: ['-c', 'echo "$WHEN" >&2; exit 1'], env: { WHEN: 'then' }, retries: 0 };
+	const { catalog } = makeShellCatalog([], options);
+	options.args.length = 0;
+	options.env.WHEN = 'now';
+	expect(await failureOf(catalog.list())).toMatchObject({ stderr: 'then' });
+});
+
 test('a command function is called once for each fetch, and a path of it starts from the current directory', async () => {
 	const command = vi.fn(async () => path.relative('', '/bin/sh'));
 	const { refresh } = makeShellCatalog([{ start: '[ $s = 1 ] && exit 1' }], { command });
