@@ -32,9 +32,10 @@ export function makeModelList(
 export function shareParts(list: ModelList, last: ModelList | undefined): ModelList {
 	if (!last) return list;
 	const pick = <T>(part: T, old: T) => (isDeepStrictEqual(part, old) ? old : part);
+	const { all, visible } = list.views;
 	return {
 		...list,
-		views: pick(list.views, last.views),
+		views: { all: pick(all, last.views.all), visible: pick(visible, last.views.visible) },
 		configured: pick(list.configured, last.configured),
 		warnings: pick(list.warnings, last.warnings),
 	};
