@@ -70,7 +70,8 @@ const exitAdvice: [fits: (words: string, exitCode: number | null) => boolean, ad
 ];
 
 const concernsLogin = (words: string) =>
-	/log[ -]?(?:in|out)|auth|token|unauthori|network|connect|dns|resolve host|timed? ?out|certificate|proxy|tls/i.test(
+	// Neither a "catalog in" some folder nor an "unexpected token" of a file counts.
+	/(?<![a-z])(?:log(?:ged)?[ -]?(?:in|out)|o?auth(?!ors?\b)|unauthori|network|(?:re|dis)?connect|dns|resolve host|timed? ?out|certificate|proxy|tls)|(?<!unexpected )token/i.test(
 		words,
 	);
 

@@ -1,8 +1,7 @@
 /** Tests that start no process: they run on Windows, and in this suite on Node for Windows under Wine. */
 export const include = [
-	'tests/core/*.test.ts',
+	'tests/{api,machine}/*.test.ts',
 	'tests/cache/*.test.ts',
-	'tests/app-server/{line-splitter,parse-message,stderr-tail}.test.ts',
 	'tests/store/sharing-violation.test.ts',
 ];
 
