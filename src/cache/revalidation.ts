@@ -197,7 +197,7 @@ export class Revalidation {
 		if (this.entry.isDropped) await this.#stored?.delete();
 	}
 
-	#look(files: string[]): Promise<Look | undefined> {
+	#look(files: readonly string[]): Promise<Look | undefined> {
 		const { target } = this.entry;
 		const look = lookAtInputs(target, this.#context.settings, this.#command, files);
 		return withPatience(look, lookTimeoutMs);
