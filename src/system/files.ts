@@ -48,13 +48,18 @@ export function describeFile(file: string): Promise<string> {
  * The text of a regular file, or `undefined` where the path does not exist. Rejects when the file cannot be read, is no
  * regular file, or is larger than `maxBytes`.
  */
-export function readRegularFile(file: string, maxBytes: number): Promise<string | undefined> {
-	// Without O_NONBLOCK, opening a FIFO waits for a writer. Windows has neither flag.
-	const flags = constants.O_RDONLY | (constants.O_NONBLOCK ?? 0) | (constants.O_NOCTTY ?? 0);
-	return lookOnce(`read ${maxBytes} ${file}`, async () => {
-		const handle = await open(file, flags).catch((error: unknown) => {
-			if (!hasCode(error, 'ENOENT', 'ENOTDIR')) throw error;
-		});
+export function readRegularFile(
+	file: string,
+	maxBytes: number,
+	flags = constants.O_RDONLY,
+): Promise<string | undefined> {
+	return lookOnce(`read ${maxBytes} ${flags} ${file}`, async () => {
+		// Without O_NONBLOCK, opening a FIFO waits for a writer. Windows has neither flag.
+		const handle = await open(file, flags | constants.O_NONBLOCK | constants.O_NOCTTY).catch(
+			(error: unknown) => {
+				if (!hasCode(error, 'ENOENT', 'ENOTDIR')) throw error;
+			},
+		);
 		if (!handle) return undefined;
 		try {
 			const stats = await handle.stat();
@@ -77,7 +82,9 @@ export function readRegularFile(file: string, maxBytes: number): Promise<string 
 export const hasCode = (error: unknown, ...codes: string[]) =>
 	codes.includes((error as NodeJS.ErrnoException | undefined)?.code ?? '');
 
-/** A handler that takes an error of this code for an absent result. */
-export const ignore = (code: string) => (error: unknown) => {
-	if (!hasCode(error, code)) throw error;
-};
+/** A handler that takes an error of these codes for an absent result. */
+export const ignore =
+	(...codes: string[]) =>
+	(error: unknown) => {
+		if (!hasCode(error, ...codes)) throw error;
+	};
