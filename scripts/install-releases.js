@@ -6,8 +6,8 @@ import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { hasPackage, installAll } from './install-package.js';
 
-/** The old and the new layouts of the npm package, both sides of each change of the list, the release of the incident. */
-const olderVersions = ['0.66.0', '0.100.0', '0.115.0', '0.136.0', '0.145.0'];
+/** The oldest, the last one before the new layout of the npm package, that of the incident, and one that races in a new home. */
+const olderVersions = ['0.66.0', '0.115.0', '0.136.0', '0.160.0'];
 
 /** The release that is a development dependency. */
 const newest = createRequire(import.meta.url)('@openai/codex/package.json').version;

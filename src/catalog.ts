@@ -1,29 +1,44 @@
-import type { CodexModel, CodexModelSummary } from './api/codex-model.js';
+import path from 'node:path';
+// An import, because the global `process` is an accessor, which costs 4 % of a hit (Node 20).
+import process from 'node:process';
+import type { CodexModel } from './api/codex-model.js';
+import { hostError, MisuseError } from './api/errors.js';
 import { createEmitter } from './api/events.js';
-import type { FetchTarget } from './api/fetch.js';
+import type { Fetcher, Target } from './api/fetch.js';
 import type { CodexModelCatalogOptions, ListOptions, TargetOptions } from './api/options.js';
-import type { Settings } from './api/settings.js';
 import {
-	CommandSource,
+	checkCommand,
 	checkListener,
 	checkListOptions,
 	checkTargetOptions,
 	resolveSettings,
+	type Settings,
 } from './api/settings.js';
-import { createFetcher, type Fetcher } from './app-server/fetch-models.js';
-import { type ResolvedTarget, resolveTarget } from './cache/fetch-target.js';
-import { readFingerprint } from './cache/fingerprint.js';
+import type { CatalogSnapshot, SnapshotListener } from './api/snapshot.js';
+import { createFetcher } from './app-server/fetch-models.js';
+import type { CommandSource } from './cache/context.js';
 import { ModelCache } from './cache/model-cache.js';
-import type { CatalogSnapshot } from './cache/model-list.js';
+import { createHostFetcher } from './host-fetch.js';
+import { findCodexUserHome, resolvePath } from './system/environment.js';
 import { keepProcessAlive } from './system/timers.js';
+
+/** The options of a call without any, which need no check. */
+const none = {};
+
+/** What a catalog can do: the type for a stand-in of a test, or for a catalog behind another process. */
+export type ModelCatalog = Pick<
+	CodexModelCatalog,
+	'list' | 'read' | 'peek' | 'subscribe' | 'clear' | 'close'
+>;
 
 /**
  * The models that a Codex CLI offers, cached: served from memory while fresh, served and refreshed in the background while
  * stale, else fetched by an app-server that all who wait share.
  *
  * @example
- * await using catalog = new CodexModelCatalog({ deadlineMs: 5_000 });
+ * const catalog = new CodexModelCatalog({ deadlineMs: 5_000 });
  * const models = await catalog.list();
+ * await catalog.close();
  */
 export class CodexModelCatalog implements AsyncDisposable {
 	readonly #settings: Settings;
@@ -36,80 +51,56 @@ export class CodexModelCatalog implements AsyncDisposable {
 	/** Starts nothing. @throws TypeError that names the option, its bounds and the value. */
 	constructor(options?: CodexModelCatalogOptions) {
 		const settings = resolveSettings(options);
-		const command = new CommandSource(settings.command);
-		const fetcher = createFetcher(settings, command);
+		const { fetchModels } = settings;
+		const fetcher = fetchModels ? createHostFetcher(fetchModels) : createFetcher(settings);
 		this.#settings = settings;
 		this.#fetcher = fetcher;
 		this.#cache = new ModelCache({
 			settings,
-			fetchModels: fetcher.fetchModels,
-			readFingerprint: (target) => readFingerprint(target, settings, command),
-			emitEvent: createEmitter(settings.onEvent),
+			startFetch: fetcher.startFetch,
+			command: createCommandSource(settings),
+			emit: createEmitter(settings.onEvent),
 		});
 	}
 
 	/**
-	 * The models in Codex's order: the caller's own copy.
+	 * The models in Codex's order: one frozen array for all callers until something in it changes.
 	 *
 	 * @throws CodexModelsError when there is nothing to serve and no answer comes; `code` tells the kinds apart.
 	 * @throws TypeError for an option that is wrong or unknown, by the promise.
 	 * @throws `signal.reason` when the caller's signal aborts.
 	 */
-	async list(options?: ListOptions): Promise<CodexModel[]> {
-		const target = this.#resolveTarget(options);
-		// Read now, because the caller may change the object of the options during the wait.
-		const includeHidden = options?.includeHidden ?? false;
-		const list =
-			this.#cache.lookup(target, options) ?? (await this.#cache.getOrFetch(target, options));
-		return list.copyModels(includeHidden);
+	async list(options?: ListOptions): Promise<readonly CodexModel[]> {
+		return (await this.read(options)).models;
 	}
 
-	/**
-	 * The same as `list`, as summaries; whole models are not copied on the way.
-	 *
-	 * @internal
-	 */
-	async listSummaries(options?: ListOptions): Promise<CodexModelSummary[]> {
+	/** The models of `list`, with their age, the configured model and the failure of the last refresh. @throws the same as `list`. */
+	async read(options: ListOptions = none): Promise<CatalogSnapshot> {
 		const target = this.#resolveTarget(options);
-		const includeHidden = options?.includeHidden ?? false;
-		const list =
-			this.#cache.lookup(target, options) ?? (await this.#cache.getOrFetch(target, options));
-		return list.copySummaries(includeHidden);
-	}
-
-	/** The models of `list`, with their age, the configured model and the failure of its last refresh. @throws the same as `list`. */
-	async read(options?: ListOptions): Promise<CatalogSnapshot> {
-		const target = this.#resolveTarget(options);
-		const includeHidden = options?.includeHidden ?? false;
-		const list =
-			this.#cache.lookup(target, options) ?? (await this.#cache.getOrFetch(target, options));
-		return this.#cache.snapshot(target, list, includeHidden);
+		return this.#cache.lookup(target, options) ?? this.#cache.getOrFetch(target, options);
 	}
 
 	/** The snapshot that `read` would serve from memory, or `undefined`; starts nothing. @throws TypeError for a wrong option. */
-	peek(options?: TargetOptions): CatalogSnapshot | undefined {
-		return this.#cache.peek(
-			this.#resolveTarget(options, checkTargetOptions),
-			options?.includeHidden ?? false,
-		);
+	peek(options: TargetOptions = none): CatalogSnapshot | undefined {
+		return this.#cache.peek(this.#resolveTarget(options, checkTargetOptions), options);
 	}
 
 	/**
-	 * Calls `listener` with its own copy after the list, the configured model or `refreshError` has changed; not when a
-	 * refresh brought the same. Starts nothing and keeps nothing alive.
+	 * Calls `listener` with what `peek` gives now, after the list, the configured model, the warnings or `refreshError` have
+	 * changed; not when a refresh brought the same. Starts nothing and keeps nothing alive.
 	 *
 	 * @returns a function that unsubscribes.
 	 * @throws TypeError for a listener that is no function, or a wrong option.
 	 */
-	subscribe(listener: (snapshot: CatalogSnapshot) => void, options?: TargetOptions): () => void {
+	subscribe(listener: SnapshotListener, options: TargetOptions = none): () => void {
 		checkListener(listener);
 		const target = this.#resolveTarget(options, checkTargetOptions);
-		return this.#cache.subscribe(target, options?.includeHidden ?? false, listener);
+		return this.#cache.subscribe(target, listener, { ...options });
 	}
 
 	/**
-	 * Forgets every list, and deletes the lists that this catalog knows in the store. A fetch under way answers the callers that
-	 * wait for it; its list is not remembered, and later callers get a new fetch.
+	 * Forgets every list, and deletes the lists that this catalog knows in the store. A fetch under way answers the callers
+	 * that wait for it; its list is not remembered, and later callers get a new fetch.
 	 */
 	clear(): void {
 		this.#cache.clear();
@@ -135,9 +126,53 @@ export class CodexModelCatalog implements AsyncDisposable {
 		await Promise.all([this.#cache.close(), this.#fetcher.close()]).finally(release);
 	}
 
-	#resolveTarget(options: ListOptions | undefined, check = checkListOptions): FetchTarget {
-		if (options !== undefined) check(options);
+	#resolveTarget(options: ListOptions, check = checkListOptions): ResolvedTarget {
+		if (options !== none) check(options);
 		this.#lastTarget = resolveTarget(this.#settings, options, this.#lastTarget);
 		return this.#lastTarget;
 	}
+}
+
+function createCommandSource({ command, fetchModels }: Settings): CommandSource {
+	if (fetchModels) return { latest: '', resolve: async () => '' };
+	if (typeof command === 'string') return { latest: command, resolve: async () => command };
+	const source = {
+		latest: '',
+		async resolve() {
+			try {
+				source.latest = checkCommand(await command());
+			} catch (error) {
+				throw error instanceof MisuseError ? error : hostError('command', error);
+			}
+			return source.latest;
+		},
+	};
+	return source;
+}
+
+/** A target, and the folder that its CODEX_HOME was found by. */
+type ResolvedTarget = Target & { readonly root: string };
+
+/**
+ * What a call is about. `process.env` and the home directory are read each time, because a program may set them after it has
+ * made its catalog.
+ *
+ * @param last - is returned if it is the target, so that a hit need not make a key.
+ */
+function resolveTarget(
+	settings: Settings,
+	options: TargetOptions | undefined,
+	last: ResolvedTarget | undefined,
+): ResolvedTarget {
+	const cwd = options?.cwd === undefined ? settings.cwd : resolvePath(options.cwd);
+	const said = options?.codexHome ?? settings.codexHome;
+	const inherited = settings.inheritsCodexHome ? process.env.CODEX_HOME || undefined : undefined;
+	const chosen = said ?? inherited;
+	// A function of the host asks an app-server of its own, and hears only of what an option says.
+	const codexHome = settings.fetchModels ? said : chosen;
+	const root = chosen ?? findCodexUserHome({ HOME: settings.env.HOME ?? process.env.HOME });
+	if (last?.cwd === cwd && last.codexHome === codexHome && last.root === root) return last;
+	// Codex takes a relative CODEX_HOME from its own working directory.
+	const home = chosen === undefined ? path.join(root, '.codex') : resolvePath(cwd, chosen);
+	return { cwd, codexHome, root, home, key: `${cwd}\0${home}` };
 }

@@ -1,15 +1,18 @@
-export type { CodexConfiguredModel, CodexModel, CodexModelSummary } from './api/codex-model.js';
-export { toSummary } from './api/codex-model.js';
+export type { CodexConfiguredModel } from './api/codex-config.js';
+export type { CodexModel, CodexModelSummary } from './api/codex-model.js';
+export { toCodexModel, toSummary } from './api/codex-model.js';
 export { CodexModelsError, type CodexModelsErrorCode, type FetchPhase } from './api/errors.js';
 export type { CatalogEvent } from './api/events.js';
-export type { ModelListStore } from './api/model-list-store.js';
+export type { CatalogWarning } from './api/fetch.js';
 export type {
 	ClientInfo,
 	CodexModelCatalogOptions,
+	FetchModels,
 	ListOptions,
+	ModelListStore,
 	TargetOptions,
 } from './api/options.js';
-export type { CatalogSnapshot } from './cache/model-list.js';
-export { CodexModelCatalog } from './catalog.js';
+export type { CatalogSnapshot } from './api/snapshot.js';
+export { CodexModelCatalog, type ModelCatalog } from './catalog.js';
 export type { ListCodexModelsRequest, ListCodexModelsResponse } from './list-codex-models.js';
 export { codexModels, listCodexModels } from './list-codex-models.js';

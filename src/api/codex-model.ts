@@ -1,24 +1,44 @@
-/** A model as Codex describes it, in names that stay the same from release to release. */
+/** An entry of `model/list` in Codex's own names. What an older release lacks is `null`, `false` or `[]`. Deep-frozen. */
 export type CodexModel = {
 	/** The value that a picker stores. */
-	id: string;
+	readonly id: string;
 	/** The name that is sent to the model provider; mostly the same as `id`. */
-	model: string;
-	displayName: string;
-	description: string | null;
+	readonly model: string;
+	readonly displayName: string;
+	readonly description: string | null;
 	/** Codex's own picker leaves a hidden model out. */
-	hidden: boolean;
+	readonly hidden: boolean;
 	/** Codex's own default, whatever the user's configuration picks. */
-	isDefault: boolean;
+	readonly isDefault: boolean;
 	/** The `id` of the model that Codex proposes instead. */
-	upgrade: string | null;
-	/** An `effort` is a free string: new models bring new efforts. */
-	supportedReasoningEfforts: { effort: string; description: string | null }[];
-	defaultReasoningEffort: string | null;
-	serviceTiers: { id: string; name: string | null; description: string | null }[];
-	defaultServiceTier: string | null;
-	/** For example `'text'` and `'image'`; empty where the release does not say. */
-	inputModalities: string[];
+	readonly upgrade: string | null;
+	readonly upgradeInfo: {
+		readonly model: string;
+		readonly upgradeCopy: string | null;
+		readonly modelLink: string | null;
+		readonly migrationMarkdown: string | null;
+		/** In epoch seconds. */
+		readonly retirementAt: number | null;
+	} | null;
+	/** A note about a new model. */
+	readonly availabilityNux: { readonly message: string } | null;
+	/** A `reasoningEffort` is a free string: new models bring new efforts. */
+	readonly supportedReasoningEfforts: readonly {
+		readonly reasoningEffort: string;
+		readonly description: string | null;
+	}[];
+	readonly defaultReasoningEffort: string | null;
+	readonly serviceTiers: readonly {
+		readonly id: string;
+		readonly name: string | null;
+		readonly description: string | null;
+	}[];
+	readonly defaultServiceTier: string | null;
+	readonly additionalSpeedTiers: readonly string[];
+	/** For example `'text'` and `'image'`. */
+	readonly inputModalities: readonly string[];
+	readonly modelSpecialty: string | null;
+	readonly multiAgentVersion: string | null;
 };
 
 /** A model as `listCodexModels` returns it: these seven properties and no others. */
@@ -34,30 +54,95 @@ export type CodexModelSummary = {
 	serviceTiers?: string[];
 };
 
-/** The choice of the user's configuration (`config.toml`, `-c` arguments); `null` where it names none. */
-export type CodexConfiguredModel = {
-	/** The `id` or `model` of a listed model, or a name that is on no list. */
-	model: string | null;
-	modelProvider: string | null;
-	reasoningEffort: string | null;
-};
+type Properties = Record<string, unknown>;
 
-export const unknownConfiguredModel: Readonly<CodexConfiguredModel> = {
-	model: null,
-	modelProvider: null,
-	reasoningEffort: null,
-};
+export const isObject = (value: unknown): value is Properties =>
+	typeof value === 'object' && value !== null && !Array.isArray(value);
 
 /** The trimmed string; `null` for a blank one and for a value that is no string. */
 export const toText = (value: unknown): string | null =>
 	typeof value === 'string' ? value.trim() || null : null;
 
-export const isObject = (value: unknown): value is Record<string, unknown> =>
-	typeof value === 'object' && value !== null && !Array.isArray(value);
+const toStringOrNull = (value: unknown) => (typeof value === 'string' ? value : null);
+const toArray = (value: unknown): unknown[] => (Array.isArray(value) ? value : []);
+const toTexts = (value: unknown) => toArray(value).flatMap((item) => toText(item) ?? []);
+
+/**
+ * Reads one entry of a `model/list` answer of any release from 0.66.0 on, or a `CodexModel` that was stored as JSON.
+ * An unknown property passes through, and a known one of a wrong type counts as missing.
+ *
+ * @returns a deep-frozen copy; `undefined` for an entry without an `id` and a `model`.
+ */
+export function toCodexModel(entry: unknown): CodexModel | undefined {
+	if (!isObject(entry)) return undefined;
+	const id = toText(entry.id) ?? toText(entry.model);
+	if (id === null) return undefined;
+	const { upgradeInfo, availabilityNux } = entry;
+	return deepFreeze({
+		...entry,
+		id,
+		model: toText(entry.model) ?? id,
+		displayName: toText(entry.displayName) ?? id,
+		description: toStringOrNull(entry.description),
+		hidden: entry.hidden === true,
+		isDefault: entry.isDefault === true,
+		upgrade: toText(entry.upgrade),
+		upgradeInfo: isObject(upgradeInfo) ? toUpgradeInfo(upgradeInfo) : null,
+		availabilityNux:
+			isObject(availabilityNux) && typeof availabilityNux.message === 'string'
+				? { ...availabilityNux, message: availabilityNux.message }
+				: null,
+		supportedReasoningEfforts: toArray(entry.supportedReasoningEfforts).flatMap(toEffort),
+		defaultReasoningEffort: toText(entry.defaultReasoningEffort),
+		serviceTiers: toArray(entry.serviceTiers).flatMap(toServiceTier),
+		defaultServiceTier: toText(entry.defaultServiceTier),
+		additionalSpeedTiers: toTexts(entry.additionalSpeedTiers),
+		inputModalities: toTexts(entry.inputModalities),
+		modelSpecialty: toStringOrNull(entry.modelSpecialty),
+		multiAgentVersion: toStringOrNull(entry.multiAgentVersion),
+	});
+}
+
+function toUpgradeInfo(info: Properties): CodexModel['upgradeInfo'] {
+	const model = toText(info.model);
+	if (model === null) return null;
+	return {
+		...info,
+		model,
+		upgradeCopy: toStringOrNull(info.upgradeCopy),
+		modelLink: toStringOrNull(info.modelLink),
+		migrationMarkdown: toStringOrNull(info.migrationMarkdown),
+		retirementAt: typeof info.retirementAt === 'number' ? info.retirementAt : null,
+	};
+}
+
+function toEffort(item: unknown) {
+	const reasoningEffort = isObject(item) ? toText(item.reasoningEffort) : null;
+	if (!isObject(item) || reasoningEffort === null) return [];
+	return { ...item, reasoningEffort, description: toStringOrNull(item.description) };
+}
+
+function toServiceTier(item: unknown) {
+	if (!isObject(item)) return [];
+	const name = toText(item.name);
+	const id = toText(item.id) ?? name;
+	return id === null ? [] : { ...item, id, name, description: toStringOrNull(item.description) };
+}
+
+/** A copy, because the value may belong to a host, which goes on to change it. */
+export function deepFreeze<T>(value: T): T {
+	if (typeof value !== 'object' || value === null) return value;
+	if (Array.isArray(value)) return Object.freeze(value.map(deepFreeze)) as T;
+	const copy = { ...value };
+	for (const name in copy) copy[name] = deepFreeze(copy[name]);
+	return Object.freeze(copy);
+}
 
 /** The model as `listCodexModels` returns it; shares nothing with its argument. */
 export function toSummary(model: CodexModel): CodexModelSummary {
-	const efforts = model.supportedReasoningEfforts.flatMap(({ effort }) => toText(effort) ?? []);
+	const efforts = model.supportedReasoningEfforts.flatMap(
+		({ reasoningEffort }) => toText(reasoningEffort) ?? [],
+	);
 	const tokens = model.serviceTiers.flatMap(({ id, name }) =>
 		[id, name].flatMap((part) => toText(part)?.toLowerCase() ?? []),
 	);
@@ -69,44 +154,5 @@ export function toSummary(model: CodexModel): CodexModelSummary {
 		defaultServiceTier: model.defaultServiceTier,
 		supportedReasoningEfforts: efforts.length > 0 ? efforts : undefined,
 		serviceTiers: tokens.length > 0 ? [...new Set(tokens)] : undefined,
-	};
-}
-
-// The copies name every property: a literal with `slice` is 20 to 50 times as fast as `structuredClone` or a spread
-// with a property added (measured on Node 20), and the copy is most of the cost of a hit.
-
-export function copySummary(summary: CodexModelSummary): CodexModelSummary {
-	return {
-		id: summary.id,
-		displayName: summary.displayName,
-		isDefault: summary.isDefault,
-		defaultReasoningEffort: summary.defaultReasoningEffort,
-		defaultServiceTier: summary.defaultServiceTier,
-		supportedReasoningEfforts: summary.supportedReasoningEfforts?.slice(),
-		serviceTiers: summary.serviceTiers?.slice(),
-	};
-}
-
-export function copyModel(model: CodexModel): CodexModel {
-	return {
-		id: model.id,
-		model: model.model,
-		displayName: model.displayName,
-		description: model.description,
-		hidden: model.hidden,
-		isDefault: model.isDefault,
-		upgrade: model.upgrade,
-		supportedReasoningEfforts: model.supportedReasoningEfforts.map(({ effort, description }) => ({
-			effort,
-			description,
-		})),
-		defaultReasoningEffort: model.defaultReasoningEffort,
-		serviceTiers: model.serviceTiers.map(({ id, name, description }) => ({
-			id,
-			name,
-			description,
-		})),
-		defaultServiceTier: model.defaultServiceTier,
-		inputModalities: model.inputModalities.slice(),
 	};
 }

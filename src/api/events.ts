@@ -21,7 +21,7 @@ export type CatalogEventPayload =
 			type: 'exited';
 			pid: number;
 			exitCode: number | null;
-			signal: NodeJS.Signals | null;
+			signal: string | null;
 			lifetimeMs: number;
 	  }
 	/** An attempt failed, and another one follows. */
@@ -36,11 +36,8 @@ export type CatalogEventPayload =
 	/** Codex warned of its configuration: the list may be made from defaults that are not the user's. */
 	| { type: 'config-warning'; summary: string; details: string | null };
 
-/** Reports an event of one list; never throws. */
-export type Emit = (payload: CatalogEventPayload) => void;
-
-/** Reports an event; `undefined` without a listener, so that a hit need not make one. */
-export type EmitEvent = ((target: EventTarget, payload: CatalogEventPayload) => void) | undefined;
+/** Reports an event; never throws. */
+export type EmitEvent = (target: EventTarget, payload: CatalogEventPayload) => void;
 
 const debug = debuglog('codex-models');
 const skipError = () => {};
@@ -49,7 +46,7 @@ const showErrors = (_name: string, value: unknown) =>
 
 /** Hands events to the listener, and to stderr with `NODE_DEBUG=codex-models`. */
 export function createEmitter(onEvent: ((event: CatalogEvent) => unknown) | undefined): EmitEvent {
-	if (!onEvent && !debug.enabled) return undefined;
+	if (!onEvent && !debug.enabled) return () => {};
 	// A reader of stderr that leaves must not end this process (EPIPE).
 	if (debug.enabled && !process.stderr.listeners('error').includes(skipError))
 		process.stderr.on('error', skipError);

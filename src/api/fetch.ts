@@ -1,42 +1,78 @@
-import type { CodexConfiguredModel, CodexModel } from './codex-model.js';
+import { sanitizeLine } from '../system/sanitize.js';
+import type { CodexConfiguredModel } from './codex-config.js';
+import { type CodexModel, isObject } from './codex-model.js';
 import type { FetchProgress } from './errors.js';
-import type { Emit } from './events.js';
+import type { EmitEvent } from './events.js';
 
-/** The list that a fetch is about; `key` tells the targets of one catalog apart. */
-export type FetchTarget = {
+/** What a call is about. */
+export type Target = {
+	/** Tells the targets of one catalog apart. */
+	readonly key: string;
 	/** An absolute path. */
 	readonly cwd: string;
-	/** Whether `cwd` is the default: another directory may take its place if it cannot be entered. */
-	readonly isDefaultCwd: boolean;
 	/** The CODEX_HOME to set; `undefined`: Codex's own default. */
 	readonly codexHome: string | undefined;
-	readonly key: string;
+	/** The CODEX_HOME in force, an absolute path. */
+	readonly home: string;
 };
 
-/** Hashes of the inputs of a list, as far as files tell. */
-export type Fingerprint = {
-	/** The login that the list belongs to. */
-	readonly account: string;
-	/** `config.toml`, and the model catalogue that it names. */
-	readonly configuration: string;
-	/** The file of the command; `null` while a command that is a function was not called yet. */
-	readonly command: string | null;
+/** What Codex said that makes a list another one than the user expects. */
+export type CatalogWarning = {
+	/**
+	 * `config-ignored`: Codex could not read the configuration and used its defaults. `built-in-list`: Codex could not ask
+	 * its server and answered with the models that are built into the program.
+	 */
+	readonly type: 'config-ignored' | 'built-in-list';
+	/** One line of text, sanitized. */
+	readonly message: string;
 };
 
-export type ModelListAnswer = { models: CodexModel[]; configured: CodexConfiguredModel };
+const maxWarningLength = 1_000;
+
+/** The warnings of a host or a store. */
+export const toWarnings = (value: unknown): readonly CatalogWarning[] =>
+	Object.freeze(
+		(Array.isArray(value) ? value : []).flatMap((item): CatalogWarning[] => {
+			const { type, message } = isObject(item) ? item : {};
+			if (type !== 'config-ignored' && type !== 'built-in-list') return [];
+			return [Object.freeze({ type, message: sanitizeLine(String(message), maxWarningLength) })];
+		}),
+	);
+
+export type ModelListAnswer = {
+	models: readonly CodexModel[];
+	configured: CodexConfiguredModel;
+	warnings: readonly CatalogWarning[];
+	/** The configuration files that Codex names, and its catalogue of models. */
+	files: readonly string[];
+};
 
 /** One fetch under way: attempts with an app-server each, one after the other. */
 export type Fetch = {
 	/** Rejects with a `CodexModelsError`, or with the reason of an abort. */
 	readonly answer: Promise<ModelListAnswer>;
-	/** Settles after `answer`: after a failure when the last app-server and its process group are gone, else at once. */
-	readonly nextMayStart: Promise<void>;
 	readonly attempts: number;
 	progress(): FetchProgress;
+	/** Ends the app-server, or keeps the one that has answered for a fetch from the same `inputs`. */
+	release(inputs?: string): void;
+	/** Resolves when no app-server of this fetch is left that has not answered. */
+	untilGone(): Promise<unknown>;
 };
 
-/** Starts a fetch. `signal` ends it, and its app-server without patience. */
-export type FetchModels = (
-	target: FetchTarget,
-	context: { fingerprint: Fingerprint; signal: AbortSignal; emit: Emit },
+/**
+ * Starts a fetch. `signal` ends it, and its app-server without patience; `inputs` tells what the list will be made from,
+ * so that a kept app-server that was started from something else is not asked.
+ */
+export type StartFetch = (
+	target: Target,
+	context: { command: string; inputs: string; signal: AbortSignal; emit: EmitEvent },
 ) => Fetch;
+
+/** Fetches lists of models, and owns the app-servers for it. */
+export type Fetcher = {
+	startFetch: StartFetch;
+	/** Ends the app-servers that are kept for a next fetch. */
+	evictIdle(): void;
+	/** Ends every app-server fast; resolves when all are gone. */
+	close(): Promise<void>;
+};

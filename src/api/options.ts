@@ -1,11 +1,44 @@
-import type { EnvironmentOverlay } from '../system/environment.js';
 import type { CatalogEvent } from './events.js';
-import type { ModelListStore } from './model-list-store.js';
+import type { CatalogWarning } from './fetch.js';
+
+/** Environment variables that are laid over those of this process; `undefined` removes one. */
+export type EnvironmentOverlay = Readonly<Record<string, string | undefined>>;
 
 /** The client that `initialize` names to Codex. */
 export type ClientInfo = { name: string; title?: string | undefined; version: string };
 
-/** The options of a single call; what it does not say of the last three is as the catalog has it. */
+/**
+ * A second cache behind the one in memory: a Keyv instance, a `Map`, or `fileStore()` of `codex-models/file-store`. Values are
+ * plain JSON. A method that throws, rejects or takes longer than a second costs an event, and the call goes on without it.
+ */
+export type ModelListStore = {
+	get(key: string): unknown;
+	/** @param ttlMs - how long the value is useful, in milliseconds; `undefined`: without end. */
+	set(key: string, value: unknown, ttlMs?: number): unknown;
+	delete(key: string): unknown;
+	/**
+	 * Waits until no other process holds the key, and holds the key until the returned function is called. Rejects on an
+	 * abort. The wait lasts as long as a fetch at most.
+	 */
+	lock?(key: string, signal: AbortSignal): Promise<() => unknown>;
+};
+
+/**
+ * Asks for the models in place of an app-server that this library starts: `models` are the entries of `model/list`, all
+ * pages, hidden ones included, and `config` is the result of `config/read` (best with `includeLayers: true`). `codexHome` is
+ * `undefined` where neither an option nor a call says it; `signal` aborts when nothing waits for the answer any more.
+ */
+export type FetchModels = (request: {
+	cwd: string;
+	codexHome: string | undefined;
+	signal: AbortSignal;
+}) => Promise<{
+	models: readonly unknown[];
+	config?: unknown;
+	warnings?: readonly CatalogWarning[] | undefined;
+}>;
+
+/** The options of a single call. `deadlineMs`, `cwd` and `codexHome` default to the catalog's. */
 export type ListOptions = {
 	/** Whether the list holds hidden models, too. @default false */
 	includeHidden?: boolean | undefined;
@@ -24,7 +57,7 @@ export type CodexModelCatalogOptions = {
 	command?: string | (() => string | Promise<string>) | undefined;
 	/** The default avoids a plugin sync at each start. @default ['app-server', '-c', 'features.plugins=false'] */
 	args?: readonly string[] | undefined;
-	/** The working directory of the app-server. @default the user's home directory; `/` if it cannot be entered */
+	/** The working directory of the app-server. @default the root of the file system: no project's configuration */
 	cwd?: string | undefined;
 	/** The CODEX_HOME of the app-server: an absolute path of a directory. @default CODEX_HOME of `env`, else `~/.codex` */
 	codexHome?: string | undefined;
@@ -44,12 +77,20 @@ export type CodexModelCatalogOptions = {
 	cooldownMs?: number | undefined;
 	/** Further attempts when an app-server ended early or was overloaded; 0 to 100. @default 2 */
 	retries?: number | undefined;
-	/** The number of lists that are remembered, by cwd, CODEX_HOME and account; 1 to 1 000 000. @default 100 */
+	/**
+	 * The number of lists that are remembered, by cwd, CODEX_HOME and login; 1 to 1 000 000. Up to twice as many may be held
+	 * for a while. @default 100
+	 */
 	maxEntries?: number | undefined;
 	/** How long an app-server, and the login that it started with, is kept for the next fetch; 0: one per fetch. @default 0 */
 	keepAliveMs?: number | undefined;
-	/** A second cache: a Keyv instance, or `fileStore()` of `codex-models/file-store`. @default none */
+	/** A second cache: a Keyv instance, a `Map`, or `fileStore()` of `codex-models/file-store`. @default none */
 	store?: ModelListStore | undefined;
+	/**
+	 * Asks an app-server of the host, or gives the list of a test, in place of a start. The options `command`, `args`, `env`,
+	 * `clientInfo`, `retries` and `keepAliveMs` may not stand beside it. @default none
+	 */
+	fetchModels?: FetchModels | undefined;
 	/** Is called with each event. A listener that throws, or returns a promise that rejects, harms nothing. */
 	onEvent?: ((event: CatalogEvent) => void) | undefined;
 };

@@ -1,64 +1,50 @@
-import { inspect } from 'node:util';
+import path from 'node:path';
 import { findSpelling, resolvePath } from '../system/environment.js';
 import { isObject } from './codex-model.js';
 import { MisuseError } from './errors.js';
+import {
+	aPath,
+	boolean,
+	check,
+	codexHome,
+	commandWords,
+	duration,
+	durationOrInfinity,
+	func,
+	integer,
+	isCommand,
+	isFilled,
+	isFunction,
+	isString,
+	isStringOrUndefined,
+	misuse,
+	type Rule,
+} from './option-rules.js';
 import type { CodexModelCatalogOptions, ListOptions, TargetOptions } from './options.js';
-import { version } from './version.js';
+
+declare const PACKAGE_VERSION: string;
+
+/** The version of this package: the build and the tests put in that of `package.json`. */
+export const version = PACKAGE_VERSION;
 
 type Defaulted = Required<
-	Omit<CodexModelCatalogOptions, 'cwd' | 'codexHome' | 'store' | 'onEvent'>
+	Omit<CodexModelCatalogOptions, 'cwd' | 'codexHome' | 'store' | 'fetchModels' | 'onEvent'>
 >;
 
-/**
- * The options of a catalog, checked, and with their defaults. It inherits CODEX_HOME from `process.env`, as that is at each
- * call, where neither `codexHome` nor `env` says which.
- */
+/** The options of a catalog, checked, and with their defaults. */
 export type Settings = Readonly<
-	CodexModelCatalogOptions & Defaulted & { inheritsCodexHome: boolean }
+	CodexModelCatalogOptions &
+		Defaulted & {
+			cwd: string;
+			/** Whether CODEX_HOME is that of `process.env` at each call: neither `codexHome` nor `env` says which. */
+			inheritsCodexHome: boolean;
+		}
 >;
-
-/** A test, the words for what passes it, and the default. */
-type Rule = { expected: string; test(value: unknown): boolean; default?: unknown };
-
-/** Names the option, its bounds and the value. */
-function misuse(name: string, expected: string, value: unknown): MisuseError {
-	const limits = { depth: 0, customInspect: false, maxStringLength: 100, maxArrayLength: 3 };
-	const isSecret = name === 'env' || name === 'args';
-	const shown = isSecret
-		? `a value of type ${typeof value}`
-		: `${inspect(value, limits)} (${typeof value})`;
-	return new MisuseError(`Expected option "${name}" to be ${expected}, got ${shown}`);
-}
-
-const integer = (min: number, max: number, unit: string): Rule => ({
-	expected: `a whole number of ${unit} from ${min} to ${max}`,
-	test: (value) => Number.isInteger(value) && (value as number) >= min && (value as number) <= max,
-});
-
-// `setTimeout` takes anything longer for 1 ms.
-const duration = integer(0, 2_147_483_647, 'milliseconds');
-const durationOrInfinity: Rule = {
-	expected: `${duration.expected}, or Infinity`,
-	test: (value) => value === Number.POSITIVE_INFINITY || duration.test(value),
-};
-
-// The operating system ends a string at a NUL byte, and `spawn` refuses it.
-const isString = (value: unknown): value is string =>
-	typeof value === 'string' && !value.includes('\0');
-const isStringOrUndefined = (value: unknown) => value === undefined || isString(value);
-const isFilled = (value: unknown): value is string => isString(value) && value.trim() !== '';
-const isFunction = (value: unknown) => typeof value === 'function';
-
-const boolean: Rule = { expected: 'a boolean', test: (value) => typeof value === 'boolean' };
-const filledString: Rule = {
-	expected: 'a string that is not blank and has no NUL',
-	test: isFilled,
-};
 
 const targetRules: Record<keyof TargetOptions, Rule> = {
 	includeHidden: boolean,
-	cwd: filledString,
-	codexHome: filledString,
+	cwd: aPath,
+	codexHome,
 };
 
 const listRules: Record<keyof ListOptions, Rule> = {
@@ -73,20 +59,20 @@ const listRules: Record<keyof ListOptions, Rule> = {
 	refresh: boolean,
 };
 
-/** The defaults of `cwd` and `codexHome` are found out at each call. */
+/** The default of `codexHome` is found out at each call. */
 const catalogRules: Record<keyof CodexModelCatalogOptions, Rule> = {
 	command: {
 		default: 'codex',
-		expected: `${filledString.expected}, or a function`,
-		test: (value) => isFunction(value) || isFilled(value),
+		expected: `${commandWords}, or a function`,
+		test: (value) => isFunction(value) || isCommand(value),
 	},
 	args: {
 		default: ['app-server', '-c', 'features.plugins=false'],
 		expected: 'an array of strings without NUL',
 		test: (value) => Array.isArray(value) && Array.from(value).every(isString),
 	},
-	cwd: filledString,
-	codexHome: filledString,
+	cwd: { default: path.parse(process.execPath).root, ...aPath },
+	codexHome,
 	env: {
 		default: {},
 		expected: 'an object whose values are strings without NUL, or undefined',
@@ -121,41 +107,30 @@ const catalogRules: Record<keyof CodexModelCatalogOptions, Rule> = {
 				isFunction((value as Record<string, unknown> | null)?.[name]),
 			),
 	},
-	onEvent: { expected: 'a function', test: isFunction },
+	fetchModels: func,
+	onEvent: func,
 };
 
-/** The value of each option, or its default; also an inherited one, such as a getter of a class. */
-function check(options: unknown, rules: Record<string, Rule>): Record<string, unknown> {
-	if (!isObject(options)) throw misuse('options', 'an object', options);
-	for (const name in options) {
-		// A mistyped `deadlineMs` must not mean 15 seconds.
-		if (Object.hasOwn(rules, name) || options[name] === undefined) continue;
-		throw new MisuseError(
-			`Unknown option "${name}"; the options are ${Object.keys(rules).join(', ')}`,
-		);
-	}
-	const checked: Record<string, unknown> = {};
-	for (const name in rules) {
-		const rule = rules[name] as Rule;
-		const value = options[name];
-		if (value !== undefined && !rule.test(value)) throw misuse(name, rule.expected, value);
-		checked[name] = value === undefined ? rule.default : value;
-	}
-	return checked;
-}
+const ofAppServer = ['command', 'args', 'env', 'clientInfo', 'retries', 'keepAliveMs'] as const;
 
 export function resolveSettings(options: CodexModelCatalogOptions = {}): Settings {
 	const settings = check(options, catalogRules) as Omit<Settings, 'inheritsCodexHome'>;
-	const { command, cwd, codexHome } = settings;
+	const { command, fetchModels } = settings;
+	for (const name of fetchModels ? ofAppServer : []) {
+		if (options[name] === undefined) continue;
+		throw new MisuseError(
+			`Option "${name}" means nothing beside "fetchModels". Leave one of them out`,
+		);
+	}
 	const env = { ...settings.env };
 	const spelling = findSpelling(env, 'CODEX_HOME');
 	return {
 		...settings,
-		codexHome: codexHome ?? ((spelling && env[spelling]) || undefined),
-		inheritsCodexHome: codexHome === undefined && spelling === undefined,
+		codexHome: settings.codexHome ?? ((spelling && env[spelling]) || undefined),
+		inheritsCodexHome: settings.codexHome === undefined && spelling === undefined,
 		// Paths start from the working directory of this process, not from that of the app-server.
 		command: typeof command === 'string' ? toCommandPath(command) : command,
-		cwd: cwd === undefined ? undefined : resolvePath(cwd),
+		cwd: resolvePath(settings.cwd),
 		args: [...settings.args],
 		env,
 		clientInfo: { ...settings.clientInfo },
@@ -164,33 +139,19 @@ export function resolveSettings(options: CodexModelCatalogOptions = {}): Setting
 
 const toCommandPath = (command: string) => (/[\\/]/.test(command) ? resolvePath(command) : command);
 
+/** The command that a function returned. @throws MisuseError that shows the type of the value only. */
+export function checkCommand(command: unknown): string {
+	if (isCommand(command)) return toCommandPath(command);
+	throw new MisuseError(
+		`Expected the function "command" to return ${commandWords}, got a value (${typeof command})`,
+	);
+}
+
 /** The checks throw a `MisuseError`. */
 export const checkListOptions = (options: ListOptions) => void check(options, listRules);
 export const checkTargetOptions = (options: TargetOptions) => void check(options, targetRules);
-export const checkStoreOptions = (options: object) =>
-	void check(options, { directory: filledString });
+export const checkStoreOptions = (options: object) => void check(options, { directory: aPath });
 
 export function checkListener(listener: unknown): void {
 	if (!isFunction(listener)) throw misuse('listener', 'a function', listener);
-}
-
-/** The command of an app-server, found out before each fetch. */
-export class CommandSource {
-	/** The latest command; `undefined` before a function was first called. */
-	latest: string | undefined;
-	readonly #command: Settings['command'];
-
-	constructor(command: Settings['command']) {
-		this.#command = command;
-		if (typeof command === 'string') this.latest = command;
-	}
-
-	/** @throws TypeError when a function returns no command; and whatever the function throws. */
-	async resolve(): Promise<string> {
-		if (typeof this.#command === 'string') return this.#command;
-		const command = await this.#command();
-		if (!isFilled(command)) throw misuse('command', filledString.expected, command);
-		this.latest = toCommandPath(command);
-		return this.latest;
-	}
 }

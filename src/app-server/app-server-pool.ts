@@ -1,43 +1,42 @@
 import { closedError } from '../api/errors.js';
-import type { Emit } from '../api/events.js';
-import { clearTimer, setUnrefTimeout } from '../system/timers.js';
+import type { EmitEvent } from '../api/events.js';
+import type { Target } from '../api/fetch.js';
+import { unref } from '../system/timers.js';
 import { AppServerSession, type SessionSpec } from './session.js';
-import type { ProcessTimings } from './shutdown.js';
 
 export type AppServerPool = ReturnType<typeof createAppServerPool>;
 
 /** The app-servers of a catalog: at work, kept idle for the next fetch of their target, or about to end. */
-export function createAppServerPool(keepAliveMs: number, timings?: ProcessTimings) {
+export function createAppServerPool(keepAliveMs: number) {
 	const living = new Set<AppServerSession>();
-	const idle = new Map<
-		string,
-		{ session: AppServerSession; inputs: string; timer: NodeJS.Timeout }
-	>();
+	type Idle = { target: Target; session: AppServerSession; inputs: string; timer: NodeJS.Timeout };
+	const idle = new Map<string, Idle>();
 	let isClosed = false;
 
-	function remove(key: string) {
-		const removed = idle.get(key);
-		clearTimer(removed?.timer);
+	function take(key: string) {
+		const taken = idle.get(key);
+		clearTimeout(taken?.timer);
 		idle.delete(key);
-		return removed;
+		return taken;
 	}
 
-	const evict = (key: string) => remove(key)?.session.shutDown('gracefulShutdown');
+	const evict = (key: string) => take(key)?.session.process.shutDown('gracefulShutdown');
 	const evictIdle = () => [...idle.keys()].forEach(evict);
 
 	return {
-		/** @throws CodexModelsError after `close()`. */
-		start(spec: SessionSpec, attempt: number, emit: Emit): AppServerSession {
+		/** Ends those that are kept idle for the CODEX_HOME, to make room. @throws CodexModelsError after `close()`. */
+		start(target: Target, spec: SessionSpec, attempt: number, emit: EmitEvent): AppServerSession {
 			if (isClosed) throw closedError();
-			const session = new AppServerSession(spec, timings);
-			const { pid } = session;
+			for (const [key, kept] of idle) if (kept.target.home === target.home) evict(key);
+			const session = new AppServerSession(spec);
+			const { pid, exited } = session.process;
 			const startedAt = performance.now();
 			living.add(session);
-			if (pid !== undefined) emit({ type: 'spawned', pid, attempt });
-			session.exited.then((exit) => {
+			if (pid !== undefined) emit(target, { type: 'spawned', pid, attempt });
+			exited.then((exit) => {
 				living.delete(session);
-				if (pid !== undefined && exit)
-					emit({ type: 'exited', pid, ...exit, lifetimeMs: performance.now() - startedAt });
+				const lifetimeMs = performance.now() - startedAt;
+				if (pid !== undefined && exit) emit(target, { type: 'exited', pid, ...exit, lifetimeMs });
 			});
 			return session;
 		},
@@ -45,18 +44,20 @@ export function createAppServerPool(keepAliveMs: number, timings?: ProcessTiming
 		/** The idle app-server of a target, unless it has ended or was started from other inputs. */
 		acquire(key: string, inputs: string): AppServerSession | undefined {
 			const found = idle.get(key);
-			if (found?.inputs === inputs && !found.session.isClosed) return remove(key)?.session;
+			if (found?.inputs === inputs && !found.session.isClosed) return take(key)?.session;
 			evict(key);
 			return undefined;
 		},
 
 		/** Takes back an app-server that has answered: keeps it for `keepAliveMs`, or ends it. */
-		release(key: string, session: AppServerSession, inputs: string): void {
+		release(target: Target, session: AppServerSession, inputs: string | undefined): void {
+			const { key } = target;
 			evict(key);
-			if (keepAliveMs === 0 || isClosed || session.isClosed) {
-				session.shutDown('gracefulShutdown');
+			if (keepAliveMs === 0 || isClosed || session.isClosed || inputs === undefined) {
+				session.process.shutDown('gracefulShutdown');
 			} else {
-				idle.set(key, { session, inputs, timer: setUnrefTimeout(() => evict(key), keepAliveMs) });
+				const timer = unref(setTimeout(() => evict(key), keepAliveMs));
+				idle.set(key, { target, session, inputs, timer });
 			}
 		},
 
@@ -66,8 +67,8 @@ export function createAppServerPool(keepAliveMs: number, timings?: ProcessTiming
 		async close(): Promise<void> {
 			isClosed = true;
 			evictIdle();
-			for (const session of living) session.shutDown('fastShutdown');
-			await Promise.all([...living].map((session) => session.exited));
+			for (const session of living) session.process.shutDown('fastShutdown');
+			await Promise.all([...living].map((session) => session.process.exited));
 		},
 	};
 }

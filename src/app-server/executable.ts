@@ -39,7 +39,7 @@ async function findBehindLauncher(
 ): Promise<Executable | undefined> {
 	const launcher = await findLauncher(await realpath(file));
 	const root = path.dirname(path.dirname(launcher));
-	if (!isOwnedByNpm(root, env)) return undefined;
+	if (!/node_modules[\\/]@openai[\\/]codex$/.test(root)) return undefined;
 	const source = (await readRegularFile(launcher, maxFileBytes)) ?? '';
 	const manifest = (await readRegularFile(path.join(root, 'package.json'), maxFileBytes)) ?? '';
 	if (JSON.parse(manifest).name !== '@openai/codex') return undefined;
@@ -64,20 +64,28 @@ async function findBehindLauncher(
 	return undefined;
 }
 
-/** npm's `codex.cmd` stands beside the packages of a prefix, or in the `.bin` among them. */
+/** Behind npm's `codex.cmd`, beside the packages of a prefix or in the `.bin` among them, and behind pnpm's shell script. */
 async function findLauncher(file: string): Promise<string> {
-	if (!isWindows || path.extname(file).toLowerCase() !== '.cmd') return file;
 	const folder = path.dirname(file);
-	const packages =
-		path.basename(folder) === '.bin' ? path.dirname(folder) : path.join(folder, 'node_modules');
-	return realpath(path.join(packages, '@openai', 'codex', 'bin', 'codex.js'));
+	if (path.extname(file) === '.js') return file;
+	if (isWindows && path.extname(file).toLowerCase() === '.cmd') {
+		const packages =
+			path.basename(folder) === '.bin' ? path.dirname(folder) : path.join(folder, 'node_modules');
+		return realpath(path.join(packages, '@openai', 'codex', 'bin', 'codex.js'));
+	}
+	const [, launcher] =
+		/"\$basedir\/([^"]+\/codex\.js)"/.exec((await readRegularFile(file, maxFileBytes)) ?? '') ?? [];
+	return launcher ? realpath(path.join(folder, launcher)) : file;
 }
 
-/** The launcher works out other package managers from their files, and tells the binary in a variable. */
-const isOwnedByNpm = (root: string, env: NodeJS.ProcessEnv) =>
-	/node_modules[\\/]@openai[\\/]codex$/.test(root) &&
-	!/[\\/]\.(?:pnpm|bun)[\\/]/.test(root) &&
-	!`${env.npm_config_user_agent} ${env.npm_execpath}`.includes('bun');
+/** The launcher works out its package manager, and tells the binary in a variable. */
+function nameManager(root: string, env: NodeJS.ProcessEnv): string {
+	const isBun =
+		/[\\/]\.bun[\\/]install[\\/]global[\\/]/.test(root) ||
+		`${env.npm_config_user_agent} ${env.npm_execpath}`.includes('bun');
+	if (/[\\/]\.pnpm[\\/]/.test(root)) return 'PNPM';
+	return isBun ? 'BUN' : 'NPM';
+}
 
 /** Node's own resolution, by hand: `createRequire` is not there in every bundle and compiled executable. */
 async function findPackage(from: string, name: string): Promise<string | undefined> {
@@ -99,7 +107,8 @@ function addVariables(
 		if (source.includes(`delete env.CODEX_MANAGED_BY_${manager}`))
 			delete result[`CODEX_MANAGED_BY_${manager}`];
 	}
-	result.CODEX_MANAGED_BY_NPM = '1';
+	const manager = `CODEX_MANAGED_BY_${nameManager(root, env)}`;
+	result[source.includes(manager) ? manager : 'CODEX_MANAGED_BY_NPM'] = '1';
 	if (source.includes('CODEX_MANAGED_PACKAGE_ROOT')) result.CODEX_MANAGED_PACKAGE_ROOT = root;
 	const folders = (lookUp(env, 'PATH') ?? '').split(path.delimiter).filter(Boolean);
 	if (extraFolders.length > 0)

@@ -1,24 +1,19 @@
-import path from 'node:path';
-import process from 'node:process';
 import pRetry, { type RetryContext } from 'p-retry';
 import pTimeout from 'p-timeout';
-import type { FetchProgress, StartProblem } from '../api/errors.js';
 import {
 	CodexModelsError,
-	MisuseError,
-	notFoundError,
+	type FetchProgress,
 	notStarted,
-	overloadedCode,
 	toCodexModelsError,
 } from '../api/errors.js';
-import type { Fetch, FetchModels, FetchTarget, ModelListAnswer } from '../api/fetch.js';
-import type { CommandSource, Settings } from '../api/settings.js';
+import type { Fetch, Fetcher, ModelListAnswer, StartFetch, Target } from '../api/fetch.js';
+import type { Settings } from '../api/settings.js';
 import { buildEnvironment } from '../system/environment.js';
 import { findExecutable, findProblem } from '../system/find-executable.js';
 import { type AppServerPool, createAppServerPool } from './app-server-pool.js';
 import { resolveNativeBinary } from './executable.js';
+import { notFoundError, overloadedCode, type StartProblem } from './failures.js';
 import type { AppServerSession, SessionSpec } from './session.js';
-import type { ProcessTimings } from './shutdown.js';
 
 /**
  * The first wait before another attempt, in milliseconds: p-retry doubles each, and lengthens it by up to as much by chance.
@@ -26,109 +21,87 @@ import type { ProcessTimings } from './shutdown.js';
  */
 const backoffMs = 50;
 
-export type Fetcher = ReturnType<typeof createFetcher>;
-
-/** Fetches lists of models, and owns the app-servers for it. */
-export function createFetcher(
-	settings: Settings,
-	command: CommandSource,
-	timings?: ProcessTimings,
-) {
-	const pool = createAppServerPool(settings.keepAliveMs, timings);
-	const fetchModels: FetchModels = (target, context) =>
-		new ModelsFetch({ settings, command, pool, target, ...context });
-	return { fetchModels, evictIdle: pool.evictIdle, close: pool.close };
+/** Fetches lists of models by app-servers. */
+export function createFetcher(settings: Settings): Fetcher {
+	const pool = createAppServerPool(settings.keepAliveMs);
+	const startFetch: StartFetch = (target, context) =>
+		new AppServerFetch({ settings, pool, target, ...context });
+	return { startFetch, evictIdle: pool.evictIdle, close: pool.close };
 }
 
-type Job = Parameters<FetchModels>[1] & {
-	settings: Settings;
-	command: CommandSource;
-	pool: AppServerPool;
-	target: FetchTarget;
-};
+type Job = Parameters<StartFetch>[1] & { settings: Settings; pool: AppServerPool; target: Target };
 
-class ModelsFetch implements Fetch {
+class AppServerFetch implements Fetch {
 	readonly answer: Promise<ModelListAnswer>;
-	readonly nextMayStart: Promise<void>;
 	attempts = 0;
 	readonly #job: Job;
-	readonly #startedAt = performance.now();
-	#command: string;
 	/** The app-server of the latest attempt. */
 	#session: AppServerSession | undefined;
 
 	constructor(job: Job) {
 		this.#job = job;
-		this.#command = job.command.latest ?? 'codex';
 		this.answer = this.#runUntilAborted();
-		this.nextMayStart = this.answer.catch(() => this.#session?.exited).then(() => {});
 	}
 
 	progress(): FetchProgress {
 		return this.#session?.progress ?? notStarted;
 	}
 
-	/** An abort ends every wait, also for a file system or a command function that does not come back. */
+	release(inputs?: string): void {
+		if (this.#session) this.#job.pool.release(this.#job.target, this.#session, inputs);
+	}
+
+	async untilGone(): Promise<void> {
+		await this.answer.catch(() => this.#session?.process.exited);
+	}
+
+	/** An abort ends every wait, also for a file system that does not come back. */
 	async #runUntilAborted(): Promise<ModelListAnswer> {
 		const { signal } = this.#job;
-		const endSession = () => this.#session?.shutDown('fastShutdown');
+		const endSession = () => this.#session?.process.shutDown('fastShutdown');
 		signal.addEventListener('abort', endSession);
 		try {
 			return await pTimeout(this.#run(), { milliseconds: Number.POSITIVE_INFINITY, signal });
 		} catch (error) {
-			throw signal.aborted || error instanceof MisuseError ? error : toCodexModelsError(error);
+			throw signal.aborted ? error : toCodexModelsError(error);
 		} finally {
 			signal.removeEventListener('abort', endSession);
 		}
 	}
 
 	async #run(): Promise<ModelListAnswer> {
-		const { settings, command, signal, emit } = this.#job;
-		signal.throwIfAborted();
-		this.#command = await command.resolve().catch((cause: unknown) => {
-			throw cause instanceof MisuseError ? cause : this.#notFoundError('look-up failed', cause);
-		});
-		let lastEnd: string | undefined;
-		const shouldRetry = ({ error, attemptNumber: attempt }: RetryContext) => {
-			const { exitCode, rpcCode } = error as CodexModelsError;
-			// A second end with the same exit code and words is deterministic.
-			const end = isEarlyEnd(error) ? `${exitCode} ${this.progress().stderrSummary}` : undefined;
-			const isTransient = end === undefined ? rpcCode === overloadedCode : end !== lastEnd;
-			lastEnd = end;
-			if (!isTransient || signal.aborted) return false;
-			emit({ type: 'retried', attempt, error: error as CodexModelsError });
+		const { settings, target, signal, emit } = this.#job;
+		let previousEnd: string | undefined;
+		const shouldRetry = (context: RetryContext) => {
+			const error = context.error as CodexModelsError;
+			const end = isEarlyEnd(error) ? `${error.exitCode} ${this.progress().lastWords}` : undefined;
+			if (signal.aborted || !isTransient(error, end, previousEnd)) return false;
+			previousEnd = end;
+			emit(target, { type: 'retried', attempt: context.attemptNumber, error });
 			return true;
 		};
-		const options = {
-			retries: settings.retries,
-			minTimeout: backoffMs,
-			randomize: true,
-			unref: true,
-			signal,
-			shouldRetry,
-		};
-		return await pRetry((attempt) => this.#attempt(attempt), options);
+		const { retries } = settings;
+		const options = { retries, minTimeout: backoffMs, randomize: true, unref: true, signal };
+		return await pRetry((attempt) => this.#attempt(attempt), { ...options, shouldRetry });
 	}
 
 	async #attempt(attempt: number): Promise<ModelListAnswer> {
-		const { pool, target, fingerprint, signal, emit } = this.#job;
+		const { pool, target, inputs, signal, emit } = this.#job;
 		// Two app-servers that refresh one rotating login token can log the user out (openai/codex #10332).
-		await this.#session?.exited;
+		await this.#session?.process.exited;
 		signal.throwIfAborted();
 		this.attempts = attempt;
 		const spec = await this.#makeSpec();
 		signal.throwIfAborted();
-		const inputs = JSON.stringify([this.#command, fingerprint]);
 		const kept = pool.acquire(target.key, inputs);
-		const session = kept ?? pool.start(spec, attempt, emit);
+		const session = kept ?? pool.start(target, spec, attempt, emit);
 		this.#session = session;
 		try {
 			const answer = await session.listModels();
 			signal.throwIfAborted();
-			pool.release(target.key, session, inputs);
 			return answer;
 		} catch (error) {
-			session.shutDown('fastShutdown');
+			session.process.shutDown('fastShutdown');
 			// A kept app-server may have ended while it was idle, or end because of the request: a new one is asked instead.
 			if (kept && isEarlyEnd(error)) return this.#attempt(attempt);
 			throw error;
@@ -136,31 +109,41 @@ class ModelsFetch implements Fetch {
 	}
 
 	async #makeSpec(): Promise<SessionSpec> {
-		const { settings, target, emit } = this.#job;
-		const directoryProblem = await findProblem('isDirectory', target.cwd);
-		if (directoryProblem && !target.isDefaultCwd)
-			throw this.#notFoundError('no directory', directoryProblem, target.cwd);
-		const environment = buildEnvironment(settings.env, target.codexHome);
-		const executable = await findExecutable(this.#command, environment).catch(
-			(cause: NodeJS.ErrnoException) => {
-				throw this.#notFoundError(cause.code === 'ENOENT' ? 'missing' : 'not executable', cause);
-			},
+		const { settings, target, command, emit } = this.#job;
+		const { args, clientInfo } = settings;
+		const { cwd, codexHome } = target;
+		const startedAt = performance.now();
+		const refuse = (problem: StartProblem, cause: NodeJS.ErrnoException, directory?: string) => {
+			const elapsedMs = performance.now() - startedAt;
+			throw notFoundError({ elapsedMs, command, problem, cause, directory });
+		};
+		const problem = await findProblem('isDirectory', cwd);
+		if (problem) refuse('no directory', problem, cwd);
+		const environment = buildEnvironment(settings.env, codexHome);
+		const executable = await findExecutable(command, environment).catch((cause) =>
+			refuse(cause.code === 'ENOENT' ? 'missing' : 'not executable', cause),
 		);
 		return {
 			...(await resolveNativeBinary(executable, environment)),
-			args: settings.args,
-			cwd: directoryProblem ? path.parse(process.execPath).root : target.cwd,
-			displayCommand: this.#command,
-			clientInfo: settings.clientInfo,
-			onConfigWarning: (summary, details) => emit({ type: 'config-warning', summary, details }),
+			args,
+			cwd,
+			command,
+			clientInfo,
+			onConfigWarning: (summary, details) =>
+				emit(target, { type: 'config-warning', summary, details }),
 		};
-	}
-
-	#notFoundError(problem: StartProblem, cause: unknown, directory?: string): CodexModelsError {
-		const elapsedMs = performance.now() - this.#startedAt;
-		return notFoundError({ elapsedMs, command: this.#command, problem, cause, directory });
 	}
 }
 
 const isEarlyEnd = (error: unknown) =>
 	error instanceof CodexModelsError && error.code === 'ERR_CODEX_EXITED';
+
+/**
+ * Whether another attempt may succeed; `end` is the exit code and the last words of one that ended early. A second end like
+ * the first is deterministic, but for a database that several app-servers migrate at once: the losers of 0.160.0 have
+ * equal words.
+ */
+function isTransient({ rpcCode }: CodexModelsError, end?: string, previousEnd?: string): boolean {
+	if (end === undefined) return rpcCode === overloadedCode;
+	return end !== previousEnd || end.includes('sqlite state runtime');
+}

@@ -28,7 +28,7 @@ function runSteps(): void {
 function watchExit(): () => void {
 	const before = signals.map((signal) => process.listenerCount(signal));
 	// The listener returns nothing: `true` would keep signal-exit from ending this process.
-	const stopListening = onExit(runSteps);
+	const stopListening = attempt(() => onExit(runSteps));
 	// signal-exit notices neither a return nor an uncaught error on Bun (1.4.5), and nothing at all in a worker.
 	process.once('exit', runSteps);
 	for (const [index, signal] of signals.entries()) {
@@ -42,6 +42,15 @@ function watchExit(): () => void {
 	}
 	return () => {
 		process.removeListener('exit', runSteps);
-		stopListening();
+		attempt(() => stopListening?.());
 	};
+}
+
+/** Jest 30 empties the globals of its tests, and with them signal-exit's emitter (Node 20): a TypeError or RangeError. */
+function attempt<T>(step: () => T): T | undefined {
+	try {
+		return step();
+	} catch {
+		return undefined;
+	}
 }

@@ -1,74 +1,66 @@
-import { type CodexConfiguredModel, isObject, unknownConfiguredModel } from '../api/codex-model.js';
-import type { CodexModelsError, FetchPhase, FetchProgress } from '../api/errors.js';
-import { exitedError, notFoundError, protocolError, rpcError } from '../api/errors.js';
-import type { ModelListAnswer } from '../api/fetch.js';
-import type { ClientInfo } from '../api/options.js';
-import { parseConfiguredModel } from '../api/parse-models.js';
-import { sanitizeJson, sanitizeLine } from '../system/sanitize.js';
-import { clearTimer, setUnrefInterval, setUnrefTimeout, sleep } from '../system/timers.js';
-import { type Answer, JsonRpcClient } from './json-rpc.js';
-import { ModelListPages } from './model-list-pages.js';
+import { setImmediate as nextTurn } from 'node:timers/promises';
+import { readConfigAnswer } from '../api/codex-config.js';
+import { isObject } from '../api/codex-model.js';
 import {
-	type Disconnect,
-	type Exit,
-	ProcessSupervisor,
-	type SpawnSpec,
-} from './process-supervisor.js';
-import type { ProcessTimings, ShutdownKind } from './shutdown.js';
+	type CodexModelsError,
+	type FetchPhase,
+	type FetchProgress,
+	protocolError,
+} from '../api/errors.js';
+import { type CatalogWarning, type ModelListAnswer, toWarnings } from '../api/fetch.js';
+import type { ClientInfo } from '../api/options.js';
+import { sanitizeJson, sanitizeLine } from '../system/sanitize.js';
+import { sleep } from '../system/timers.js';
+import { type Disconnect, ServerProcess, type SpawnSpec } from './child-process.js';
+import { exitedError, notFoundError, rpcError, toStartProblem } from './failures.js';
+import { JsonRpcClient } from './json-rpc.js';
+import { ModelListPages } from './model-list-pages.js';
 import { StderrTail } from './stderr-tail.js';
 
 /** The largest `data` of a JSON-RPC error, in bytes of JSON. */
 const maxErrorDataBytes = 16 * 1024;
 /** The longest text of a warning, in characters; those of Codex 0.169.0 have 300. */
 const maxWarningLength = 1_000;
-
-/**
- * The interval of the wake-up bytes that an app-server gets until it answers `initialize`, in milliseconds. Codex 0.66.0 to
- * 0.115.0 with a bad configuration or home often neither exit nor write their `Error: …` before one more byte of input
- * comes. A space in front of a message means nothing (0.66.0 to 0.169.0).
- */
-const wakeUpMs = 150;
-/** The time to end after a fatal `Error: …` and a line feed, in milliseconds; 0.66.0 and 0.115.0 take 2 to 4. */
-const fatalToExitMs = 500;
-
-/**
- * The wait for the answer to `config/read` when the list is complete, in milliseconds: the answer comes 1 to 7 ms after the
- * list (Codex 0.136.0 to 0.169.0), and up to 120 ms after it on a busy machine, where the list takes ten times as long, too.
- */
-const configuredGraceMs = (elapsedMs: number) => Math.min(150, Math.max(50, elapsedMs / 4));
+/** The number of warnings that are told of; Codex 0.171.0 has some three. */
+const maxWarnings = 20;
+/** The wait for the answer to `config/read` when the list is complete, in milliseconds; it takes 1 to 7 (0.66.0 to 0.171.0). */
+const configReadMs = 150;
 
 export type SessionSpec = SpawnSpec & {
 	/** The command as the user knows it, where another file is started in its place. */
-	displayCommand: string;
+	command: string;
 	clientInfo: ClientInfo;
 	onConfigWarning(summary: string, details: string | null): void;
 };
 
 /** A conversation with one `codex app-server` (https://developers.openai.com/codex/app-server). One list at a time. */
 export class AppServerSession {
+	readonly process: ServerProcess;
 	readonly #spec: SessionSpec;
-	readonly #process: ProcessSupervisor;
 	readonly #rpc: JsonRpcClient;
-	readonly #stderr = new StderrTail(() => this.#onFatalLine());
+	readonly #stderr = new StderrTail();
+	readonly #warnings: CatalogWarning[] = [];
+	#warningCount = 0;
+	/** The last line of stdout that was no message. */
+	#lastNoise = '';
 	#startedAt = performance.now();
 	#phase: FetchPhase = 'spawn';
-	#hasFatalLine = false;
-	#wakeUpTimer: NodeJS.Timeout | undefined;
 
-	constructor(spec: SessionSpec, timings?: ProcessTimings) {
+	constructor(spec: SessionSpec) {
 		this.#spec = spec;
 		this.#rpc = new JsonRpcClient({
-			write: (line) => this.#process.write(line),
-			tryWrite: (line) => this.#process.tryWrite(line),
+			write: (line) => this.process.write(line),
 			onNotification: (method, params) => this.#onNotification(method, params),
-			onBadLine: (problem) => this.#close(() => this.#protocolError(problem)),
+			onNoise: (line) => {
+				if (line.trim() !== '') this.#lastNoise = line;
+			},
+			onBadLine: (problem) => this.#rpc.close(() => this.#protocolError(problem)),
 		});
-		const listeners = {
-			onStdout: (chunk: Buffer) => this.#rpc.push(chunk),
-			onStderr: (chunk: Buffer) => this.#stderr.push(chunk),
-			onDisconnect: (disconnect: Disconnect) => this.#onDisconnect(disconnect),
-		};
-		this.#process = new ProcessSupervisor(spec, listeners, timings);
+		this.process = new ServerProcess(spec, {
+			onStdout: (chunk) => this.#rpc.push(chunk),
+			onStderr: (chunk) => this.#stderr.push(chunk),
+			onDisconnect: (disconnect) => this.#onDisconnect(disconnect),
+		});
 	}
 
 	/** Whether the app-server will not answer any more. */
@@ -76,141 +68,102 @@ export class AppServerSession {
 		return this.#rpc.isClosed;
 	}
 
-	/** `undefined` where the app-server could not be started. */
-	get pid(): number | undefined {
-		return this.#process.pid;
-	}
-
 	get progress(): FetchProgress {
-		return { phase: this.#phase, ...this.#stderr.snapshot };
+		const { stderr, lastWords } = this.#stderr.snapshot;
+		const words = lastWords || sanitizeLine(this.#lastNoise, maxWarningLength);
+		return { phase: this.#phase, stderr, lastWords: words };
 	}
 
-	/** Resolves when the process and its group are gone; with `undefined` if none was started. */
-	get exited(): Promise<Exit | undefined> {
-		return this.#process.exited;
-	}
-
-	shutDown(kind: ShutdownKind): void {
-		this.#process.shutDown(kind);
-	}
-
-	/** Fetches all models, hidden ones included, and the configured one. May be called again after an answer. */
+	/** Fetches all models, hidden ones included, and the configuration. May be called again after an answer. */
 	async listModels(): Promise<ModelListAnswer> {
 		this.#startedAt = performance.now();
-		if (this.#phase === 'spawn') await this.#initialize();
+		const isFirst = this.#phase === 'spawn';
+		if (isFirst) await this.#initialize();
 		const pages = new ModelListPages();
-		let configured: Promise<CodexConfiguredModel> | undefined;
+		let reading: Promise<unknown> | undefined;
 		do {
 			// No `limit`: all come on one page then, and a stalled network costs Codex 5 s a page (0.155.0, 0.169.0).
 			const answer = this.#request('model/list', { includeHidden: true, cursor: pages.cursor });
 			// Behind the first request, because up to 0.115.0 one that is in front delays the list by 4 ms.
-			configured ??= this.#readConfiguredModel();
-			const { result, length } = await answer;
-			const problem = pages.add(result, length);
+			reading ??= this.#readConfig();
+			const problem = pages.add(await answer);
 			if (problem !== undefined) throw this.#protocolError(problem);
 		} while (pages.cursor !== undefined);
-		const late = sleep(configuredGraceMs(this.#elapsedMs)).then(() => unknownConfiguredModel);
-		return { models: pages.models, configured: await Promise.race([configured, late]) };
+		const listedAt = Date.now();
+		const config = await Promise.race([reading, sleep(configReadMs)]);
+		// stderr is a pipe of its own: what was written there before the list has been read when the event loop has turned.
+		await nextTurn();
+		// A kept app-server answers from its memory, whatever it complains of later.
+		const builtIn = isFirst ? this.#findBuiltInWarning(listedAt) : [];
+		const warnings = toWarnings([...this.#warnings, ...builtIn]);
+		return { models: pages.models, warnings, ...readConfigAnswer(config) };
 	}
 
 	async #initialize(): Promise<void> {
-		const { clientInfo } = this.#spec;
-		this.#wakeUpTimer = setUnrefInterval(() => this.#process.tryWrite(' '), wakeUpMs);
 		// That notification carries the name of the machine. A release that does not know the member skips it (0.66.0).
 		const capabilities = { optOutNotificationMethods: ['remoteControl/status/changed'] };
-		await this.#request('initialize', { clientInfo, capabilities });
-		clearTimer(this.#wakeUpTimer);
-		this.#process.write('{"method":"initialized"}');
+		await this.#request('initialize', { clientInfo: this.#spec.clientInfo, capabilities });
+		this.process.write('{"method":"initialized"}');
 	}
 
 	/** Never rejects. */
-	#readConfiguredModel(): Promise<CodexConfiguredModel> {
-		const answer = this.#rpc.request('config/read', { includeLayers: false, cwd: this.#spec.cwd });
-		return answer
-			.then(({ result }) => parseConfiguredModel(result))
-			.catch(() => unknownConfiguredModel);
+	async #readConfig(): Promise<unknown> {
+		const params = { includeLayers: true, cwd: this.#spec.cwd };
+		const answer = await this.#rpc.request('config/read', params, true).catch(() => undefined);
+		return answer?.result;
 	}
 
-	async #request(method: 'initialize' | 'model/list', params: object): Promise<Answer> {
+	async #request(method: 'initialize' | 'model/list', params: object): Promise<unknown> {
 		this.#phase = method;
-		const answer = await this.#rpc.request(method, params);
-		const { result, error } = answer;
+		const { result, error } = await this.#rpc.request(method, params);
 		if (error !== undefined && error !== null) throw this.#rpcError(error);
 		if (result === undefined) throw this.#protocolError('it has neither a result nor an error');
-		return answer;
+		return result;
 	}
 
 	#onNotification(method: string, { summary, details }: Record<string, unknown>): void {
 		if (method !== 'configWarning' || typeof summary !== 'string') return;
-		const cleanDetails =
-			typeof details === 'string' ? sanitizeLine(details, maxWarningLength) : null;
-		this.#spec.onConfigWarning(sanitizeLine(summary, maxWarningLength), cleanDetails);
+		if (++this.#warningCount > maxWarnings) return;
+		const message = sanitizeLine(summary, maxWarningLength);
+		const more = typeof details === 'string' ? sanitizeLine(details, maxWarningLength) : null;
+		this.#spec.onConfigWarning(message, more);
+		// Other warnings, such as that of a missing bubblewrap, change no list.
+		if (!/using (?:the )?defaults/i.test(summary)) return;
+		this.#warnings.push({ type: 'config-ignored', message: `${message} ${more ?? ''}` });
 	}
 
-	/** Codex 0.66.0 to 0.115.0 write why they cannot start, and wait for one more byte. A healthy one skips an empty line. */
-	#onFatalLine(): void {
-		if (this.#phase !== 'initialize' || this.#hasFatalLine || this.isClosed) return;
-		this.#hasFatalLine = true;
-		clearTimer(this.#wakeUpTimer);
-		this.#process.tryWrite('\n');
-		const closeUnlessEnded = () => this.#onDisconnect({ exitCode: null, signal: null });
-		this.#wakeUpTimer = setUnrefTimeout(closeUnlessEnded, fatalToExitMs);
+	/** A complaint behind the list is about a request that Codex made behind it, and the list is that of the server. */
+	#findBuiltInWarning(listedAt: number): CatalogWarning[] {
+		const { fallbackLine = '' } = this.#stderr;
+		const [writtenAt = ''] = /\d{4}-\d\d-\d\dT[\d:.]+Z/.exec(fallbackLine) ?? [];
+		if (fallbackLine === '' || Date.parse(writtenAt) > listedAt) return [];
+		const message = 'Codex could not ask its server and lists the models that are built into it';
+		return [{ type: 'built-in-list', message: `${message}: ${fallbackLine}` }];
 	}
 
 	#onDisconnect({ spawnError: cause, ...exit }: Disconnect): void {
-		const { displayCommand, args } = this.#spec;
-		const explained = cause && explainSpawnError(cause, this.#spec, this.#elapsedMs);
-		const commandLine = [displayCommand, ...args].join(' ');
-		const phase = cause ? 'spawn' : this.#phase;
-		this.#close(
-			() =>
-				explained ??
-				exitedError({ ...exit, ...this.#at, phase, ...this.#stderr.snapshot, commandLine, cause }),
-		);
-	}
-
-	#close(makeError: () => CodexModelsError): void {
-		clearTimer(this.#wakeUpTimer);
-		this.#rpc.close(makeError);
-	}
-
-	get #elapsedMs(): number {
-		return performance.now() - this.#startedAt;
+		const { command } = this.#spec;
+		const { elapsedMs, phase } = this.#at;
+		this.#rpc.close(() => {
+			const problem = cause && toStartProblem(cause);
+			if (problem) return notFoundError({ elapsedMs, command, problem, cause });
+			const facts = { ...exit, ...this.progress, elapsedMs, cause, command };
+			return exitedError({ ...facts, phase: cause ? 'spawn' : phase });
+		});
 	}
 
 	get #at() {
-		return { phase: this.#phase, elapsedMs: this.#elapsedMs };
+		return { phase: this.#phase, elapsedMs: performance.now() - this.#startedAt };
 	}
 
 	#rpcError(error: unknown): CodexModelsError {
-		if (!isObject(error) || typeof error.code !== 'number')
-			return this.#protocolError('its error has no code');
-		const rpcMessage = typeof error.message === 'string' ? error.message : '';
-		const rpcData = sanitizeJson(error.data, maxErrorDataBytes);
-		return rpcError({ rpcCode: error.code, rpcMessage, rpcData, ...this.#at });
+		const { code, message, data } = isObject(error) ? error : {};
+		if (typeof code !== 'number') return this.#protocolError('its error has no code');
+		const rpcData = sanitizeJson(data, maxErrorDataBytes);
+		return rpcError({ rpcCode: code, rpcMessage: String(message ?? ''), rpcData, ...this.#at });
 	}
 
 	#protocolError(problem: string): CodexModelsError {
 		return protocolError({ problem, ...this.#at });
 	}
-}
-
-/** The codes of a file that cannot be run; any other failure is one of the system, such as EMFILE or EAGAIN. */
-const notExecutableCodes =
-	/^(?:EACCES|EPERM|ENOTDIR|ELOOP|ENAMETOOLONG|ENOEXEC|EISDIR|EFTYPE|UNKNOWN)$/;
-
-/** The error for a process that could not be started because of its file; `undefined` for other reasons. */
-function explainSpawnError(
-	cause: NodeJS.ErrnoException,
-	{ displayCommand: command, args }: SessionSpec,
-	elapsedMs: number,
-) {
-	// Node adds the arguments, which are shown to all who print the error.
-	Object.assign(cause, { spawnargs: [sanitizeLine(args.join(' '), 1_000)] });
-	// The file was there a moment ago: ENOENT stands for a script without its interpreter, or a program for another libc.
-	if (cause.code === 'ENOENT')
-		return notFoundError({ elapsedMs, command, problem: 'no interpreter', cause });
-	if (notExecutableCodes.test(cause.code ?? ''))
-		return notFoundError({ elapsedMs, command, problem: 'not executable', cause });
-	return undefined;
 }

@@ -1,76 +1,56 @@
 import { StringDecoder } from 'node:string_decoder';
-import { sanitize, sanitizeLine, stripTerminalCodes } from '../system/sanitize.js';
-import { LineSplitter } from './line-splitter.js';
+import { sanitize, sanitizeLine } from '../system/sanitize.js';
 
-/** The length of the text that an error quotes, and of one line of it, in bytes. */
+/** The length of the text that an error quotes, in bytes, and of its last words. */
 const quotedBytes = 4096;
-const summaryLength = 1_000;
+const wordsLength = 1_000;
 /** The length of the text that is kept, in characters: more than is quoted, because sanitizing shortens the text. */
 const keptLength = 4 * quotedBytes;
 
-/** The end of what a process writes to stderr, sanitized. */
-export type StderrSnapshot = {
-	/** At most 4 KiB in UTF-8. */
-	stderr: string;
-	/** The last line, after the last `Error: …` if that is another line: a cause or an advice (clap) may have followed it. */
-	stderrSummary: string;
-};
+/** The line by which Codex says that it answers with the models that are built into it (0.136.0 to 0.171.0). */
+const fallback = /^.*failed to refresh available models.*$/m;
+/** Lines of a log that explain no failure. */
+const isHarmless = (line: string) =>
+	/^(?:\S*\d{2}:\d{2}\S*\s+)?(?:WARN|INFO|DEBUG|TRACE)/i.test(line);
 
-/**
- * Keeps the end of stderr in whole lines, so that no token is cut in two and past recognition; of a line that is longer than
- * all that is kept, the end.
- */
+/** The end of what a process writes to stderr. */
 export class StderrTail {
-	readonly #splitter: LineSplitter;
+	/** The last complaint of Codex that it could not ask its server. */
+	fallbackLine: string | undefined;
 	readonly #decoder = new StringDecoder('utf8');
 	#text = '';
-	#errorLine = '';
-	#snapshot: StderrSnapshot | undefined;
-
-	/** @param onFatalLine - is called at each line `Error: …`, as a Rust program writes when its `main` fails. */
-	constructor(onFatalLine: () => void) {
-		const add = (line: string) => {
-			if (!/error:/i.test(line)) return;
-			// Colours come although stderr is no terminal (Codex 0.66.0 to 0.169.0).
-			const [word] = /^error: /i.exec(stripTerminalCodes(line.slice(0, 100))) ?? [];
-			if (word !== undefined) this.#errorLine = line;
-			if (word === 'Error: ') onFatalLine();
-		};
-		this.#splitter = new LineSplitter(quotedBytes, add, add);
-	}
 
 	push(chunk: Buffer): void {
-		this.#snapshot = undefined;
 		this.#text += this.#decoder.write(chunk);
+		this.fallbackLine ??= fallback.exec(this.#text)?.[0];
+		if (this.#text.length < 2 * keptLength) return;
+		// In whole lines, so that no token is cut in two and past recognition.
 		const excess = this.#text.length - keptLength;
-		if (excess > keptLength) {
-			const lineStart = this.#text.indexOf('\n', excess) + 1;
-			const isShortLine = lineStart > 0 && this.#text.length - lineStart > quotedBytes;
-			this.#text = this.#text.slice(isShortLine ? lineStart : excess);
-		}
-		this.#splitter.push(chunk);
+		const lineStart = this.#text.indexOf('\n', excess) + 1;
+		this.#text = this.#text.slice(lineStart === 0 ? excess : lineStart);
 	}
 
-	/** Sanitizes the text once for all callers until more comes. */
-	get snapshot(): StderrSnapshot {
-		this.#snapshot ??= this.#makeSnapshot();
-		return this.#snapshot;
-	}
-
-	#makeSnapshot(): StderrSnapshot {
+	/** Sanitized: `stderr` has 4 KiB at most in UTF-8, and `lastWords` is a line that explains a failure, or ''. */
+	get snapshot() {
 		const text = sanitize(this.#text).trim();
 		// The first character may be cut in two.
 		const stderr = Buffer.from(text)
 			.subarray(-quotedBytes)
 			.toString()
 			.replace(/^\ufffd+/, '');
-		// The frames of a backtrace (`RUST_BACKTRACE`) explain nothing to a user.
-		const [message = ''] = stderr.split(/\n\s*Stack backtrace:/);
-		const errorLine = sanitize(this.#errorLine).trim();
-		const wholeLine = message.slice(message.lastIndexOf('\n') + 1);
-		// The gist of an error stands at its start, and that of other text at its end.
-		const lastLine = errorLine === '' ? wholeLine.slice(-summaryLength) : wholeLine;
-		const words = lastLine.endsWith(errorLine) ? lastLine : `${errorLine} … ${lastLine}`;
-		return { stderr, stderrSummary: sanitizeLine(words, summaryLength) };
+		return { stderr, lastWords: findLastWords(text) };
 	}
+}
+
+/** The last line, after the last `Error: …` if that is another line: a cause or an advice may have followed it (clap). */
+function findLastWords(text: string): string {
+	// The frames of a backtrace (`RUST_BACKTRACE`) explain nothing to a user.
+	const [message = ''] = text.split(/\n\s*Stack backtrace:/);
+	const lines = message.split('\n').map((line) => line.trim());
+	const telling = lines.filter((line) => line !== '' && !isHarmless(line));
+	const last = telling.at(-1) ?? '';
+	const error = telling.findLast((line) => /^error: /i.test(line)) ?? last;
+	// The gist of an error stands at its start, and that of other text at its end.
+	if (error !== last) return sanitizeLine(`${error} … ${last}`, wordsLength);
+	return /^error: /i.test(last) ? sanitizeLine(last, wordsLength) : last.slice(-wordsLength);
 }

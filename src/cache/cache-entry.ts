@@ -1,252 +1,152 @@
-import pTimeout from 'p-timeout';
-import {
-	type CodexModelsError,
-	type FetchProgress,
-	notStarted,
-	protocolError,
-	timeoutError,
-	toCodexModelsError,
-} from '../api/errors.js';
-import type { Emit } from '../api/events.js';
-import type { Fetch, FetchModels, FetchTarget } from '../api/fetch.js';
+import { isDeepStrictEqual } from 'node:util';
+import type { CodexModel } from '../api/codex-model.js';
+import { type CodexModelsError, toCodexModelsError } from '../api/errors.js';
+import type { ModelListAnswer, Target } from '../api/fetch.js';
+import type { TargetOptions } from '../api/options.js';
 import type { Settings } from '../api/settings.js';
-import { unrefTimers } from '../system/timers.js';
-import type { FingerprintCache, TargetFingerprint } from './fingerprint-cache.js';
-import { ModelList } from './model-list.js';
-import { type LoadResult, StoredList } from './stored-list.js';
+import type { CatalogSnapshot } from '../api/snapshot.js';
+import type { Inputs } from './inputs.js';
 
-/** The settings and functions that all entries of a cache share. */
-export type CacheContext = {
-	settings: Settings;
-	fetchModels: FetchModels;
-	fingerprints: FingerprintCache;
+/** What Codex answered, and what the answer was made from. Immutable. */
+export type ModelList = Omit<ModelListAnswer, 'models' | 'files'> & {
+	/** All models, and those that Codex's own picker shows. */
+	readonly views: Record<View, readonly CodexModel[]>;
+	/** In epoch ms. */
+	readonly fetchedAt: number;
+	readonly inputs: Inputs;
 };
 
-/** One list of one account: the list, the failure of its last refresh, and its one revalidation. */
-export class CacheEntry {
-	readonly target: FetchTarget;
-	/** The key of the target and the account. */
-	readonly cacheKey: string;
-	readonly emit: Emit;
-	readonly context: CacheContext;
-	/** The same list in the store; `undefined` without a store. */
-	readonly stored: StoredList | undefined;
+export type View = 'all' | 'visible';
+
+export function makeModelList(
+	{ models, configured, warnings }: Omit<ModelListAnswer, 'files'>,
+	fetchedAt: number,
+	inputs: Inputs,
+): ModelList {
+	const all = Object.freeze([...models]);
+	const visible = Object.freeze(all.filter(({ hidden }) => !hidden));
+	return { views: { all, visible }, configured, warnings, fetchedAt, inputs };
+}
+
+/** The list with the parts of `last` that are equal, so that `===` means that nothing is new. */
+export function shareParts(list: ModelList, last: ModelList | undefined): ModelList {
+	if (!last) return list;
+	const pick = <T>(part: T, old: T) => (isDeepStrictEqual(part, old) ? old : part);
+	const { all, visible } = list.views;
+	return {
+		...list,
+		views: { all: pick(all, last.views.all), visible: pick(visible, last.views.visible) },
+		configured: pick(list.configured, last.configured),
+		warnings: pick(list.warnings, last.warnings),
+	};
+}
+
+/** Whether Codex could not ask its server, and answered with the models that are built into it. */
+export const isBuiltIn = ({ warnings }: ModelList) =>
+	warnings.some(({ type }) => type === 'built-in-list');
+
+/** Whether the list is young enough not to ask Codex again. */
+export function isYoung(list: ModelList, { maxAgeMs, cooldownMs }: Settings): boolean {
+	const ageMs = Date.now() - list.fetchedAt;
+	// After the clock was set back the age is unknown, and the list is not fresh until the clock has caught up.
+	return ageMs >= 0 && ageMs < (isBuiltIn(list) ? Math.min(maxAgeMs, cooldownMs) : maxAgeMs);
+}
+
+type State = {
 	/** The list, also after the time in which it may be served. */
-	list: ModelList | undefined;
-	/** The revalidation that callers may join. */
-	revalidation: Revalidation | undefined;
+	readonly list?: ModelList;
+	/** Whether the files that the list was made from were the same at the last look. */
+	readonly isCurrent: boolean;
+	/** The last failed refresh since the list was fetched, and its time in epoch ms. */
+	readonly failure?: { readonly error: CodexModelsError; readonly at: number };
+};
+
+/** The list of one target and login: all of its state, and the one place that changes it. */
+export class CacheEntry {
+	readonly target: Target;
+	/** The digest of the login that the list belongs to. */
+	readonly login: string;
 	/** Whether `clear` has removed this entry: the result of its revalidation is not remembered. */
 	isDropped = false;
+	readonly #settings: Settings;
+	#state: State = { isCurrent: true };
+	readonly #snapshots: Partial<Record<View, CatalogSnapshot>> = {};
 
-	readonly #account: string;
-
-	constructor(
-		target: FetchTarget,
-		{ cacheKey, account }: TargetFingerprint,
-		context: CacheContext,
-		emit: Emit,
-	) {
-		const { settings } = context;
+	constructor(target: Target, login: string, settings: Settings) {
 		this.target = target;
-		this.cacheKey = cacheKey;
-		this.#account = account;
-		this.emit = emit;
-		this.context = context;
-		this.stored = settings.store && new StoredList(settings.store, settings, target, account, emit);
+		this.login = login;
+		this.#settings = settings;
 	}
 
-	/** Starts a revalidation, where none is under way. */
-	startRevalidation(options: RevalidationOptions): Revalidation {
-		const startedAt = performance.now();
-		const getDurationMs = () => performance.now() - startedAt;
-		// The store may hold the very list that is in memory.
-		const newerThan = Math.max(options.newerThan, this.list?.fetchedAt ?? Number.NEGATIVE_INFINITY);
-		const revalidation = new Revalidation(this, { ...options, newerThan });
-		this.revalidation = revalidation;
-		revalidation.loaded.then((list) => {
-			// The store may answer after the fetch.
-			if (list && list.fetchedAt > (this.list?.fetchedAt ?? Number.NEGATIVE_INFINITY))
-				this.list = list;
-		});
-		revalidation.list.then(
-			(list) => {
-				this.revalidation = undefined;
-				const { attempts } = revalidation;
-				const problem = 'the list of models is empty';
-				if (list.size === 0)
-					this.#fail(protocolError({ problem, phase: 'model/list', elapsedMs: getDurationMs() }));
-				// The latest answer counts, whatever its `fetchedAt`, because the clock may have been set back.
-				else if (this.canKeep(list)) this.list = list;
-				if (attempts > 0)
-					this.emit({
-						type: 'refreshed',
-						durationMs: getDurationMs(),
-						models: list.size,
-						attempts,
-					});
-			},
-			(reason) => {
-				this.revalidation = undefined;
-				const error = toCodexModelsError(reason);
-				this.#fail(error);
-				this.emit({ type: 'failed', durationMs: getDurationMs(), error });
-			},
-		);
-		return revalidation;
+	get list(): ModelList | undefined {
+		return this.#state.list;
 	}
 
-	/** Whether the list may be remembered: the user may have logged in as another account during the fetch. */
-	canKeep(list: ModelList): boolean {
-		return !this.isDropped && list.fingerprint.account === this.#account;
+	/** Takes a list that is to be remembered; returns it with the parts of the last one that are equal. */
+	remember(list: ModelList, isCurrent = true): ModelList {
+		const shared = shareParts(list, this.list);
+		this.#state = { list: shared, isCurrent };
+		return shared;
 	}
 
-	#fail(error: CodexModelsError): void {
-		if (this.list) this.list.failure = { error, at: Date.now() };
-	}
-}
-
-type RevalidationOptions = {
-	/** The login and the configuration before the fetch. */
-	fingerprint: TargetFingerprint;
-	/** The list of another process must be newer than this, in epoch ms. */
-	newerThan: number;
-	/** Resolves when an app-server may be started. */
-	predecessors: Promise<unknown>;
-};
-
-/**
- * Gets a new list: asks the store, takes the store's lock, asks the store again, because another process may have held the
- * lock, fetches, and saves the list in the store. A revalidation goes on whether or not a caller waits for it.
- */
-export class Revalidation {
-	readonly entry: CacheEntry;
-	/** The list of the store, fresh or stale, if it is newer than the one in memory. Never rejects. */
-	readonly loaded: Promise<ModelList | undefined>;
-	/** The new list. Rejects with a `CodexModelsError`, or with a `TypeError` after misuse of the library. */
-	readonly list: Promise<ModelList>;
-	/**
-	 * Resolves when another fetch for this target may start: with the list, or when the app-server of a failed fetch is gone.
-	 * Two app-servers that refresh one rotating login token can log the user out (openai/codex #10332).
-	 */
-	readonly nextMayStart: Promise<unknown>;
-	/** Resolves when the list is saved, the lock is released, and the app-server of a failed fetch is gone. */
-	readonly ended: Promise<unknown>;
-	readonly #fingerprint: TargetFingerprint;
-	readonly #controller = new AbortController();
-	readonly #startedAt = Date.now();
-	#newerThan: number;
-	#fetch: Fetch | undefined;
-	/** Resolves when the list is saved and the lock is released; `undefined` while neither is needed. */
-	#cleanedUp: Promise<unknown> | undefined;
-
-	constructor(entry: CacheEntry, { fingerprint, newerThan, predecessors }: RevalidationOptions) {
-		this.entry = entry;
-		this.#fingerprint = fingerprint;
-		this.#newerThan = newerThan;
-		// The store is asked before the predecessors end, because its list needs no app-server. A microtask later, because a
-		// caller with a stale list must not wait for a store that works synchronously.
-		const loading = Promise.resolve().then(() => this.#loadFromStore());
-		this.loaded = loading.then(({ list }) => list);
-		// The time limit starts when the predecessors have ended.
-		this.list = predecessors.then(() => this.#withTimeout(this.#run(loading)));
-		this.nextMayStart = this.list.catch(() => this.#fetch?.nextMayStart);
-		this.ended = this.nextMayStart.then(() => this.#cleanedUp);
+	/** Takes the failure of a refresh. The same failure again is the same error, so that no subscriber hears of it twice. */
+	fail(reason: unknown): void {
+		const error = toCodexModelsError(reason);
+		const last = this.#state.failure?.error;
+		const isSame = last && isDeepStrictEqual(withoutTimes(last), withoutTimes(error));
+		this.#state = { ...this.#state, failure: { error: isSame ? last : error, at: Date.now() } };
 	}
 
-	get progress(): FetchProgress {
-		return this.#fetch?.progress() ?? notStarted;
+	/** Takes the result of a look at the files. */
+	setCurrent(isCurrent: boolean): void {
+		this.#state = { ...this.#state, isCurrent };
 	}
 
-	/** The number of app-servers that were asked: 0 for the list of another process. */
-	get attempts(): number {
-		return this.#fetch?.attempts ?? 0;
+	/** The list, if it may be served to a caller whose program is `command`. */
+	getServable(command: string): ModelList | undefined {
+		const { maxAgeMs, staleWhileRevalidateMs } = this.#settings;
+		const { list } = this;
+		if (list === undefined || list.inputs.command !== command) return undefined;
+		return Date.now() - list.fetchedAt < maxAgeMs + staleWhileRevalidateMs ? list : undefined;
 	}
 
-	/** Refuses the lists that other processes fetched before this millisecond. */
-	requireNewList(): void {
-		this.#newerThan = Math.max(this.#newerThan, Date.now() - 1);
+	/** Whether the list is young, and nothing that it was made from has changed. */
+	isFresh(): boolean {
+		const { list, isCurrent } = this.#state;
+		return list !== undefined && isCurrent && isYoung(list, this.#settings);
 	}
 
-	/** Rejects `list`, unless it is there, and ends the app-server fast. */
-	abort(error: CodexModelsError): void {
-		this.#controller.abort(error);
+	/** Whether the last refresh failed so recently that the next one has to wait. */
+	isCoolingDown(): boolean {
+		const ageMs = Date.now() - (this.#state.failure?.at ?? Number.NaN);
+		return ageMs >= 0 && ageMs < this.#settings.cooldownMs;
 	}
 
-	#withTimeout(run: Promise<ModelList>): Promise<ModelList> {
-		const { fetchTimeoutMs: timeoutMs } = this.entry.context.settings;
-		const fallback = () => {
-			const error = timeoutError({ limit: 'fetchTimeoutMs', timeoutMs, ...this.progress });
-			this.abort(error);
-			throw error;
-		};
-		const { signal } = this.#controller;
-		return pTimeout(run, {
-			milliseconds: Math.max(1, timeoutMs),
-			signal,
-			fallback,
-			customTimers: unrefTimers,
-		});
-	}
-
-	async #run(loading: Promise<LoadResult>): Promise<ModelList> {
-		const { list, hasFailed } = await loading;
-		const { signal } = this.#controller;
-		signal.throwIfAborted();
-		if (this.#sparesFetch(list)) return list;
-		const locking = this.entry.stored?.lock(signal);
-		const work = (async () => {
-			const unlock = await locking;
-			// Another process may have saved its list during the wait for the lock.
-			return this.#fetchUnlessStored(unlock !== undefined && !hasFailed);
-		})();
-		// The next process may start its app-server when that of a failed fetch is gone.
-		const saved = work
-			.then((newList) => this.#save(newList))
-			.catch(() => this.#fetch?.nextMayStart);
-		this.#cleanedUp = saved.then(async () => (await locking?.catch(() => undefined))?.());
-		return work;
-	}
-
-	async #loadFromStore(): Promise<LoadResult> {
-		const { stored } = this.entry;
-		if (!stored || this.#controller.signal.aborted) return { list: undefined, hasFailed: false };
-		return stored.load(this.#fingerprint, this.#newerThan);
-	}
-
-	/** Whether the list of another process will do. A caller who joined may have required a newer one. */
-	#sparesFetch(list: ModelList | undefined): list is ModelList {
-		if (!list?.matches(this.#fingerprint) || list.fetchedAt <= this.#newerThan) return false;
-		return (
-			list.fetchedAt > this.#startedAt ||
-			list.isFresh(this.#fingerprint, Date.now(), this.entry.context.settings)
-		);
-	}
-
-	async #fetchUnlessStored(asksStore: boolean): Promise<ModelList> {
-		const { target, context, emit } = this.entry;
-		const { signal } = this.#controller;
-		const { list } = asksStore ? await this.#loadFromStore() : {};
-		if (this.#sparesFetch(list)) return list;
-		signal.throwIfAborted();
-		this.#fetch = context.fetchModels(target, { fingerprint: this.#fingerprint, signal, emit });
-		const answer = await this.#fetch.answer;
-		const fetchedAt = Date.now();
-		const { account, command } = await context.fingerprints.readWithTimeout(
-			target,
-			this.#fingerprint,
-			{ isNew: true },
-		);
-		// A command that is a function has named its file in this fetch at the earliest.
-		const seen =
-			typeof context.settings.command === 'function' ? { account, command } : { account };
-		return new ModelList(answer, fetchedAt, { ...this.#fingerprint, ...seen });
-	}
-
-	async #save(list: ModelList): Promise<void> {
-		const { stored } = this.entry;
-		const isFetched = this.#fetch !== undefined;
-		if (!stored || !isFetched || list.size === 0 || !this.entry.canKeep(list)) return;
-		await stored.save(list);
-		if (this.entry.isDropped) await stored.delete();
+	/** One object for each state and view. An answer that is not remembered gets one of its own. */
+	snapshot(list: ModelList, { includeHidden }: TargetOptions): CatalogSnapshot {
+		const view = includeHidden ? 'all' : 'visible';
+		const { views, fetchedAt, configured, warnings } = list;
+		const isOwn = list === this.list;
+		const isFresh = isOwn && this.isFresh();
+		const refreshError = (isOwn && this.#state.failure?.error) || null;
+		const next = { models: views[view], fetchedAt, isFresh, configured, warnings, refreshError };
+		const last = this.#snapshots[view];
+		const isSame = last?.fetchedAt === fetchedAt && last.isFresh === isFresh;
+		if (last && isSame && hasSameContent(last, next)) return last;
+		if (isOwn) this.#snapshots[view] = next;
+		return Object.freeze(next);
 	}
 }
+
+/** Whether two snapshots differ in their age alone. Equal parts of two lists are one object. */
+export const hasSameContent = (one?: CatalogSnapshot, other?: CatalogSnapshot) =>
+	one?.models === other?.models &&
+	one?.configured === other?.configured &&
+	one?.warnings === other?.warnings &&
+	one?.refreshError === other?.refreshError;
+
+/** Two failures of one kind differ in the time that they took. */
+const withoutTimes = (error: CodexModelsError) => ({
+	...error,
+	message: error.message.replaceAll(/\b\d+ ms\b/g, ''),
+});

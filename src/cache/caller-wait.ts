@@ -1,5 +1,5 @@
 import pTimeout from 'p-timeout';
-import { keepProcessAlive, refTimers } from '../system/timers.js';
+import { keepProcessAlive } from '../system/timers.js';
 
 /**
  * The result of `work`, unless the deadline comes first (then that of `onDeadline`) or a signal aborts (then its reason). The
@@ -16,15 +16,10 @@ export async function waitForCaller<T>(
 	const controller = new AbortController();
 	const abort = () => controller.abort();
 	const cancels = signals.map((signal) => signal && onAbort(signal, abort));
-	// p-timeout refuses 0, and leaves `work` without a handler then (7.0.2).
-	const milliseconds = Math.max(1, deadlineMs);
+	const limits = { signal: controller.signal, fallback: onDeadline };
 	try {
-		return await pTimeout(work, {
-			milliseconds,
-			signal: controller.signal,
-			fallback: onDeadline,
-			customTimers: refTimers,
-		});
+		// p-timeout refuses 0, and leaves `work` without a handler then (7.0.2).
+		return await pTimeout(work, { milliseconds: Math.max(1, deadlineMs), ...limits });
 	} catch (error) {
 		for (const signal of signals) signal?.throwIfAborted();
 		throw error;
@@ -34,7 +29,7 @@ export async function waitForCaller<T>(
 	}
 }
 
-/** What is to be done when one signal aborts; the set itself is the listener. */
+/** The set of what is to be done is the listener itself. */
 class AbortActions extends Set<() => void> {
 	handleEvent(): void {
 		for (const action of this) action();
@@ -44,9 +39,8 @@ class AbortActions extends Set<() => void> {
 const actionsBySignal = new WeakMap<AbortSignal, AbortActions>();
 
 /**
- * Calls `action` when the signal aborts, or now if it is aborted. Returns a function that cancels the call. A signal has one
- * listener for all callers, because Node compares each new listener with all others (20: 14 s for 40,000), and warns of the
- * eleventh.
+ * Calls `action` when the signal aborts, or now if it is aborted. Returns a function that cancels the call. All callers of a
+ * signal share one listener, because Node warns of the eleventh.
  */
 function onAbort(signal: AbortSignal, action: () => void): () => void {
 	if (signal.aborted) action();

@@ -4,7 +4,7 @@ import { lstat, readdir, rename, rm, rmdir, stat, writeFile } from 'node:fs/prom
 import path from 'node:path';
 import process from 'node:process';
 import pRetry from 'p-retry';
-import type { ModelListStore } from '../api/model-list-store.js';
+import type { ModelListStore } from '../api/options.js';
 import { checkStoreOptions } from '../api/settings.js';
 import { findHome, isWindows, lookUp, resolvePath } from '../system/environment.js';
 import { hasCode, readRegularFile } from '../system/files.js';
@@ -12,7 +12,7 @@ import { hash } from '../system/hash.js';
 import { acquireLock, isClaim } from './file-lock.js';
 import { hasOwnDirectory, makeOwnDirectory } from './own-directory.js';
 
-export type { ModelListStore } from '../api/model-list-store.js';
+export type { ModelListStore } from '../api/options.js';
 
 export type FileStoreOptions = {
 	/** Made when it is missing, for its owner only. @default the platform's cache directory, such as `~/.cache/codex-models` */

@@ -113,17 +113,35 @@ test.runIf(isPosix)(
 		writeFileSync(path.join(foreign.root, 'package.json'), '{"name":"codex"}');
 		const notExecutable = install();
 		chmodSync(notExecutable.binary, 0o644);
-		const pnpm = install({ scope: '.pnpm/node_modules' });
 		const elsewhere = install({ scope: 'lib' });
-		for (const { file } of [without, unreadable, foreign, notExecutable, pnpm, elsewhere]) {
+		for (const { file } of [without, unreadable, foreign, notExecutable, elsewhere]) {
 			expect(await resolveNativeBinary(file, env)).toEqual({ file, env });
-		}
-		const { file } = install();
-		for (const bun of [{ npm_config_user_agent: 'bun/1.3' }, { npm_execpath: '/usr/bin/bun' }]) {
-			expect(await resolveNativeBinary(file, bun)).toEqual({ file, env: bun });
 		}
 	},
 );
+
+test.runIf(isPosix)('the launchers of Bun and pnpm resolve to the native binary, too', async () => {
+	const bun = install({ scope: '.bun/install/global/node_modules' });
+	expect(await resolveNativeBinary(bun.file, {})).toMatchObject({
+		file: bun.binary,
+		env: { CODEX_MANAGED_BY_BUN: '1' },
+	});
+	const npm = install();
+	expect((await resolveNativeBinary(npm.file, { npm_execpath: '/bin/bun' })).env).toMatchObject({
+		CODEX_MANAGED_BY_BUN: '1',
+	});
+	const pnpm = install({ scope: 'global/5/.pnpm/@openai+codex@0.169.0/node_modules' });
+	const home = pnpm.root.split('/global/')[0] as string;
+	const script = path.join(home, 'codex');
+	writeFileSync(
+		script,
+		`#!/bin/sh\nexec node  "$basedir/${path.relative(home, pnpm.file)}" "$@"\n`,
+	);
+	expect(await resolveNativeBinary(script, {})).toMatchObject({
+		file: pnpm.binary,
+		env: { CODEX_MANAGED_BY_PNPM: '1' },
+	});
+});
 
 test('any other file is started itself', async () => {
 	const env = { A: 'b' };

@@ -1,8 +1,9 @@
 import { execFile } from 'node:child_process';
-import { cpSync, mkdirSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
+import { build, stop } from 'esbuild';
 import { expect, inject, test } from 'vitest';
 import { hasPackage, installPackage } from '../../scripts/install-package.js';
 import { makeDirectory, realCodex } from '../harness.js';
@@ -16,18 +17,17 @@ type Command = [file: string, ...args: string[]];
 /** Bundles the program as one file, in a folder that has no `node_modules` above it. */
 async function bundle(format: 'esm' | 'cjs'): Promise<Command> {
 	const outfile = path.join(makeDirectory(), format === 'esm' ? 'program.mjs' : 'program.cjs');
-	const options = [
-		`--format=${format}`,
-		'--bundle',
-		'--platform=node',
-		'--target=node20.17',
-		'--log-level=error',
-	];
-	await run(path.join(root, 'node_modules', '.bin', 'esbuild'), [
-		program,
-		`--outfile=${outfile}`,
-		...options,
-	]);
+	await build({
+		entryPoints: [program],
+		outfile,
+		format,
+		bundle: true,
+		platform: 'node',
+		target: 'node20.17',
+		logLevel: 'error',
+	});
+	// Else the process behind `build` stays.
+	await stop();
 	return [process.execPath, outfile];
 }
 
@@ -51,16 +51,11 @@ async function installTsx(): Promise<Command> {
 	const app = makeDirectory();
 	const installed = path.join(app, 'node_modules', 'codex-models');
 	mkdirSync(installed, { recursive: true });
+	const { dependencies } = JSON.parse(readFileSync(path.join(root, 'package.json'), 'utf8'));
 	for (const part of ['dist', 'package.json'])
 		cpSync(path.join(root, part), path.join(installed, part), { recursive: true });
-	for (const name of [
-		'p-timeout',
-		'p-retry',
-		'is-network-error',
-		'quick-lru',
-		'signal-exit',
-		'smol-toml',
-	]) {
+	// p-retry needs is-network-error.
+	for (const name of [...Object.keys(dependencies), 'is-network-error']) {
 		cpSync(path.join(root, 'node_modules', name), path.join(app, 'node_modules', name), {
 			recursive: true,
 		});

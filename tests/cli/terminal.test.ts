@@ -1,95 +1,83 @@
-import { afterEach, beforeEach, expect, test, vi } from 'vitest';
-import { hasColors, lineWidth, showWaiting } from '../../src/cli/terminal.js';
+import { spawn, spawnSync } from 'node:child_process';
+import { expect, test } from 'vitest';
+import type { Step } from '../harness.js';
+import { commandLine, installScript, run } from './run.js';
 
-test.each([
-	['a terminal', true, { TERM: 'xterm' }, true],
-	['a terminal of Windows, without TERM', true, {}, true],
-	['a terminal with NO_COLOR', true, { NO_COLOR: '1' }, false],
-	['a terminal with an empty NO_COLOR', true, { NO_COLOR: '' }, true],
-	['a terminal with FORCE_COLOR=0', true, { FORCE_COLOR: '0' }, false],
-	['a terminal with FORCE_COLOR=false', true, { FORCE_COLOR: 'false' }, false],
-	[
-		'a terminal with an empty FORCE_COLOR and NO_COLOR',
-		true,
-		{ FORCE_COLOR: '', NO_COLOR: '1' },
-		false,
-	],
-	['a dumb terminal', true, { TERM: 'dumb' }, false],
-	['a pipe', undefined, { TERM: 'xterm' }, false],
-	['a pipe with FORCE_COLOR', undefined, { FORCE_COLOR: '3' }, true],
-	['a pipe with FORCE_COLOR and NO_COLOR', undefined, { FORCE_COLOR: '1', NO_COLOR: '1' }, true],
-])('hasColors decides for %s', (_, isTTY, env, expected) => {
-	expect(hasColors(isTTY ? { isTTY } : {}, env)).toBe(expected);
-});
+const models = [
+	{
+		id: 'gpt-a',
+		displayName: 'GPT A',
+		isDefault: true,
+		supportedReasoningEfforts: [{ reasoningEffort: 'low' }],
+	},
+	{ id: 'gpt-b', displayName: 'GPT B', serviceTiers: [{ id: 'priority', name: 'Fast' }] },
+];
+const answer: Step = ['answers', { models }];
+const boldRow = '\u001b[1m*  gpt-a  GPT A  low\u001b[22m\n';
 
-test('lineWidth is infinite in a pipe, and on a terminal of 0 columns', () => {
-	expect([{}, { columns: 0 }, { columns: 80 }].map(lineWidth)).toEqual([Infinity, Infinity, 80]);
-});
+const hasTerminal =
+	process.platform === 'linux' && spawnSync('script', ['-qec', 'true', '/dev/null']).status === 0;
+const skipped = hasTerminal ? '' : ' (SKIPPED: the `script` of util-linux is missing)';
+const terminalTest = (title: string, body: () => Promise<void>) =>
+	test.runIf(hasTerminal)(title + skipped, body);
 
-beforeEach(() => {
-	vi.useFakeTimers();
-});
-afterEach(() => {
-	vi.useRealTimers();
-});
-
-function makeTerminal(columns = 80) {
-	const written: string[] = [];
-	const write = (text: string) => written.push(text) > 0;
-	return { isTTY: true, columns, written, write: write as NodeJS.WriteStream['write'] };
+/** The output on a terminal of that width. */
+async function runOnTerminal(columns = 80, env: NodeJS.ProcessEnv = { NO_COLOR: '1' }) {
+	const { codex } = installScript(answer);
+	const words = [process.execPath, commandLine, '--no-cache', '--codex', codex];
+	const line = `stty cols ${columns}; ${words.map((word) => `'${word}'`).join(' ')}`;
+	const { PATH, HOME } = process.env;
+	const child = spawn('script', ['-qec', line, '/dev/null'], {
+		env: { PATH, HOME, TERM: 'xterm-256color', ...env },
+		stdio: ['ignore', 'pipe', 'inherit'],
+	});
+	let output = '';
+	child.stdout.setEncoding('utf8').on('data', (chunk) => {
+		output += chunk;
+	});
+	await new Promise((resolve) => child.once('close', resolve));
+	return output.replaceAll('\r\n', '\n');
 }
 
-const clearLine = '\r\u001b[K';
-
-test('showWaiting tells the seconds, and leaves an empty line', () => {
-	const terminal = makeTerminal();
-	const waiting = showWaiting(terminal, {});
-	vi.advanceTimersByTime(3_000);
-	expect(terminal.written.at(-1)).toBe(`${clearLine}Asking Codex … 3 s`);
-	waiting.stop();
-	expect(terminal.written.at(-1)).toBe(clearLine);
-	const count = terminal.written.length;
-	vi.advanceTimersByTime(5_000);
-	waiting.stop();
-	expect(terminal.written).toHaveLength(count);
+terminalTest('a terminal shows that Codex is asked, and then the list in its place', async () => {
+	expect((await runOnTerminal()).split('\r\u001b[K')).toEqual([
+		'',
+		'Asking Codex …',
+		'   ID     NAME   EFFORTS  TIERS\n*  gpt-a  GPT A  low\n   gpt-b  GPT B           Fast\n',
+	]);
 });
 
-test('showWaiting makes room for a message, and comes back', () => {
-	const terminal = makeTerminal();
-	const waiting = showWaiting(terminal, {});
-	vi.advanceTimersByTime(1_000);
-	waiting.clear();
-	expect(terminal.written.at(-1)).toBe(clearLine);
-	vi.advanceTimersByTime(1_000);
-	expect(terminal.written.at(-1)).toContain('2 s');
-	waiting.stop();
+terminalTest('a terminal has colours, and none with NO_COLOR or if it is dumb', async () => {
+	const [colored, plain, dumb, zero] = await Promise.all([
+		runOnTerminal(80, { NO_COLOR: '' }),
+		runOnTerminal(80, { NO_COLOR: '1' }),
+		runOnTerminal(80, { TERM: 'dumb' }),
+		runOnTerminal(80, { FORCE_COLOR: 'false' }),
+	]);
+	expect(colored).toContain(boldRow);
+	expect([plain, zero].filter((text) => text.includes('\u001b[1m'))).toEqual([]);
+	expect(dumb).not.toContain('\u001b');
 });
 
-test('showWaiting writes nothing when the answer comes at once', () => {
-	const terminal = makeTerminal();
-	const waiting = showWaiting(terminal, {});
-	vi.advanceTimersByTime(150);
-	waiting.stop();
-	expect(terminal.written).toEqual([]);
+test('a pipe has colours with FORCE_COLOR only', async () => {
+	const { codex } = installScript(answer);
+	const args = ['--no-cache', '--codex', codex];
+	const [plain, forced] = await Promise.all([
+		run(args, { env: { NO_COLOR: undefined, FORCE_COLOR: undefined } }),
+		run(args, { env: { FORCE_COLOR: '1' } }),
+	]);
+	expect(plain.stdout).not.toContain('\u001b');
+	expect(forced.stdout).toContain(boldRow);
 });
 
-test('showWaiting stays narrower than the terminal, which would fold the line', () => {
-	const terminal = makeTerminal(10);
-	showWaiting(terminal, {}).stop();
-	const waiting = showWaiting(terminal, {});
-	vi.advanceTimersByTime(1_000);
-	expect(terminal.written.at(-1)).toBe(`${clearLine}Asking Co`);
-	waiting.stop();
-});
-
-test.each([
-	['a pipe', { isTTY: false }, {}],
-	['a dumb terminal', {}, { TERM: 'dumb' }],
-])('showWaiting writes nothing to %s', (_, stream, env) => {
-	const terminal = { ...makeTerminal(), ...stream };
-	const waiting = showWaiting(terminal, env);
-	vi.advanceTimersByTime(5_000);
-	waiting.clear();
-	waiting.stop();
-	expect(terminal.written).toEqual([]);
+terminalTest('a narrow terminal shows fewer columns, but whole ids', async () => {
+	const titles = await Promise.all(
+		[33, 32, 26, 25, 17, 16, 3, 0].map(async (columns) => {
+			const [, , table = ''] = (await runOnTerminal(columns)).split('\r\u001b[K');
+			expect(table).toContain('\n*  gpt-a');
+			return table.split('\n', 1)[0]?.trim().split(/ +/).join(' ');
+		}),
+	);
+	const [all, three, two, one] = ['ID NAME EFFORTS TIERS', 'ID NAME EFFORTS', 'ID NAME', 'ID'];
+	expect(titles).toEqual([all, three, three, two, two, one, one, all]);
 });

@@ -2,14 +2,12 @@
 export const include = [
 	'tests/core/*.test.ts',
 	'tests/cache/*.test.ts',
-	'tests/cli/{format-table,messages,parse-arguments,printable,terminal}.test.ts',
 	'tests/app-server/{line-splitter,parse-message,stderr-tail}.test.ts',
 	'tests/store/sharing-violation.test.ts',
 ];
 
 /** Tests that set HOME, which Windows ignores, or make FIFOs, POSIX paths and programs without a suffix. */
 export const exclude = [
-	'tests/core/environment.test.ts',
 	'tests/cache/{fetch-target,fingerprint,fingerprint-command,model-cache,model-cache-targets,stored-list}.test.ts',
 ];
 

@@ -1,0 +1,14 @@
+import type { EmitEvent } from '../api/events.js';
+import type { StartFetch } from '../api/fetch.js';
+import type { Settings } from '../api/settings.js';
+
+/** The program of the app-servers: the last that is known, and the function of the host that names one before each fetch. */
+export type CommandSource = { latest: string; resolve(): Promise<string> };
+
+/** What a cache and its revalidations share. */
+export type CacheContext = {
+	readonly settings: Settings;
+	readonly command: CommandSource;
+	readonly startFetch: StartFetch;
+	readonly emit: EmitEvent;
+};

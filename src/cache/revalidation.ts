@@ -1,0 +1,214 @@
+import pTimeout from 'p-timeout';
+import {
+	type CodexModelsError,
+	emptyListError,
+	type FetchProgress,
+	fallbackError,
+	notStarted,
+	timeoutError,
+	toCodexModelsError,
+} from '../api/errors.js';
+import type { Fetch } from '../api/fetch.js';
+import { hash } from '../system/hash.js';
+import { unrefTimers } from '../system/timers.js';
+import type { CacheEntry } from './cache-entry.js';
+import { isBuiltIn, isYoung, type ModelList, makeModelList } from './cache-entry.js';
+import type { CacheContext } from './context.js';
+import {
+	heldStill,
+	isCurrent,
+	type Look,
+	listFiles,
+	lookAtInputs,
+	toInputs,
+	withPatience,
+} from './inputs.js';
+import type { StoredList } from './stored-list.js';
+
+/** How long a fetch waits for a look at the files, in milliseconds. A list that was made without a look is not remembered. */
+const lookTimeoutMs = 1_000;
+
+/** What a revalidation asks of its cache. */
+type Host = {
+	toStored(command: string): StoredList | undefined;
+	/** Resolves when an app-server of this target may be started, and sets `hasTurn`. */
+	waitForTurn(revalidation: Revalidation): Promise<void>;
+	/** Is called after each change of the entry. */
+	onChange(): void;
+	/** The time of the last `clear`, in epoch ms: lists that were stored until then are not loaded. */
+	readonly clearedAt: number;
+};
+
+/** The list of the store, and whether it spares the fetch. */
+type Loaded = { list: ModelList; spares: boolean };
+
+/** Gets a new list for an entry. Goes on whether or not a caller waits for it. */
+export class Revalidation {
+	readonly entry: CacheEntry;
+	/** The list of the store, fresh or stale, if it is newer than the one in memory. Never rejects. */
+	readonly loaded: Promise<ModelList | undefined>;
+	/** The new list. Rejects with a `CodexModelsError`, or with a `TypeError` after misuse of the library. */
+	readonly result: Promise<ModelList>;
+	/** Resolves when the list is saved, the lock is released, and the app-server of a failed fetch is gone. */
+	readonly ended: Promise<void>;
+	isSettled = false;
+	/** Whether it may start app-servers. */
+	hasTurn = false;
+	readonly #context: CacheContext;
+	readonly #host: Host;
+	readonly #controller = new AbortController();
+	readonly #startedAt = Date.now();
+	/** A list of the store that spares the fetch must be newer than this, in epoch ms. */
+	#newerThan = Number.NEGATIVE_INFINITY;
+	#command = '';
+	#stored: StoredList | undefined;
+	#lock: ReturnType<StoredList['lock']> | undefined;
+	#fetch: Fetch | undefined;
+
+	constructor(entry: CacheEntry, context: CacheContext, host: Host) {
+		this.entry = entry;
+		this.#context = context;
+		this.#host = host;
+		// The store is asked before the turn comes, because its list needs no app-server.
+		const loading = this.#loadFirst();
+		this.loaded = loading.then(
+			(known) => known?.list,
+			() => undefined,
+		);
+		this.result = this.#run(loading);
+		// What callers need not wait for.
+		this.ended = this.result
+			.then((list) => this.#save(list))
+			.catch(() => this.#fetch?.untilGone())
+			.then(() => this.#stored?.unlock(this.#lock));
+	}
+
+	get progress(): FetchProgress {
+		return this.#fetch?.progress() ?? notStarted;
+	}
+
+	/** Refuses the lists that other processes fetched before this millisecond. */
+	requireNewList(): void {
+		this.#newerThan = Math.max(this.#newerThan, Date.now() - 1);
+	}
+
+	/** Ends the wait for whatever it is, and the app-server fast. */
+	abort(error: CodexModelsError): void {
+		this.#controller.abort(error);
+	}
+
+	async #run(loading: Promise<Loaded | undefined>): Promise<ModelList> {
+		const { entry } = this;
+		const { target } = entry;
+		const { emit } = this.#context;
+		const startedAt = performance.now();
+		try {
+			const known = await loading;
+			if (!known?.spares) await this.#host.waitForTurn(this);
+			const list = known?.spares ? known.list : await this.#withTimeout(this.#lockAndAsk());
+			const models = list.views.all.length;
+			const { attempts = 0 } = this.#fetch ?? {};
+			if (models === 0) entry.fail(emptyListError());
+			const durationMs = performance.now() - startedAt;
+			if (attempts > 0) emit(target, { type: 'refreshed', durationMs, models, attempts });
+			return list;
+		} catch (reason) {
+			const error = toCodexModelsError(reason);
+			entry.fail(error);
+			emit(target, { type: 'failed', durationMs: performance.now() - startedAt, error });
+			throw reason;
+		} finally {
+			this.isSettled = true;
+			this.#host.onChange();
+		}
+	}
+
+	async #loadFirst() {
+		this.#command = await this.#withTimeout(this.#context.command.resolve());
+		this.#stored = this.#host.toStored(this.#command);
+		return this.#load();
+	}
+
+	/** Remembers the list of the store, where that is newer, and tells whether it spares the fetch. */
+	async #load(): Promise<Loaded | undefined> {
+		const { entry } = this;
+		const newerThan = Math.max(
+			this.#host.clearedAt,
+			entry.list?.fetchedAt ?? Number.NEGATIVE_INFINITY,
+		);
+		const stored = await this.#stored?.load(newerThan);
+		if (!stored || entry.isDropped || this.#controller.signal.aborted) return undefined;
+		const look = await this.#look(listFiles(stored.inputs));
+		const isSame = !look || isCurrent(stored.inputs, look);
+		const list = entry.remember(stored, isSame);
+		this.#host.onChange();
+		const isNew = list.fetchedAt > this.#startedAt || isYoung(list, this.#context.settings);
+		return { list, spares: isSame && isNew && list.fetchedAt > this.#newerThan };
+	}
+
+	async #lockAndAsk(): Promise<ModelList> {
+		const { signal } = this.#controller;
+		signal.throwIfAborted();
+		this.#lock = this.#stored?.lock(signal);
+		// Another process may have saved its list during the wait for the lock.
+		const other = (await this.#lock) && (await this.#load());
+		signal.throwIfAborted();
+		return other?.spares ? other.list : this.#ask();
+	}
+
+	/** Fetches, and decides whether the answer is remembered. */
+	async #ask(): Promise<ModelList> {
+		const { entry } = this;
+		const { startFetch, emit } = this.#context;
+		const { signal } = this.#controller;
+		const command = this.#command;
+		const before = await this.#look(listFiles(entry.list?.inputs));
+		signal.throwIfAborted();
+		const fetch = startFetch(entry.target, { command, inputs: digest(before), signal, emit });
+		this.#fetch = fetch;
+		let inputsToKeep: string | undefined;
+		try {
+			const answer = await fetch.answer;
+			const fetchedAt = Date.now();
+			const after = await this.#look([...listFiles(entry.list?.inputs), ...answer.files]);
+			signal.throwIfAborted();
+			const isStill = before !== undefined && after !== undefined && heldStill(before, after);
+			const inputs = isStill ? toInputs(entry.target, after) : { login: '', command, files: {} };
+			const list = makeModelList(answer, fetchedAt, inputs);
+			const known = entry.getServable(command);
+			if (isBuiltIn(list)) {
+				if (known && !isBuiltIn(known)) throw fallbackError(list.warnings, fetch.progress().stderr);
+			} else if (isStill) inputsToKeep = digest(after);
+			const isMine = isStill && inputs.login === entry.login && !entry.isDropped;
+			return isMine && answer.models.length > 0 ? entry.remember(list) : list;
+		} finally {
+			fetch.release(inputsToKeep);
+		}
+	}
+
+	async #save(list: ModelList): Promise<void> {
+		if (!this.#fetch || list !== this.entry.list) return;
+		await this.#stored?.save(list);
+		if (this.entry.isDropped) await this.#stored?.delete();
+	}
+
+	#look(files: string[]): Promise<Look | undefined> {
+		const { target } = this.entry;
+		const look = lookAtInputs(target, this.#context.settings, this.#command, files);
+		return withPatience(look, lookTimeoutMs);
+	}
+
+	#withTimeout<T>(work: Promise<T>): Promise<T> {
+		const { fetchTimeoutMs: timeoutMs } = this.#context.settings;
+		const fallback = () => {
+			const error = timeoutError({ limit: 'fetchTimeoutMs', timeoutMs, ...this.progress });
+			this.abort(error);
+			throw error;
+		};
+		const { signal } = this.#controller;
+		const limits = { milliseconds: Math.max(1, timeoutMs), signal, fallback };
+		return pTimeout(work, { ...limits, customTimers: unrefTimers });
+	}
+}
+
+const digest = (look: Look | undefined) => hash(look?.login, look?.command, look?.files);

@@ -1,0 +1,42 @@
+import pTimeout from 'p-timeout';
+import { readConfigAnswer } from './api/codex-config.js';
+import { toCodexModel } from './api/codex-model.js';
+import { CodexModelsError, hostError, notStarted, protocolError } from './api/errors.js';
+import { type Fetcher, type ModelListAnswer, toWarnings } from './api/fetch.js';
+import type { FetchModels } from './api/options.js';
+
+/** Fetches by the function of a host, in place of app-servers that this library starts. */
+export const createHostFetcher = (fetchModels: FetchModels): Fetcher => ({
+	startFetch: ({ cwd, codexHome }, { signal }) => ({
+		answer: ask(fetchModels, { cwd, codexHome, signal }),
+		attempts: 1,
+		progress: () => notStarted,
+		release() {},
+		untilGone: async () => {},
+	}),
+	evictIdle() {},
+	close: async () => {},
+});
+
+async function ask(
+	fetchModels: FetchModels,
+	request: Parameters<FetchModels>[0],
+): Promise<ModelListAnswer> {
+	const { signal } = request;
+	try {
+		const asked = (async () => fetchModels(request))();
+		const answer = await pTimeout(asked, { milliseconds: Number.POSITIVE_INFINITY, signal });
+		if (!Array.isArray(answer?.models)) {
+			throw protocolError({ problem: 'it has no array of models', phase: 'model/list' });
+		}
+		return {
+			models: answer.models.flatMap((entry) => toCodexModel(entry) ?? []),
+			warnings: toWarnings(answer.warnings),
+			...readConfigAnswer(answer.config),
+		};
+	} catch (error) {
+		throw signal.aborted || error instanceof CodexModelsError
+			? error
+			: hostError('fetchModels', error);
+	}
+}

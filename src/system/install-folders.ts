@@ -1,0 +1,97 @@
+import { readdir, stat } from 'node:fs/promises';
+import path from 'node:path';
+import { lookUp } from './environment.js';
+
+/** Folders of programs that need no Node come first, those of desktop programs last. `$HOME` is the user's home everywhere. */
+const posix = [
+	'$HOME/.local/bin',
+	'/usr/local/bin',
+	'$NPM_CONFIG_PREFIX/bin',
+	'$npm_config_prefix/bin',
+	'$HOME/.npm-global/bin',
+	'$HOME/.nvm/versions/node/*/bin',
+	'$VOLTA_HOME/bin',
+	'$HOME/.volta/bin',
+	'$BUN_INSTALL/bin',
+	'$HOME/.bun/bin',
+	// Since pnpm 11, and before.
+	'$PNPM_HOME/bin',
+	'$PNPM_HOME',
+];
+
+const installFolders: Record<string, string[]> = {
+	linux: [
+		'/home/linuxbrew/.linuxbrew/bin',
+		...posix,
+		'$HOME/.local/share/pnpm/bin',
+		'$HOME/.local/share/pnpm',
+		'/usr/lib/chatgpt/resources',
+	],
+	darwin: [
+		'/opt/homebrew/bin',
+		...posix,
+		'$HOME/Library/pnpm/bin',
+		'$HOME/Library/pnpm',
+		// Since September 2026 in `codex-cli`.
+		'/Applications/ChatGPT.app/Contents/Resources/codex-cli/bin',
+		'/Applications/ChatGPT.app/Contents/Resources',
+		'/Applications/Codex.app/Contents/Resources/codex-cli/bin',
+		'/Applications/Codex.app/Contents/Resources',
+		'$HOME/Applications/ChatGPT.app/Contents/Resources/codex-cli/bin',
+		'$HOME/Applications/ChatGPT.app/Contents/Resources',
+		'$HOME/Applications/Codex.app/Contents/Resources/codex-cli/bin',
+		'$HOME/Applications/Codex.app/Contents/Resources',
+	],
+	win32: [
+		'$LOCALAPPDATA/Programs/OpenAI/Codex/bin',
+		'$LOCALAPPDATA/Microsoft/WinGet/Links',
+		'$NPM_CONFIG_PREFIX',
+		'$APPDATA/npm',
+		'$VOLTA_HOME/bin',
+		'$LOCALAPPDATA/Volta/bin',
+		'$BUN_INSTALL/bin',
+		'$HOME/.bun/bin',
+		'$PNPM_HOME/bin',
+		'$PNPM_HOME',
+		'$LOCALAPPDATA/pnpm/bin',
+		'$LOCALAPPDATA/pnpm',
+		'$HOME/.local/bin',
+		// The desktop program has a folder for each release; an older one had a file.
+		'$LOCALAPPDATA/OpenAI/Codex/bin/*',
+		'$LOCALAPPDATA/OpenAI/Codex/bin',
+	],
+};
+
+/**
+ * The folders in which a command is looked up, all absolute; `*` is any name. PATH comes first. Its relative and empty entries
+ * are left out: they stand for the current directory, where anyone may have put a program. On Windows, `\tools` and `C:tools`
+ * depend on the current drive, too.
+ */
+export function listFolders(
+	command: string,
+	environment: NodeJS.ProcessEnv,
+	platform: string,
+): string[] {
+	const [system, rootLength] = platform === 'win32' ? [path.win32, 3] : [path.posix, 1];
+	const fill = (_: string, name: string) => lookUp(environment, name) || '?';
+	const installed = command === 'codex' ? (installFolders[platform] ?? []) : [];
+	// Without a PATH, POSIX systems search their own folders. Windows allows quotes.
+	const folders = (lookUp(environment, 'PATH') ?? '/usr/bin:/bin')
+		.split(system.delimiter)
+		.map((folder) => folder.replace(/^"([a-z\\].*)"$/i, '$1'))
+		.concat(installed.map((folder) => system.normalize(folder.replace(/^\$(\w+)/, fill))))
+		.filter((folder) => system.parse(folder).root.length >= rootLength);
+	return [...new Set(folders)];
+}
+
+/** The path itself; with a `*` in place of a folder's name, that of the file which was changed last. */
+export async function findLatest(pattern: string): Promise<string> {
+	const [parent = '', below] = pattern.split('*');
+	let latest = { file: pattern, mtimeMs: 0 };
+	for (const name of below ? await readdir(parent).catch(() => []) : []) {
+		const file = parent + name + below;
+		const { mtimeMs } = await stat(file).catch(() => latest);
+		if (mtimeMs > latest.mtimeMs) latest = { file, mtimeMs };
+	}
+	return latest.file;
+}
