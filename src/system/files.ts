@@ -42,11 +42,16 @@ export const isOfFile = (error: unknown) =>
  * The text of a regular file, or `undefined` where the path does not exist. Rejects when the file cannot be read, is no
  * regular file, or is larger than `maxBytes`.
  */
-export function readRegularFile(file: string, maxBytes: number): Promise<string | undefined> {
-	return lookOnce(`text ${maxBytes} ${file}`, async () => {
+export function readRegularFile(
+	file: string,
+	maxBytes: number,
+	flags = constants.O_RDONLY,
+): Promise<string | undefined> {
+	return lookOnce(`text ${maxBytes} ${flags} ${file}`, async () => {
 		// Without O_NONBLOCK, which Windows has not, opening a FIFO waits for a writer.
-		const flags = constants.O_RDONLY | constants.O_NONBLOCK;
-		const handle = await open(file, flags).catch(ignore('ENOENT', 'ENOTDIR'));
+		const handle = await open(file, flags | constants.O_NONBLOCK).catch(
+			ignore('ENOENT', 'ENOTDIR'),
+		);
 		if (!handle) return undefined;
 		try {
 			const stats = await handle.stat();
