@@ -193,6 +193,9 @@ export class Revalidation {
 
 	async #save(list: ModelList): Promise<void> {
 		if (!this.#fetch || list !== this.entry.list) return;
+		// Another process may have stored a better list meanwhile.
+		const other = isBuiltIn(list) ? await this.#stored?.load(this.#host.clearedAt) : undefined;
+		if (other && !isBuiltIn(other)) return;
 		await this.#stored?.save(list);
 		if (this.entry.isDropped) await this.#stored?.delete();
 	}
