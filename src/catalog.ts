@@ -19,7 +19,7 @@ import { createFetcher } from './app-server/fetch-models.js';
 import type { CommandSource } from './cache/context.js';
 import { ModelCache } from './cache/model-cache.js';
 import { createHostFetcher } from './host-fetch.js';
-import { findCodexUserHome, resolvePath } from './system/environment.js';
+import { findHome, resolvePath } from './system/environment.js';
 import { keepProcessAlive } from './system/timers.js';
 
 /** The options of a call without any, which need no check. */
@@ -170,7 +170,7 @@ function resolveTarget(
 	const chosen = said ?? inherited;
 	// A function of the host asks an app-server of its own, and hears only of what an option says.
 	const codexHome = settings.fetchModels ? said : chosen;
-	const root = chosen ?? findCodexUserHome({ HOME: settings.env.HOME ?? process.env.HOME });
+	const root = chosen ?? findHome({ HOME: settings.env.HOME ?? process.env.HOME });
 	if (last?.cwd === cwd && last.codexHome === codexHome && last.root === root) return last;
 	// Codex takes a relative CODEX_HOME from its own working directory.
 	const home = chosen === undefined ? path.join(root, '.codex') : resolvePath(cwd, chosen);
