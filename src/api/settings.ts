@@ -122,13 +122,14 @@ function isStringOrUndefined(value: unknown): boolean {
 }
 
 /** Paths start from the working directory of this process, not from that of the app-server. */
-const toCommandPath = (command: string) =>
-	/[\\/]/.test(command) ? resolvePath(command) : command;
+const toCommandPath = (command: string) => (/[\\/]/.test(command) ? resolvePath(command) : command);
 
-/** The command that a function returned. */
+/** The command that a function returned. @throws MisuseError that shows the type of the value only. */
 export function checkCommand(command: unknown): string {
 	if (isPath(command)) return toCommandPath(command);
-	throw misuse('command', `a function that returns a name or ${aPath.expected}`, command);
+	throw new MisuseError(
+		`Expected the function "command" to return a name or ${aPath.expected}, got a value (${typeof command})`,
+	);
 }
 
 /** The checks throw a `MisuseError`. */
