@@ -62,13 +62,16 @@ type Properties = Record<string, unknown>;
 export const isObject = (value: unknown): value is Properties =>
 	typeof value === 'object' && value !== null && !Array.isArray(value);
 
+export const toObjects = (value: unknown): Properties[] =>
+	Array.isArray(value) ? value.filter(isObject) : [];
+
 /** The trimmed string; `null` for a blank one and for a value that is no string. */
 export const toText = (value: unknown): string | null =>
 	typeof value === 'string' ? value.trim() || null : null;
 
+const toTexts = (value: unknown): string[] =>
+	Array.isArray(value) ? value.flatMap((item) => toText(item) ?? []) : [];
 const toStringOrNull = (value: unknown) => (typeof value === 'string' ? value : null);
-const toArray = (value: unknown): unknown[] => (Array.isArray(value) ? value : []);
-const toTexts = (value: unknown) => toArray(value).flatMap((item) => toText(item) ?? []);
 
 /**
  * Reads one entry of a `model/list` answer of any release from 0.66.0 on, or a `CodexModel` that was stored as JSON.
@@ -95,9 +98,9 @@ export function toCodexModel(entry: unknown): CodexModel | undefined {
 			isObject(availabilityNux) && typeof availabilityNux.message === 'string'
 				? { ...availabilityNux, message: availabilityNux.message }
 				: null,
-		supportedReasoningEfforts: toArray(entry.supportedReasoningEfforts).flatMap(toEffort),
+		supportedReasoningEfforts: toObjects(entry.supportedReasoningEfforts).flatMap(toEffort),
 		defaultReasoningEffort: toText(entry.defaultReasoningEffort),
-		serviceTiers: toArray(entry.serviceTiers).flatMap(toServiceTier),
+		serviceTiers: toObjects(entry.serviceTiers).flatMap(toServiceTier),
 		defaultServiceTier: toText(entry.defaultServiceTier),
 		additionalSpeedTiers: toTexts(entry.additionalSpeedTiers),
 		inputModalities: toTexts(entry.inputModalities),
@@ -121,17 +124,16 @@ function toUpgradeInfo(info: Properties): CodexModel['upgradeInfo'] {
 	};
 }
 
-function toEffort(item: unknown) {
-	const reasoningEffort = isObject(item) ? toText(item.reasoningEffort) : null;
-	if (!isObject(item) || reasoningEffort === null) return [];
-	return { ...item, reasoningEffort, description: toStringOrNull(item.description) };
+function toEffort(effort: Properties) {
+	const reasoningEffort = toText(effort.reasoningEffort);
+	if (reasoningEffort === null) return [];
+	return { ...effort, reasoningEffort, description: toStringOrNull(effort.description) };
 }
 
-function toServiceTier(item: unknown) {
-	if (!isObject(item)) return [];
-	const name = toText(item.name);
-	const id = toText(item.id) ?? name;
-	return id === null ? [] : { ...item, id, name, description: toStringOrNull(item.description) };
+function toServiceTier(tier: Properties) {
+	const name = toText(tier.name);
+	const id = toText(tier.id) ?? name;
+	return id === null ? [] : { ...tier, id, name, description: toStringOrNull(tier.description) };
 }
 
 /** The model as `listCodexModels` returns it; shares nothing with its argument. */

@@ -31,13 +31,13 @@ export type Settings = CodexModelCatalogOptions &
 		inheritsCodexHome: boolean;
 	};
 
-const targetRules: Record<keyof TargetOptions, Rule> = {
+export const targetRules: Record<keyof TargetOptions, Rule> = {
 	includeHidden: boolean,
 	cwd: aPath,
 	codexHome: absolutePath,
 };
 
-const listRules: Record<keyof ListOptions, Rule> = {
+export const listRules: Record<keyof ListOptions, Rule> = {
 	...targetRules,
 	deadlineMs: durationOrInfinity(),
 	signal: {
@@ -131,11 +131,6 @@ export function checkCommand(command: unknown): string {
 		`Expected the function "command" to return a name or ${aPath.expected}, got a value (${typeof command})`,
 	);
 }
-
-/** The checks throw a `MisuseError`. */
-export const checkListOptions = (options: ListOptions) => void check(options, listRules);
-export const checkTargetOptions = (options: TargetOptions) => void check(options, targetRules);
-export const checkStoreOptions = (options: object) => void check(options, { directory: aPath });
 
 export function checkListener(listener: unknown): void {
 	if (!isFunction(listener)) throw misuse('listener', 'a function', listener);
