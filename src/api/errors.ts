@@ -81,12 +81,14 @@ export function makeError(
 	return new CodexModelsError(code, `${what} (phase ${phase}${time})${quoted} ${advice}`, facts);
 }
 
-type Limit = { limit: 'deadlineMs' | 'fetchTimeoutMs'; timeoutMs: number };
+const afterTimeout = {
+	deadlineMs: 'The fetch goes on and fills the cache.',
+	fetchTimeoutMs: 'The app-server was ended.',
+};
+type Limit = { limit: keyof typeof afterTimeout; timeoutMs: number };
 
 export function timeoutError({ limit, timeoutMs, lastWords, ...facts }: FetchProgress & Limit) {
-	const isDeadline = limit === 'deadlineMs';
-	const state = isDeadline ? 'The fetch goes on and fills the cache.' : 'The app-server was ended.';
-	const hint = `${state} Allow a longer "${limit}" if this happens often.`;
+	const hint = `${afterTimeout[limit]} Allow a longer "${limit}" if this happens often.`;
 	const parts = [`Codex did not list its models within ${timeoutMs} ms`, lastWords, checkLogin];
 	return makeError('ERR_CODEX_TIMEOUT', facts, parts, { ...facts, timeoutMs, hint });
 }
