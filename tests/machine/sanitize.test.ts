@@ -1,173 +1,93 @@
 import { expect, test } from 'vitest';
-import {
-	sanitize,
-	sanitizeJson,
-	sanitizeLine,
-	stripTerminalCodes,
-	toReason,
-} from '../../src/system/sanitize.js';
+import { sanitize, sanitizeJson, sanitizeLine, toReason } from '../../src/system/sanitize.js';
 
 const jwt = 'eyJhbGciOiJub25lIn0.eyJlbWFpbCI6ImFAYi5jIn0.c2lnbmF0dXJl';
-
-/** Parts of the secrets below. */
-const told = /opaque|abcdefgh|0123456789abcdef|eyJ|dXNlcjp|abc123|zZ9/;
 
 test.each([
 	['key sk-abcdefghijklmnop12345 used', 'key [redacted] used'],
 	['sk-proj-AbC_dEf-0123456789abcdef', '[redacted]'],
-	['sk-svcacct-abcdefgh_0123', '[redacted]'],
-	["Incorrect API key provided: 'sk-abcdefgh'.", "Incorrect API key provided: '[redacted]'."],
-	['Incorrect API key provided: sk-abcde***fgh1.', 'provided: [redacted]'],
+	["Incorrect API key provided: 'sk-abcde***fgh1'.", "Incorrect API key provided: '[redacted]'."],
+	['GET /keys/sk-abcdefgh0123/info', 'GET /keys/[redacted]/info'],
 	['sess-0123456789abcdef', '[redacted]'],
-	[`id_token ${jwt}.`, 'id_token [redacted]'],
-	[jwt.slice(0, 30), '[redacted]'],
-	['refresh token rt_abcdefghijk.lmn was used', 'refresh token [redacted]'],
-	['ghp_abcdefgh0123456789abcdef', '[redacted]'],
-	['github_pat_11ABC_abcdefgh0123', '[redacted]'],
-	['AIzaSyabcdefgh0123456789abcdef', '[redacted]'],
-	['sk_live_abcdefgh0123', '[redacted]'],
-	['xoxb-0123456789abcdef', '[redacted]'],
-	['Authorization: Bearer abc123.def-456_ghi', '[redacted]'],
+	[`id ${jwt}.`, 'id [redacted]'],
+	[`id ${jwt.slice(0, 30)} and ${jwt}`, 'id [redacted] and [redacted]'],
+	['refresh token rt_abcdefghijk.lmn was used', 'refresh token [redacted] was used'],
 	['bearer abcdefghijklmnopqrstuvwx', 'bearer [redacted]'],
-	['Bearer token-abc123SECRET', 'Bearer [redacted]'],
-	['Bearer "SECRET123abc"', 'Bearer "[redacted]"'],
-	['Bearer [SECRETabc]', 'Bearer [redacted]'],
-	['Bearer%20SECRETabc', 'Bearer%20[redacted]'],
-	['sk-\u00adabcdefghijkl', '[redacted]'],
-	['sent Basic dXNlcjpwYXNz', 'Basic [redacted]'],
-	['Authorization: ApiKey opaque123', 'Authorization: [redacted]'],
-	['Bearer: opaque-1', 'Bearer: [redacted]'],
-	['authorization: bearer opaque', '[redacted]'],
-	['{"authorization":"Bearer opaque"}', '"authorization":"[redacted]"'],
-	['authorization: basic dXNlcjpwYXNzd29yZDEyMw==', '[redacted]'],
-	['{"refresh_token":"opaque-value"}', '{"refresh_token":"[redacted]"}'],
-	['{\\"access_token\\": \\"opaque\\"}', '\\"[redacted]'],
-	['{ accessToken: "opaque" }', 'accessToken: "[redacted]"'],
-	['access_token: Some(Secret("opaque"))', 'Some(Secret("[redacted]"))'],
-	['access_token: Some(opaque)', 'access_token: Some([redacted])'],
-	['access token: opaque-0123456789', 'access token: [redacted]'],
-	[
-		'https://h/cb?code=opaque&access_token=opaque&x=1',
-		'?code=[redacted]&access_token=[redacted]&x=1',
-	],
-	['proxy http://user:opaque@host:8080/', 'http://[redacted]@host:8080/'],
-	['https://user:a@opaque@h/', 'https://[redacted]@h/'],
-	['https://opaque@h/', 'https://[redacted]@h/'],
-	['proxy-authorization: Negotiate opaque', 'authorization: [redacted]'],
-	['OPENAI_API_KEY=opaque-value', 'OPENAI_API_KEY=[redacted]'],
-	['export CODEX_API_KEY="opaque value"', 'CODEX_API_KEY="[redacted]"'],
+	['sent Bearer opaque-1, then', 'sent Bearer [redacted] then'],
+	['Bearer token-opaque', 'Bearer [redacted]'],
+	['Bearer "opaque"', 'Bearer "[redacted]"'],
+	['Authorization: Bearer opaque.def-456_ghi', 'Authorization: [redacted]'],
+	['Authorization: ApiKey opaque', 'Authorization: [redacted]'],
+	['{"authorization":"Basic opaque="}', '{"authorization":"[redacted]"}'],
+	['{"refresh_token":"opaque"}', '{"refresh_token":"[redacted]"}'],
+	['{\\"access_token\\": \\"opaque\\"}', '{\\"access_token\\": \\"[redacted]\\"}'],
+	['{ accessToken: "opaque" }', '{ accessToken: "[redacted]" }'],
+	['OPENAI_API_KEY=opaque x', 'OPENAI_API_KEY=[redacted] x'],
 	['x-api-key: opaque', 'x-api-key: [redacted]'],
-	['password="a,opaque"', 'password="[redacted]"'],
-	['codex --api-key opaque run', '--api-key [redacted] run'],
-	['--token=opaque', '--token=[redacted]'],
-	['code_verifier=opaque', 'code_verifier=[redacted]'],
-	[
-		'-----BEGIN RSA PRIVATE KEY-----\nopaque\nabcdefgh\n-----END RSA PRIVATE KEY-----\nx',
-		'[redacted]\nx',
-	],
-])('%s becomes %s', (text, expected) => {
-	const result = sanitize(text);
-	expect(result).toContain(expected);
-	expect(result).not.toMatch(told);
+	['client_secret=opaque', 'client_secret=[redacted]'],
+	['password=opaque', 'password=[redacted]'],
+	['proxy http://user:opaque@host:8080/', 'proxy http://[redacted]@host:8080/'],
+	['https://user:a@opaque@h/', 'https://[redacted]@h/'],
+	['sk-\u00adabcdefghijkl', '[redacted]'],
+	['sk-01234\u001b[0m56789abcdef', '[redacted]'],
+])('%s becomes %s, and a second time, too', (text, expected) => {
+	expect(sanitize(text)).toBe(expected);
+	expect(sanitize(expected)).not.toContain('opaque');
 });
 
 test.each([
 	'Error: CODEX_HOME points to "/home/u/.codex", but that path does not exist',
 	'Bearer authentication is required',
 	'missing bearer token',
-	'Missing bearer authentication.',
 	'the token has expired, please log in again',
 	'refresh token was already used',
 	'desk-lamp, risk-averse and task-force',
 	'error sending request for url (https://chatgpt.com/backend-api/codex/models?client_version=0.169.0)',
 	'unexpected status 401 Unauthorized: Missing bearer or basic authentication in header',
-	'basic auth failed',
 	'gpt-5.1-codex-mini, o3, o4-mini-high and codex-mini-latest of codex-cli 0.169.0',
-	'model_provider "nope" not found at codex-rs/core/src/config/mod.rs:1034:17',
 	'550e8400-e29b-41d4-a716-446655440000 at 2026-01-01T00:00:00.123456Z',
 	'@openai/codex-linux-x64/vendor/x86_64-unknown-linux-musl/bin/codex',
 	'C:\\Users\\sk-user\\AppData\\Roaming\\npm\\codex.cmd',
-	'da39a3ee5e6b4b0d3255bfef95601890afd80709',
-	'tokenizer: o200k_base, token_endpoint: https://auth.openai.com',
-	'max_tokens=4096, token_count: 123, input tokens: 12345',
 ])('a text without a secret stays as it is: %s', (text) => {
 	expect(sanitize(text)).toBe(text);
 });
 
-test('a second redaction of a text shows no more of it', () => {
-	for (const text of [
-		`Bearer ${jwt}`,
-		'refresh_token="opaque"',
-		'token: Some("opaque0")',
-		'--api-key opaque',
-		'Bearer: opaque-1',
-	]) {
-		expect(sanitize(sanitize(text))).not.toMatch(told);
-	}
-});
-
-/** Beginnings of secrets and of terminal codes, between bars. */
-const repeated =
-	'sk-|/sk-|eyJ|bearer |token=|token: |a.|a:|https://|https://a:|://a|basic a.|"|\\"|api_key|a-|--|token=Some(|password="|secret {|-----BEGIN PRIVATE KEY-----| |--token |authorization: |\u001b|\u001b[|\u001b]|\u001b]a\u001b|\u009b0|\u001bP\u0007'.split(
-		'|',
-	);
-
-test('a long text takes little time, whatever it repeats', () => {
-	const startedAt = performance.now();
-	for (const text of repeated) sanitize(text.repeat(65_536 / text.length));
-	// An expression that backtracks needs more for a single one of them.
-	expect(performance.now() - startedAt).toBeLessThan(5_000);
-});
-
 test('terminal codes, control characters and the controls of a text direction are removed', () => {
 	const codes =
-		'\u001b[2ma\u001b[0m \u001b]8;;http://x\u0007b\u001b]8;;\u001b\\ \u009b31mc\u0008\r\u0000\u007f\u202ed\u2066\ufeff\u2028e';
+		'\u001b[2ma\u001b[0m \u001b]8;;http://x\u0007b\u001b]8;;\u0007 \u009b31mc\u0008\r\u0000\u007f\u202ed\u2066\ufeffe';
 	expect(sanitize(codes)).toBe('a b cde');
 	expect(sanitize('a\n\tb ü😀')).toBe('a\n\tb ü😀');
-	expect(stripTerminalCodes('\u001b[1;31ma\u001b(B\u001b=b\u001b[?25l')).toBe('ab');
-	// A token that a code cuts in two is whole again.
-	expect(sanitize('sk-01234\u001b[0m56789abcdef')).toBe('[redacted]');
 });
 
 test('a line has no white space but single blanks, and at most its length', () => {
 	expect(sanitizeLine('  a \n\n\tb  ', 10)).toBe('a b');
 	expect(sanitizeLine('x'.repeat(11), 10)).toBe('xxxxxxxx …');
 	expect(sanitizeLine('x'.repeat(10), 10)).toBe('xxxxxxxxxx');
+	const secret = `sk-${'0123456789abcdef'.repeat(9)}`;
 	for (let length = 0; length < 40; length++)
-		expect(
-			sanitizeLine(`${' a'.repeat(length)} ${'sk-'}${'0123456789abcdef'.repeat(9)}`, 40),
-		).not.toMatch(told);
-	expect(sanitizeLine('\u001b[31m'.repeat(1e6), 1_000)).toBe('');
+		expect(sanitizeLine(`${' a'.repeat(length)} ${secret}`, 40)).not.toContain('0123');
 });
 
 test('a reason is the message of an error, or the text of another value', () => {
 	expect(toReason(new Error('no\nkey sk-0123456789abcdef'))).toBe('no key [redacted]');
 	expect([toReason('text'), toReason(7), toReason(undefined)]).toEqual(['text', '7', 'undefined']);
-	const throws = () => {
-		throw new Error('no');
-	};
-	const strange = [
-		Object.create(null),
-		{ toString: 1, valueOf: 1 },
-		Symbol('s'),
-		{ toString: throws },
-	];
-	for (const value of strange) expect(toReason(value)).toEqual(expect.any(String));
+	for (const value of [Object.create(null), { toString: 1, valueOf: 1 }, Symbol('s')])
+		expect(toReason(value)).toEqual(expect.any(String));
 	expect(toReason('x'.repeat(1e6)).length).toBeLessThanOrEqual(500);
 });
 
 test('the strings in a JSON value are redacted, with their names in mind, and the rest stays', () => {
-	const data = {
-		...{ reason: 'cloudConfigBundle', attempts: 3, isFinal: true, none: null, id_token: null },
-		refresh_token: 'opaque',
-		access_token: { raw: 'opaque', parts: ['opaque', { part: 'opaque' }] },
-		nested: [{ detail: 'sk-abcdefghijk', apiKey: 'opaque' }, jwt],
-		'sk-abcdefghijk': '\u001b[31mred',
+	const same = {
+		reason: 'cloudConfigBundle',
+		attempts: 3,
+		isFinal: true,
+		none: null,
+		id_token: null,
 	};
+	const data = { ...same, nested: [{ detail: 'sk-abcdefghijk', apiKey: 'opaque' }, jwt] };
 	const before = structuredClone(data);
 	expect(sanitizeJson(data, 10_000)).toEqual({
-		...{ reason: 'cloudConfigBundle', attempts: 3, isFinal: true, none: null, id_token: null },
-		...{ refresh_token: '[redacted]', access_token: '[redacted]', '[redacted]': 'red' },
+		...same,
 		nested: [{ detail: '[redacted]', apiKey: '[redacted]' }, '[redacted]'],
 	});
 	expect(data).toEqual(before);
@@ -176,21 +96,9 @@ test('the strings in a JSON value are redacted, with their names in mind, and th
 });
 
 test('a JSON value that is long or nests deep becomes a placeholder', () => {
-	const deep = JSON.parse('['.repeat(5_000) + ']'.repeat(5_000));
-	const values = [
-		'x'.repeat(101),
-		Array(101).fill(0),
-		Array(60).fill(''),
-		{ ['x'.repeat(101)]: 1 },
-		'€'.repeat(50),
-		'"'.repeat(60),
-		deep,
-		Array(6).fill({ token: 'a' }),
-	];
-	for (const value of values)
-		expect(sanitizeJson(value, 100)).toBe(
-			'[omitted: more than 100 bytes of JSON, or nested too deep]',
-		);
-	expect(sanitizeJson(deep, 16_384)).toMatch(/nested too deep/);
+	const nest = (depth: number) => JSON.parse('['.repeat(depth) + ']'.repeat(depth));
+	const long = ['x'.repeat(101), Array(60).fill(''), { ['x'.repeat(101)]: 1 }, '€'.repeat(50)];
+	for (const value of [...long, '"'.repeat(60), nest(5_000), nest(1_000_000)])
+		expect(sanitizeJson(value, 100)).toMatch(/^\[omitted: more than 100 bytes of JSON/);
 	expect(sanitizeJson('x'.repeat(98), 100)).toBe('x'.repeat(98));
 });

@@ -1,64 +1,48 @@
-import nodeTimers from 'node:timers';
-import { afterEach, expect, test, vi } from 'vitest';
-import {
-	clearTimer,
-	keepProcessAlive,
-	refTimers,
-	setUnrefInterval,
-	setUnrefTimeout,
-	sleep,
-	unrefTimers,
-} from '../../src/system/timers.js';
+import { expect, test, vi } from 'vitest';
+import { sleep, unrefTimers } from '../../src/system/timers.js';
+import { failureOf, idsOf, makeCatalog, plainModel } from '../harness.js';
 
-afterEach(() => vi.unstubAllGlobals());
+const fetchModels = async () => ({ models: [plainModel('a')] });
 
-test('a timer does not keep the process alive, and can be cleared', async () => {
-	const step = vi.fn();
-	const timers = [setUnrefTimeout(step, 1), setUnrefInterval(step, 1)];
-	expect(timers.map((timer) => timer.hasRef())).toEqual([false, false]);
-	for (const timer of timers) clearTimer(timer);
-	clearTimer(undefined);
-	await new Promise((resolve) => setTimeout(resolve, 20));
-	expect(step).not.toHaveBeenCalled();
-	await sleep(1);
+test('the wait of a caller keeps the process alive, and background work does not', async () => {
+	const count = () => process.getActiveResourcesInfo().filter((name) => name === 'Timeout').length;
+	const before = count();
+	const { catalog } = makeCatalog({ fetchModels: () => new Promise(() => {}) });
+	const waiting = failureOf(catalog.list());
+	expect(count()).toBe(before + 1);
+	const timer = unrefTimers.setTimeout(() => {}, 60_000);
+	expect(count()).toBe(before + 1);
+	unrefTimers.clearTimeout(timer);
+	const closing = catalog.close();
+	expect(await waiting).toMatchObject({ code: 'ERR_CODEX_CLOSED' });
+	await closing;
+	expect(count()).toBe(before);
 });
 
-test('the timer of a wait keeps the process alive, and that of background work does not', () => {
-	const waits = [refTimers, unrefTimers].map(({ setTimeout }) => setTimeout(() => {}, 60_000));
-	expect(waits.map((timer) => timer.hasRef())).toEqual([true, false]);
-	refTimers.clearTimeout(waits[0]);
-	unrefTimers.clearTimeout(waits[1]);
-	const before = process.getActiveResourcesInfo().length;
-	const stop = keepProcessAlive();
-	expect(process.getActiveResourcesInfo().length).toBe(before + 1);
-	stop();
-	expect(process.getActiveResourcesInfo().length).toBe(before);
-});
-
-test('timers follow the fake ones of a test', async () => {
+test('a sleep is real where a test has replaced the clock, and other timers follow the fake ones', async () => {
 	vi.useFakeTimers();
-	const step = vi.fn();
-	setUnrefTimeout(step, 1_000);
-	clearTimer(setUnrefTimeout(step, 1_000));
-	await vi.advanceTimersByTimeAsync(1_000);
-	expect(step).toHaveBeenCalledTimes(1);
+	await sleep(1);
+	const { catalog } = makeCatalog({ fetchModels: () => new Promise(() => {}), deadlineMs: 7_000 });
+	const waiting = failureOf(catalog.list());
+	await vi.advanceTimersByTimeAsync(7_000);
+	expect(await waiting).toMatchObject({ code: 'ERR_CODEX_TIMEOUT' });
 });
 
-test('where the global timers are numbers, as in a renderer of Electron, those of Node are used', async () => {
-	const started: number[] = [];
-	const cleared: unknown[] = [];
-	for (const kind of ['setTimeout', 'setInterval']) vi.stubGlobal(kind, () => started.push(1));
-	for (const kind of ['clearTimeout', 'clearInterval'])
-		vi.stubGlobal(kind, (timer: unknown) => cleared.push(timer));
-	const step = vi.fn();
-	const kept = setUnrefTimeout(step, 1);
-	expect(kept.hasRef()).toBe(false);
-	clearTimer(setUnrefTimeout(step, 1));
-	clearTimer(setUnrefInterval(step, 1));
-	await new Promise((resolve) => nodeTimers.setTimeout(resolve, 20));
-	expect(step).toHaveBeenCalledTimes(1);
-	// Each number is cleared at once.
-	expect(cleared.filter((timer) => typeof timer === 'number')).toEqual(
-		started.map((_, index) => index + 1),
-	);
-});
+test.skipIf(process.platform === 'win32')(
+	'a catalog works where the global timers are numbers, as in a renderer of Electron and in jsdom',
+	async () => {
+		for (const kind of ['setTimeout', 'setInterval'] as const) {
+			const original = globalThis[kind] as (...args: unknown[]) => NodeJS.Timeout;
+			vi.stubGlobal(kind, (...args: unknown[]) => Number(original(...args)));
+		}
+		const started = setTimeout(() => {}, 60_000);
+		expect(started).toBeTypeOf('number');
+		clearTimeout(started);
+		const { catalog } = makeCatalog({ fetchModels });
+		expect(idsOf(await catalog.list())).toEqual(['a']);
+		const app = makeCatalog({ command: '/bin/sh', args: ['-c', 'exit 3'], retries: 1 });
+		expect(await failureOf(app.catalog.list())).toMatchObject({ exitCode: 3 });
+		await Promise.all([catalog.close(), app.catalog.close()]);
+		vi.unstubAllGlobals();
+	},
+);
