@@ -18,7 +18,7 @@ const secrets = [
 		'gi',
 	),
 	// Bearer [a1b2c3], but not "Missing bearer or basic authentication"
-	/(?<=\bbearer\W{1,3})(?!(?:or|auth|authentication|tokens?)\b)[^\s"'\\]+/gi,
+	/(?<=\bbearer\W{1,3})(?!(?:or|auth|authentication|tokens?)(?![\w-]))[^\s"'\\]+/gi,
 ];
 
 /** The text without terminal codes, control and invisible characters (line feeds and tabs excepted), and secrets. */
@@ -48,11 +48,17 @@ export function toReason(error: unknown): string {
 
 /** A value of JSON with every string sanitized; a placeholder where it takes more than `maxBytes`. */
 export function sanitizeJson(value: unknown, maxBytes: number): unknown {
-	const json = JSON.stringify(value);
-	if (json === undefined) return undefined;
-	if (Buffer.byteLength(json) > maxBytes) return `[omitted: more than ${maxBytes} bytes of JSON]`;
-	return JSON.parse(json, (name, part) => {
-		if (typeof part !== 'string') return part;
-		return secretName.test(name) ? redacted : sanitize(part);
-	});
+	try {
+		const json = JSON.stringify(value);
+		if (json === undefined) return undefined;
+		if (Buffer.byteLength(json) <= maxBytes) {
+			return JSON.parse(json, (name, part) => {
+				if (typeof part !== 'string') return part;
+				return secretName.test(name) ? redacted : sanitize(part);
+			});
+		}
+	} catch {
+		// It nests too deep for the stack.
+	}
+	return `[omitted: more than ${maxBytes} bytes of JSON]`;
 }
