@@ -22,6 +22,9 @@ import { createHostFetcher } from './host-fetch.js';
 import { findCodexUserHome, resolvePath } from './system/environment.js';
 import { keepProcessAlive } from './system/timers.js';
 
+/** The options of a call without any, which need no check. */
+const none = {};
+
 /** What a catalog can do: the type for a stand-in of a test, or for a catalog behind another process. */
 export type ModelCatalog = Pick<
 	CodexModelCatalog,
@@ -72,13 +75,13 @@ export class CodexModelCatalog implements AsyncDisposable {
 	}
 
 	/** The models of `list`, with their age, the configured model and the failure of the last refresh. @throws the same as `list`. */
-	async read(options: ListOptions = {}): Promise<CatalogSnapshot> {
+	async read(options: ListOptions = none): Promise<CatalogSnapshot> {
 		const target = this.#resolveTarget(options);
 		return this.#cache.lookup(target, options) ?? this.#cache.getOrFetch(target, options);
 	}
 
 	/** The snapshot that `read` would serve from memory, or `undefined`; starts nothing. @throws TypeError for a wrong option. */
-	peek(options: TargetOptions = {}): CatalogSnapshot | undefined {
+	peek(options: TargetOptions = none): CatalogSnapshot | undefined {
 		return this.#cache.peek(this.#resolveTarget(options, checkTargetOptions), options);
 	}
 
@@ -89,7 +92,7 @@ export class CodexModelCatalog implements AsyncDisposable {
 	 * @returns a function that unsubscribes.
 	 * @throws TypeError for a listener that is no function, or a wrong option.
 	 */
-	subscribe(listener: SnapshotListener, options: TargetOptions = {}): () => void {
+	subscribe(listener: SnapshotListener, options: TargetOptions = none): () => void {
 		checkListener(listener);
 		const target = this.#resolveTarget(options, checkTargetOptions);
 		return this.#cache.subscribe(target, listener, { ...options });
@@ -124,7 +127,7 @@ export class CodexModelCatalog implements AsyncDisposable {
 	}
 
 	#resolveTarget(options: ListOptions, check = checkListOptions): ResolvedTarget {
-		check(options);
+		if (options !== none) check(options);
 		this.#lastTarget = resolveTarget(this.#settings, options, this.#lastTarget);
 		return this.#lastTarget;
 	}

@@ -1,7 +1,7 @@
 import { type ChildProcessWithoutNullStreams, spawn } from 'node:child_process';
 import pTimeout from 'p-timeout';
 import { isWindows } from '../system/environment.js';
-import { clearTimer, setUnrefTimeout, unrefTimers } from '../system/timers.js';
+import { unref, unrefTimers } from '../system/timers.js';
 import { onParentExit } from './parent-exit.js';
 import { endGroup, signalGroup } from './process-group.js';
 import { endTree, endTreeNow, toSpawnArguments } from './windows.js';
@@ -146,7 +146,7 @@ export class ServerProcess {
 		const child = this.#child;
 		if (this.#hasExited || !child?.pid) return;
 		this.#hasExited = true;
-		clearTimer(this.#shutdownTimer);
+		clearTimeout(this.#shutdownTimer);
 		const groupEnded = endGroup(child.pid);
 		await this.#waitFor('close');
 		this.#disconnect(exit);
@@ -183,8 +183,8 @@ export class ServerProcess {
 	}
 
 	#schedule(ms: number, step: () => void): void {
-		clearTimer(this.#shutdownTimer);
-		this.#shutdownTimer = setUnrefTimeout(step, ms);
+		clearTimeout(this.#shutdownTimer);
+		this.#shutdownTimer = unref(setTimeout(step, ms));
 	}
 
 	#signalGroup(signal: NodeJS.Signals): void {

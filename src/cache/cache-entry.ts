@@ -32,10 +32,10 @@ export function makeModelList(
 export function shareParts(list: ModelList, last: ModelList | undefined): ModelList {
 	if (!last) return list;
 	const pick = <T>(part: T, old: T) => (isDeepStrictEqual(part, old) ? old : part);
-	const all = pick(list.views.all, last.views.all);
+	const { all, visible } = list.views;
 	return {
 		...list,
-		views: { all, visible: pick(list.views.visible, last.views.visible) },
+		views: { all: pick(all, last.views.all), visible: pick(visible, last.views.visible) },
 		configured: pick(list.configured, last.configured),
 		warnings: pick(list.warnings, last.warnings),
 	};

@@ -15,6 +15,7 @@ import { hash } from '../../src/system/hash.js';
 import { makeDirectory } from '../harness.js';
 
 const dayMs = 24 * 60 * 60 * 1_000;
+const monthMs = 30 * dayMs;
 const nameOf = (key: string, suffix: string) => `v1-${hash(key)}.${suffix}`;
 
 /** Sets the time of a file or directory back by `ms` milliseconds from now. */
@@ -23,9 +24,9 @@ function age(file: string, ms: number): void {
 	utimesSync(file, seconds, seconds);
 }
 
-function write(directory: string, name: string, ageMs: number, content: unknown = ''): string {
+function write(directory: string, name: string, ageMs = 10 * monthMs, content = ''): string {
 	const file = path.join(directory, name);
-	writeFileSync(file, typeof content === 'string' ? content : JSON.stringify(content));
+	writeFileSync(file, content);
 	age(file, ageMs);
 	return file;
 }
@@ -41,99 +42,71 @@ async function sweep(directory: string): Promise<void> {
 
 test('lists that have expired or are damaged go, and no others', async () => {
 	const directory = makeDirectory();
-	write(directory, nameOf('expired', 'json'), 0, { expiresAt: Date.now() - 1, value: 1 });
+	const store = fileStore({ directory });
+	await store.set('expired', 1, -1);
+	await store.set('fresh', 1, dayMs);
+	await store.set('endless', 1);
 	write(directory, nameOf('damaged', 'json'), 0, '{');
-	write(directory, nameOf('fresh', 'json'), 10 * dayMs, {
-		expiresAt: Date.now() + dayMs,
-		value: 1,
-	});
-	write(directory, nameOf('endless', 'json'), 1_000 * dayMs, { expiresAt: null, value: 1 });
 	await sweep(directory);
 	const kept = ['fresh', 'endless'].map((key) => nameOf(key, 'json'));
 	expect(readdirSync(directory).toSorted()).toEqual(kept.toSorted());
 });
 
-test('drafts go when they were untouched for a day', async () => {
-	const directory = makeDirectory();
-	const old = write(directory, nameOf('a', `json.${randomUUID()}`), dayMs + 1_000);
-	const recent = write(directory, nameOf('a', `json.${randomUUID()}`), dayMs - 60_000);
-	await sweep(directory);
-	expect([existsSync(old), existsSync(recent)]).toEqual([false, true]);
-});
-
-test('a lock goes when it was unused for a day, and works afterwards', async () => {
+test('drafts and locks go when they were untouched for a month, whatever the clock of this process says', async () => {
 	const directory = makeDirectory();
 	const { signal } = new AbortController();
-	const [old, recent] = ['old', 'recent'].map((key) =>
-		path.join(directory, nameOf(key, 'lock')),
-	) as [string, string];
-	for (const lock of [old, recent]) await (await acquireLock(lock, signal))();
-	age(old, dayMs + 1_000);
-	age(recent, dayMs - 60_000);
-	await sweep(directory);
-	expect(readdirSync(directory)).toEqual([path.basename(recent)]);
-	await (await acquireLock(old, signal))();
-	expect(readdirSync(old)).toEqual(['1']);
+	const drafts = [1_000, -60_000].map((ms) =>
+		write(directory, nameOf('a', `json.${randomUUID()}`), monthMs + ms),
+	);
+	const locks = ['old', 'recent'].map((key) => path.join(directory, nameOf(key, 'lock')));
+	for (const [index, lock] of locks.entries()) {
+		await (await acquireLock(lock, signal))();
+		age(lock, monthMs + (index === 0 ? 1_000 : -60_000));
+	}
+	for (const now of [0, Date.now() + 10 * monthMs]) {
+		vi.useFakeTimers({ now, toFake: ['Date'] });
+		await sweep(directory);
+	}
+	expect([...drafts, ...locks].map((file) => existsSync(file))).toEqual([false, true, false, true]);
+	await (await acquireLock(locks[0] ?? '', signal))();
+	expect(readdirSync(locks[0] ?? '')).toEqual(['1']);
 });
 
-test('a lock that is held stays, although its claim is old', async () => {
+test('a file of another name or version, and what else is in a lock, stays', async () => {
 	const directory = makeDirectory();
-	const lock = path.join(directory, nameOf('key', 'lock'));
-	const release = await acquireLock(lock, new AbortController().signal);
-	age(path.join(lock, '1'), 10 * dayMs);
+	const list = nameOf('a', 'json');
+	const names = ['notes.json', 'x.lock', list.replace('v1', 'v2'), `${list}.bak`, 'v1-0.lock'];
+	for (const name of names) write(directory, name);
+	const lock = path.join(directory, nameOf('a', 'lock'));
+	mkdirSync(lock);
+	for (const name of ['007', 'notes', '7']) write(lock, name);
+	age(lock, 10 * monthMs);
 	await sweep(directory);
-	expect(readdirSync(lock)).toEqual(['1']);
-	await release();
+	expect(readdirSync(directory).toSorted()).toEqual([...names, path.basename(lock)].toSorted());
+	expect(readdirSync(lock)).toEqual(['007', 'notes']);
 });
 
-test('files of anybody else, and of other versions, stay', async () => {
-	const directory = makeDirectory();
-	const draft = nameOf('a', 'json');
-	const names = [
-		'notes.json',
-		'x.lock',
-		`v2-${hash('a')}.json`,
-		`${draft}.bak`,
-		`v1-${'g'.repeat(32)}.json`,
-	];
-	for (const name of names) write(directory, name, 10 * dayMs);
-	const foreign = path.join(directory, `v0-${hash('a')}.lock`);
-	mkdirSync(foreign);
-	age(foreign, 10 * dayMs);
-	await sweep(directory);
-	expect(readdirSync(directory).toSorted()).toEqual([...names, path.basename(foreign)].toSorted());
-});
-
-test('a link or a directory in the place of a list harms nothing', async () => {
+test('a sweep never follows a link', async () => {
 	const [directory, elsewhere] = [makeDirectory(), makeDirectory()];
-	const target = write(elsewhere, 'target', 10 * dayMs);
-	symlinkSync(target, path.join(directory, nameOf('link', 'json')));
-	const folder = path.join(directory, nameOf('folder', 'json'));
-	mkdirSync(folder);
+	const target = write(elsewhere, '12');
+	age(elsewhere, 10 * monthMs);
+	symlinkSync(target, path.join(directory, nameOf('list', 'json')));
+	symlinkSync(elsewhere, path.join(directory, nameOf('lock', 'lock')));
+	symlinkSync(elsewhere, path.join(directory, nameOf('draft', `json.${randomUUID()}`)));
+	mkdirSync(path.join(directory, nameOf('folder', 'json')));
 	await sweep(directory);
-	expect([existsSync(target), existsSync(folder)]).toEqual([true, true]);
+	expect([readdirSync(elsewhere), readdirSync(directory).length]).toEqual([['12'], 4]);
 });
 
-test('one sweep looks at a hundred files at most', async () => {
-	const directory = makeDirectory();
-	for (let key = 0; key < 250; key++) write(directory, nameOf(String(key), 'json'), 10 * dayMs);
-	await sweep(directory);
-	const { length } = readdirSync(directory);
-	expect([150, 151]).toContain(length);
-	await sweep(directory);
-	await sweep(directory);
-	expect(readdirSync(directory).length).toBeLessThanOrEqual(2);
-});
-
-test('some writes sweep, most do not', async () => {
+test('some writes sweep, most do not, and one sweep looks at a hundred files at most', async () => {
 	const directory = makeDirectory();
 	const store = fileStore({ directory });
-	const old = write(directory, nameOf('old', 'json'), 10 * dayMs);
+	for (let key = 0; key < 250; key++) write(directory, nameOf(String(key), 'json'));
 	const random = vi.spyOn(Math, 'random').mockReturnValue(0.02);
 	await store.set('key', 1);
-	expect(existsSync(old)).toBe(true);
+	expect(readdirSync(directory)).toHaveLength(251);
 	random.mockReturnValue(0.019);
 	await store.set('key', 1);
-	expect(existsSync(old)).toBe(false);
+	expect([151, 152]).toContain(readdirSync(directory).length);
 	expect(await store.get('key')).toBe(1);
 });
