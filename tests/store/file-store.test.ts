@@ -34,15 +34,11 @@ function onlyListIn(directory: string): string {
 	return file;
 }
 
-/** A command line that runs a module with `fileStore`. */
-const commandLine = (source: string) => [
-	...[process.execPath, '--input-type=module', '-e'],
+/** The arguments of a Node that runs a module with `fileStore`. */
+const toArguments = (source: string) => [
+	...['--input-type=module', '-e'],
 	`import { fileStore } from ${JSON.stringify(buildModule('store/file-store.ts'))};\n${source}`,
 ];
-
-function run([command = '', ...args]: string[]): string {
-	return execFileSync(command, args, { encoding: 'utf8' });
-}
 
 // Values
 
@@ -61,12 +57,10 @@ test('a value that was set is there for every store of the same directory', asyn
 });
 
 test('any string is a key', async () => {
-	const directory = makeDirectory();
-	const store = fileStore({ directory });
+	const store = fileStore({ directory: makeDirectory() });
 	const keys = ['../../escape', '/etc/passwd', 'a\0b', 'con', '', '__proto__', 'KEY', 'key'];
 	for (const key of keys) await store.set(key, `the value of ${key}`);
 	for (const key of keys) expect(await store.get(key)).toBe(`the value of ${key}`);
-	expect(filesIn(directory, '.json')).toHaveLength(keys.length);
 });
 
 test('a value is gone when its time is over', async () => {
@@ -95,16 +89,12 @@ test('a value too large to be read is neither written nor read', async () => {
 
 // Options
 
-test.each([7, null, '', ' ', {}, 'a\0b'])('a directory of %j is refused by name', (directory) => {
-	expect(() => fileStore({ directory: directory as never })).toThrow(TypeError);
-	expect(() => fileStore({ directory: directory as never })).toThrow(/option "directory"/);
-});
-
-test('options that are no object, or have an unknown name, are refused', () => {
-	for (const options of [null, 'directory', 7])
-		expect(() => fileStore(options as never)).toThrow(/"options" to be an object/);
-	const unknown = { dir: 'x' } as object;
-	expect(() => fileStore(unknown)).toThrow(/Unknown option "dir"/);
+test('wrong options are refused by name', () => {
+	for (const directory of [7, null, '', ' ', {}, 'a\0b'] as never[])
+		expect(() => fileStore({ directory })).toThrow(/option "directory"/);
+	for (const options of [null, 'directory', 7] as never[])
+		expect(() => fileStore(options)).toThrow(TypeError);
+	expect(() => fileStore({ dir: 'x' } as object)).toThrow(/Unknown option "dir"/);
 	fileStore({ directory: undefined });
 });
 
@@ -146,7 +136,8 @@ test.runIf(isLinux)('a relative directory in a deleted working directory rejects
 		const codes = failures.map((failure) => failure.catch(({ code }) => code));
 		console.log(...await Promise.all(codes), await store.get('key'));
 	`;
-	expect(run(commandLine(source))).toBe('ENOENT ENOENT undefined\n');
+	const output = execFileSync(process.execPath, toArguments(source), { encoding: 'utf8' });
+	expect(output).toBe('ENOENT ENOENT undefined\n');
 });
 
 test.runIf(isLinux).each([0o000, 0o077])(
@@ -220,33 +211,36 @@ test('a link of the user to a directory of the user is used', async () => {
 	expect([await store.get('key'), readdirSync(disk).length]).toEqual([1, 2]);
 });
 
-test('where the directory cannot be made, get misses and all else rejects', async () => {
-	const file = path.join(makeDirectory(), 'file');
-	writeFileSync(file, '');
-	for (const parent of [file, ...(isLinux ? ['/proc/missing'] : [])]) {
-		const store = fileStore({ directory: path.join(parent, 'store') });
-		expect(await store.get('key')).toBeUndefined();
-		await expect(store.set('key', 1)).rejects.toThrow();
-		await expect(store.lock('key', signal)).rejects.toThrow();
-	}
-});
+test.runIf(isLinux)(
+	'where the directory cannot be made, get misses and all else rejects',
+	async () => {
+		for (const directory of ['/etc/hostname/store', '/proc/missing/store']) {
+			const store = fileStore({ directory });
+			expect(await store.get('key')).toBeUndefined();
+			await expect(store.set('key', 1)).rejects.toThrow();
+			await expect(store.lock('key', signal)).rejects.toThrow();
+		}
+	},
+);
 
 // Damage
 
-const damages: Record<string, (file: string) => void> = {
-	'half there': (file) => truncateSync(file, Math.floor(statSync(file).size / 2)),
-	empty: (file) => truncateSync(file, 0),
-	binary: (file) => writeFileSync(file, Buffer.from([...Array(512).keys()])),
-	'other JSON': (file) => writeFileSync(file, '[[[]]]'),
-	null: (file) => writeFileSync(file, 'null'),
-};
+const damages: ((file: string) => void)[] = [
+	(file) => truncateSync(file, Math.floor(statSync(file).size / 2)),
+	(file) => truncateSync(file, 0),
+	(file) => writeFileSync(file, Buffer.from([...Array(512).keys()])),
+	(file) => writeFileSync(file, '[[[]]]'),
+	(file) => writeFileSync(file, 'null'),
+];
 
-test.each(Object.entries(damages))('a list that is %s is missing', async (_, damage) => {
+test('a damaged list is missing', async () => {
 	const directory = makeDirectory();
 	const store = fileStore({ directory });
-	await store.set('key', { a: 1 }, 60_000);
-	damage(onlyListIn(directory));
-	expect(await store.get('key')).toBeUndefined();
+	for (const damage of damages) {
+		await store.set('key', { a: 1 }, 60_000);
+		damage(onlyListIn(directory));
+		expect(await store.get('key'), String(damage)).toBeUndefined();
+	}
 });
 
 test.runIf(isLinux)('a link, a FIFO and a directory in the place of a list reject', async () => {
@@ -272,37 +266,6 @@ test.runIf(isLinux)('a link, a FIFO and a directory in the place of a list rejec
 	expect(readdirSync(directory)).toEqual([path.basename(file)]);
 });
 
-/** A command line before another one, which sees a small disk at `directory`. */
-const onSmallDisk = (directory: string) => {
-	const script = `mount -t tmpfs -o size=64k,mode=700 tmpfs '${directory}' && exec "$@"`;
-	return ['unshare', '-rm', 'sh', '-c', script, 'sh'];
-};
-
-const canMount = (() => {
-	try {
-		return run([...onSmallDisk('/tmp'), 'echo', 'mounted']) === 'mounted\n';
-	} catch {
-		console.warn('SKIPPED: a full disk; "unshare -rm" may not mount a tmpfs here.');
-		return false;
-	}
-})();
-
-test.runIf(canMount)('a full disk rejects a write, keeps the old value, and can be locked', () => {
-	const directory = makeDirectory();
-	const source = `
-		import { readdirSync, writeFileSync } from 'node:fs';
-		const directory = ${JSON.stringify(directory)};
-		const store = fileStore({ directory });
-		await store.set('key', 'old');
-		const code = await store.set('key', 'x'.repeat(200_000)).catch(({ code }) => code);
-		try { writeFileSync(directory + '/filler', Buffer.alloc(200_000)); } catch {}
-		const { signal } = new AbortController();
-		for (let turn = 0; turn < 3; turn++) await (await store.lock('key', signal))();
-		console.log(code, await store.get('key'), readdirSync(directory).length);
-	`;
-	expect(run([...onSmallDisk(directory), ...commandLine(source)])).toBe('ENOSPC old 3\n');
-});
-
 // Many processes
 
 test('a reader sees whole values only while many write and are killed', async () => {
@@ -310,11 +273,11 @@ test('a reader sees whole values only while many write and are killed', async ()
 	const store = fileStore({ directory });
 	const lengths: Record<string, number> = { a: 300_000, b: 10, c: 1_000_000 };
 	const kills = Object.entries(lengths).map(([letter, length]) => {
-		const [command = '', ...args] = commandLine(`
+		const args = toArguments(`
 			const store = fileStore({ directory: ${JSON.stringify(directory)} });
 			for (;;) await store.set('key', '${letter}'.repeat(${length}));
 		`);
-		const child = spawn(command, args, { stdio: 'inherit' });
+		const child = spawn(process.execPath, args, { stdio: 'inherit' });
 		const gone = new Promise((resolve) => child.once('close', resolve));
 		const kill = () => child.kill('SIGKILL') && gone;
 		afterTest(kill);
