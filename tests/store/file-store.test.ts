@@ -1,17 +1,5 @@
 import { execFileSync, spawn } from 'node:child_process';
-import {
-	chmodSync,
-	chownSync,
-	existsSync,
-	lchownSync,
-	mkdirSync,
-	readdirSync,
-	rmSync,
-	statSync,
-	symlinkSync,
-	truncateSync,
-	writeFileSync,
-} from 'node:fs';
+import fs from 'node:fs';
 import path from 'node:path';
 import { expect, test, vi } from 'vitest';
 import { fileStore } from '../../src/store/file-store.js';
@@ -22,15 +10,15 @@ const maxListBytes = 8 * 1024 * 1024;
 const isLinux = process.platform === 'linux';
 const isRoot = process.getuid?.() === 0;
 const { signal } = new AbortController();
-const modeOf = (file: string) => statSync(file).mode & 0o777;
+const modeOf = (file: string) => fs.statSync(file).mode & 0o777;
 const filesIn = (directory: string, extension: string) =>
-	readdirSync(directory).flatMap((name) =>
-		name.endsWith(extension) ? path.join(directory, name) : [],
-	);
+	fs
+		.readdirSync(directory)
+		.flatMap((name) => (name.endsWith(extension) ? path.join(directory, name) : []));
 
 function onlyListIn(directory: string): string {
 	const [file, ...others] = filesIn(directory, '.json');
-	if (!file || others.length > 0) throw new Error(`Not one list: ${readdirSync(directory)}`);
+	if (!file || others.length > 0) throw new Error(`Not one list: ${fs.readdirSync(directory)}`);
 	return file;
 }
 
@@ -40,27 +28,20 @@ const toArguments = (source: string) => [
 	`import { fileStore } from ${JSON.stringify(buildModule('store/file-store.ts'))};\n${source}`,
 ];
 
-// Values
-
 test('a value that was set is there for every store of the same directory', async () => {
 	const directory = makeDirectory();
 	const store = fileStore({ directory });
 	const value = { text: '\u2028😀\u0000"', list: [1, null, { a: false }] };
 	expect(await store.get('key')).toBeUndefined();
 	await store.set('key', value, 60_000);
-	await store.set('other', 'other');
+	// Any string is a key.
+	const other = '../../escape\0';
+	await store.set(other, 'other');
 	const another = fileStore({ directory });
 	expect(await another.get('key')).toEqual(value);
 	await another.delete('key');
 	await another.delete('key');
-	expect([await store.get('key'), await store.get('other')]).toEqual([undefined, 'other']);
-});
-
-test('any string is a key', async () => {
-	const store = fileStore({ directory: makeDirectory() });
-	const keys = ['../../escape', '/etc/passwd', 'a\0b', 'con', '', '__proto__', 'KEY', 'key'];
-	for (const key of keys) await store.set(key, `the value of ${key}`);
-	for (const key of keys) expect(await store.get(key)).toBe(`the value of ${key}`);
+	expect([await store.get('key'), await store.get(other)]).toEqual([undefined, 'other']);
 });
 
 test('a value is gone when its time is over', async () => {
@@ -82,12 +63,10 @@ test('a value too large to be read is neither written nor read', async () => {
 	await store.set('key', 'old');
 	await expect(store.set('key', 'x'.repeat(maxListBytes))).rejects.toThrow(/Larger than/);
 	expect(await store.get('key')).toBe('old');
-	expect(readdirSync(directory)).toHaveLength(1);
-	truncateSync(onlyListIn(directory), 2 ** 40);
+	expect(fs.readdirSync(directory)).toHaveLength(1);
+	fs.truncateSync(onlyListIn(directory), 2 ** 40);
 	await expect(store.get('key')).rejects.toThrow(/Larger than/);
 });
-
-// Options
 
 test('wrong options are refused by name', () => {
 	for (const directory of [7, null, '', ' ', {}, 'a\0b'] as never[])
@@ -105,9 +84,9 @@ test('a directory is made by a write or a lock only', async () => {
 	const store = fileStore({ directory });
 	expect(await store.get('key')).toBeUndefined();
 	await store.delete('key');
-	expect(existsSync(path.dirname(directory))).toBe(false);
+	expect(fs.existsSync(path.dirname(directory))).toBe(false);
 	await store.set('key', 1);
-	rmSync(path.dirname(directory), { recursive: true });
+	fs.rmSync(path.dirname(directory), { recursive: true });
 	await (await store.lock('key', signal))();
 	expect(filesIn(directory, '.lock')).toHaveLength(1);
 });
@@ -140,45 +119,42 @@ test.runIf(isLinux)('a relative directory in a deleted working directory rejects
 	expect(output).toBe('ENOENT ENOENT undefined\n');
 });
 
-test.runIf(isLinux).each([0o000, 0o077])(
-	'files are the owner’s with a umask of %o',
-	async (umask) => {
-		const directory = path.join(makeDirectory(), 'deep', 'store');
-		const before = process.umask(umask);
-		afterTest(() => process.umask(before));
-		const store = fileStore({ directory });
-		await store.set('key', 1);
-		await (await store.lock('key', signal))();
-		const [lock = ''] = filesIn(directory, '.lock');
-		const modes = [path.dirname(directory), directory, lock].map(modeOf);
-		expect(modes).toEqual([0o700, 0o700, 0o700]);
-		expect([onlyListIn(directory), path.join(lock, '1')].map(modeOf)).toEqual([0o600, 0o600]);
-	},
-);
+test.runIf(isLinux)('files are the owner’s, whatever the umask is', async () => {
+	const directory = path.join(makeDirectory(), 'deep', 'store');
+	const before = process.umask(0);
+	afterTest(() => process.umask(before));
+	const store = fileStore({ directory });
+	await store.set('key', 1);
+	await (await store.lock('key', signal))();
+	const [lock = ''] = filesIn(directory, '.lock');
+	const modes = [path.dirname(directory), directory, lock].map(modeOf);
+	expect(modes).toEqual([0o700, 0o700, 0o700]);
+	expect([onlyListIn(directory), path.join(lock, '1')].map(modeOf)).toEqual([0o600, 0o600]);
+});
 
 const link = (directory: string, elsewhere: string) => {
-	rmSync(directory, { recursive: true });
-	symlinkSync(elsewhere, directory);
+	fs.rmSync(directory, { recursive: true });
+	fs.symlinkSync(elsewhere, directory);
 };
 
-/** What another user of the machine may have put in the place of the directory, or behind a link there. */
+/** Directories that another user of the machine may have put in the place of one, or behind a link there. */
 const planted: Record<string, (directory: string, elsewhere: string) => void> = {
-	'may be written to by its group': (directory) => chmodSync(directory, 0o720),
-	'may be written to by all': (directory) => chmodSync(directory, 0o1702),
+	'may be written to by its group': (directory) => fs.chmodSync(directory, 0o720),
+	'may be written to by all': (directory) => fs.chmodSync(directory, 0o1702),
 	'is a link to a directory that all may write to': (directory, elsewhere) => {
 		link(directory, elsewhere);
-		chmodSync(elsewhere, 0o777);
+		fs.chmodSync(elsewhere, 0o777);
 	},
-	'is a link to a file': (directory) => link(directory, '/etc/hostname'),
+	'is a link to a file': (directory) => link(directory, '/etc/passwd'),
 	...(isRoot && {
-		'belongs to another user': (directory) => chownSync(directory, 54321, 0),
+		'belongs to another user': (directory) => fs.chownSync(directory, 54321, 0),
 		'is a link to a directory of another user': (directory, elsewhere) => {
 			link(directory, elsewhere);
-			chownSync(elsewhere, 54321, 0);
+			fs.chownSync(elsewhere, 54321, 0);
 		},
 		'is a link of another user to a directory of this one': (directory, elsewhere) => {
 			link(directory, elsewhere);
-			lchownSync(directory, 54321, 0);
+			fs.lchownSync(directory, 54321, 0);
 		},
 	}),
 };
@@ -191,7 +167,7 @@ test.runIf(isLinux).each(Object.entries(planted))(
 		for (const folder of [directory, elsewhere])
 			await fileStore({ directory: folder }).set('key', 'planted');
 		plant(directory, elsewhere);
-		const look = () => [directory, elsewhere].map((folder) => statSync(folder).mtimeMs);
+		const look = () => [directory, elsewhere].map((folder) => fs.statSync(folder).mtimeMs);
 		const before = look();
 		const refusal = /Expected a directory of this user that no other may write to/;
 		await expect(store.get('key')).rejects.toThrow(refusal);
@@ -208,13 +184,13 @@ test('a link of the user to a directory of the user is used', async () => {
 	const store = fileStore({ directory });
 	await (await store.lock('key', signal))();
 	await store.set('key', 1);
-	expect([await store.get('key'), readdirSync(disk).length]).toEqual([1, 2]);
+	expect([await store.get('key'), fs.readdirSync(disk).length]).toEqual([1, 2]);
 });
 
 test.runIf(isLinux)(
 	'where the directory cannot be made, get misses and all else rejects',
 	async () => {
-		for (const directory of ['/etc/hostname/store', '/proc/missing/store']) {
+		for (const directory of ['/etc/passwd/store', '/proc/missing/store']) {
 			const store = fileStore({ directory });
 			expect(await store.get('key')).toBeUndefined();
 			await expect(store.set('key', 1)).rejects.toThrow();
@@ -225,21 +201,13 @@ test.runIf(isLinux)(
 
 // Damage
 
-const damages: ((file: string) => void)[] = [
-	(file) => truncateSync(file, Math.floor(statSync(file).size / 2)),
-	(file) => truncateSync(file, 0),
-	(file) => writeFileSync(file, Buffer.from([...Array(512).keys()])),
-	(file) => writeFileSync(file, '[[[]]]'),
-	(file) => writeFileSync(file, 'null'),
-];
-
 test('a damaged list is missing', async () => {
 	const directory = makeDirectory();
 	const store = fileStore({ directory });
-	for (const damage of damages) {
+	for (const damage of ['', '{"expiresAt":null,"va', '[[[]]]', 'null', '\0\x01\xff']) {
 		await store.set('key', { a: 1 }, 60_000);
-		damage(onlyListIn(directory));
-		expect(await store.get('key'), String(damage)).toBeUndefined();
+		fs.writeFileSync(onlyListIn(directory), damage);
+		expect(await store.get('key'), damage).toBeUndefined();
 	}
 });
 
@@ -250,23 +218,21 @@ test.runIf(isLinux)('a link, a FIFO and a directory in the place of a list rejec
 	await store.set('key', 1);
 	const file = onlyListIn(directory);
 	for (const replace of [
-		() => symlinkSync(onlyListIn(elsewhere), file),
+		() => fs.symlinkSync(onlyListIn(elsewhere), file),
 		() => execFileSync('mkfifo', [file]),
 	]) {
-		rmSync(file);
+		fs.rmSync(file);
 		replace();
 		await expect(store.get('key')).rejects.toThrow(/ELOOP|Not a regular file/);
 		await store.set('key', 2);
 		expect([await store.get('key'), modeOf(file)]).toEqual([2, 0o600]);
 	}
-	rmSync(file);
-	mkdirSync(path.join(file, 'inside'), { recursive: true });
+	fs.rmSync(file);
+	fs.mkdirSync(path.join(file, 'inside'), { recursive: true });
 	await expect(store.get('key')).rejects.toThrow();
 	await expect(store.set('key', 2)).rejects.toThrow();
-	expect(readdirSync(directory)).toEqual([path.basename(file)]);
+	expect(fs.readdirSync(directory)).toEqual([path.basename(file)]);
 });
-
-// Many processes
 
 test('a reader sees whole values only while many write and are killed', async () => {
 	const directory = makeDirectory();
