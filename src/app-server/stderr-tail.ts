@@ -9,9 +9,9 @@ const keptLength = 4 * quotedBytes;
 
 /** The line by which Codex says that it answers with the models that are built into it (0.136.0 to 0.171.0). */
 const fallback = /^.*failed to refresh available models.*$/m;
-/** Lines of a log that explain no failure. */
+/** Lines of a log that explain no failure, and the last line of Node's report of an exception (the npm launcher). */
 const isHarmless = (line: string) =>
-	/^(?:\S*\d{2}:\d{2}\S*\s+)?(?:WARN|INFO|DEBUG|TRACE)/i.test(line);
+	/^(?:\S*\d{2}:\d{2}\S*\s+)?(?:WARN|INFO|DEBUG|TRACE)|^Node\.js v\d/i.test(line);
 
 /** The end of what a process writes to stderr. */
 export class StderrTail {

@@ -34,6 +34,7 @@ test('the last words are those on stderr, or else the last line on stdout that w
 test('lines of a log that explain no failure are no last words', async () => {
 	const harmless = [
 		'WARNING: proceeding, even though we could not update PATH: Permission denied',
+		'Node.js v20.20.2',
 		'warning: `x` is deprecated',
 		'2026-01-01T00:00:00.123456Z  WARN codex_core: slow',
 		'2026-01-01T00:00:00Z INFO codex_core: ready',
