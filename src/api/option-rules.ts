@@ -53,16 +53,18 @@ export const codexHome: Rule = {
 export const commandWords =
 	'the name or path of a program, with its arguments in "args" and the home directory in place of "~"';
 
-/** The name that a mistyped one may stand for: a letter off, or a part of it, as `timeout` of `fetchTimeoutMs`. */
+/** The name that a mistyped one may stand for: a letter off, or a part of it, as `maxAge` of `maxAgeMs`. */
 function findSimilar(name: string, names: string[]): string | undefined {
 	const shorten = (word: string) => [
 		word,
 		...Array.from(word, (_, at) => word.slice(0, at) + word.slice(at + 1)),
 	];
-	const forms = shorten(name.toLowerCase());
+	// Elsewhere, the wait of a caller mostly has that name. A `fetchTimeoutMs` in its place would end slow fetches.
+	const meant = /^timeout(?:ms)?$/i.test(name) ? 'deadline' : name.toLowerCase();
+	const forms = shorten(meant);
 	return names.find((known) => {
 		const word = known.toLowerCase();
-		const isPart = name.length > 3 && word.includes(name.toLowerCase());
+		const isPart = meant.length > 3 && word.includes(meant);
 		return isPart || shorten(word).some((form) => forms.includes(form));
 	});
 }

@@ -75,7 +75,8 @@ test('an unknown name is misuse, and the TypeError proposes a similar one', () =
 	for (const [name, similar] of [
 		['deadlineMS', 'deadlineMs'],
 		['deadlinMs', 'deadlineMs'],
-		['timeout', 'fetchTimeoutMs'],
+		['timeout', 'deadlineMs'],
+		['fetchTimeout', 'fetchTimeoutMs'],
 		['commnd', 'command'],
 		['arg', 'args'],
 	]) {
