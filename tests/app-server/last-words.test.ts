@@ -34,7 +34,6 @@ test('the last words are those on stderr, or else the last line on stdout that w
 test('lines of a log that explain no failure are no last words', async () => {
 	const harmless = [
 		'WARNING: proceeding, even though we could not update PATH: Permission denied',
-		'Node.js v20.20.2',
 		'warning: `x` is deprecated',
 		'2026-01-01T00:00:00.123456Z  WARN codex_core: slow',
 		'2026-01-01T00:00:00Z INFO codex_core: ready',
@@ -111,6 +110,11 @@ test.each([
 		'an error, without the backtrace after it',
 		'start\nError: no home\n\nStack backtrace:\n   0: std\n',
 		'Error: no home',
+	],
+	[
+		"an error of the launcher, without Node's frames after it",
+		'Error: no program\n    at file:///h/codex.js:98:9\n    at async run (node:internal:117:5)\n\nNode.js v20.20.2\n',
+		'Error: no program',
 	],
 	[
 		'an error and the last line after it',
