@@ -44,8 +44,8 @@ export class StderrTail {
 
 /** The last line, after the last `Error: …` if that is another line: a cause or an advice may have followed it (clap). */
 function findLastWords(text: string): string {
-	// The frames of a backtrace (`RUST_BACKTRACE`) explain nothing to a user.
-	const [message = ''] = text.split(/\n\s*Stack backtrace:/);
+	// The frames of a backtrace (`RUST_BACKTRACE`, the npm launcher) explain nothing to a user.
+	const [message = ''] = text.split(/\n\s*Stack backtrace:|\n\s+at .*:\d+:\d+/);
 	const lines = message.split('\n').map((line) => line.trim());
 	const telling = lines.filter((line) => line !== '' && !isHarmless(line));
 	const last = telling.at(-1) ?? '';
