@@ -278,7 +278,7 @@ export function plainModel(id: string) {
 	};
 }
 
-export const idsOf = (models: { id: string }[]) => models.map(({ id }) => id);
+export const idsOf = (models: readonly { id: string }[]) => models.map(({ id }) => id);
 
 type HostResult = {
 	exitCode: number | null;
