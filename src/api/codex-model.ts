@@ -133,8 +133,9 @@ function toServiceTier(item: unknown) {
 export function deepFreeze<T>(value: T): T {
 	if (typeof value !== 'object' || value === null) return value;
 	if (Array.isArray(value)) return Object.freeze(value.map(deepFreeze)) as T;
-	const entries = Object.entries(value).map(([name, part]) => [name, deepFreeze(part)]);
-	return Object.freeze(Object.fromEntries(entries)) as T;
+	const copy = { ...value };
+	for (const name in copy) copy[name] = deepFreeze(copy[name]);
+	return Object.freeze(copy);
 }
 
 /** The model as `listCodexModels` returns it; shares nothing with its argument. */

@@ -1,7 +1,7 @@
 import { closedError } from '../api/errors.js';
 import type { EmitEvent } from '../api/events.js';
 import type { Target } from '../api/fetch.js';
-import { clearTimer, setUnrefTimeout } from '../system/timers.js';
+import { unref } from '../system/timers.js';
 import { AppServerSession, type SessionSpec } from './session.js';
 
 export type AppServerPool = ReturnType<typeof createAppServerPool>;
@@ -15,7 +15,7 @@ export function createAppServerPool(keepAliveMs: number) {
 
 	function take(key: string) {
 		const taken = idle.get(key);
-		clearTimer(taken?.timer);
+		clearTimeout(taken?.timer);
 		idle.delete(key);
 		return taken;
 	}
@@ -56,7 +56,7 @@ export function createAppServerPool(keepAliveMs: number) {
 			if (keepAliveMs === 0 || isClosed || session.isClosed || inputs === undefined) {
 				session.process.shutDown('gracefulShutdown');
 			} else {
-				const timer = setUnrefTimeout(() => evict(key), keepAliveMs);
+				const timer = unref(setTimeout(() => evict(key), keepAliveMs));
 				idle.set(key, { target, session, inputs, timer });
 			}
 		},

@@ -1,7 +1,7 @@
 import { type ChildProcessWithoutNullStreams, spawn } from 'node:child_process';
 import pTimeout from 'p-timeout';
 import { isWindows } from '../system/environment.js';
-import { clearTimer, setUnrefTimeout, unrefTimers } from '../system/timers.js';
+import { unref, unrefTimers } from '../system/timers.js';
 import { onParentExit } from './parent-exit.js';
 import { endGroup, signalGroup } from './process-group.js';
 import { endTree, endTreeNow, toSpawnArguments } from './windows.js';
@@ -104,11 +104,12 @@ export class ServerProcess {
 		});
 	}
 
-	#start({ cwd, ...spec }: SpawnSpec): void {
-		const { file, args, ...options } = toSpawnArguments(spec.file, spec.args, spec.env);
+	#start({ cwd, file, args, env }: SpawnSpec): void {
+		const program = { file, args, env };
+		const spawned = isWindows ? toSpawnArguments(program) : program;
 		// A process group of its own makes the npm launcher, the real program and what that starts one to end.
 		const fixed = { stdio: 'pipe', detached: !isWindows, windowsHide: true } as const;
-		const child = spawn(file, args, { ...options, cwd, ...fixed });
+		const child = spawn(spawned.file, spawned.args, { ...spawned, cwd, ...fixed });
 		this.#child = child;
 		child.on('error', (error: NodeJS.ErrnoException) => {
 			if (child.pid === undefined) this.#onSpawnError(error);
@@ -145,7 +146,7 @@ export class ServerProcess {
 		const child = this.#child;
 		if (this.#hasExited || !child?.pid) return;
 		this.#hasExited = true;
-		clearTimer(this.#shutdownTimer);
+		clearTimeout(this.#shutdownTimer);
 		const groupEnded = endGroup(child.pid);
 		await this.#waitFor('close');
 		this.#disconnect(exit);
@@ -182,8 +183,8 @@ export class ServerProcess {
 	}
 
 	#schedule(ms: number, step: () => void): void {
-		clearTimer(this.#shutdownTimer);
-		this.#shutdownTimer = setUnrefTimeout(step, ms);
+		clearTimeout(this.#shutdownTimer);
+		this.#shutdownTimer = unref(setTimeout(step, ms));
 	}
 
 	#signalGroup(signal: NodeJS.Signals): void {

@@ -143,14 +143,12 @@ export class AppServerSession {
 
 	#onDisconnect({ spawnError: cause, ...exit }: Disconnect): void {
 		const { command } = this.#spec;
-		const { progress } = this;
-		const elapsedMs = performance.now() - this.#startedAt;
-		const phase = cause ? 'spawn' : progress.phase;
+		const { elapsedMs, phase } = this.#at;
 		this.#rpc.close(() => {
 			const problem = cause && toStartProblem(cause);
-			return problem
-				? notFoundError({ elapsedMs, command, problem, cause })
-				: exitedError({ ...exit, ...progress, elapsedMs, phase, cause, command });
+			if (problem) return notFoundError({ elapsedMs, command, problem, cause });
+			const facts = { ...exit, ...this.progress, elapsedMs, cause, command };
+			return exitedError({ ...facts, phase: cause ? 'spawn' : phase });
 		});
 	}
 

@@ -1,7 +1,7 @@
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import path from 'node:path';
 import process from 'node:process';
-import { isWindows, lookUp } from '../system/environment.js';
+import { lookUp } from '../system/environment.js';
 
 /** The limit of one `taskkill`, in milliseconds; a working one takes some 30. */
 const taskkillMs = 2_000;
@@ -14,18 +14,14 @@ const systemProgram = (name: string) =>
 
 type SpawnArguments = {
 	file: string;
-	args: string[];
+	args: readonly string[];
 	env: NodeJS.ProcessEnv;
 	windowsVerbatimArguments?: boolean;
 };
 
 /** Node refuses to start a .cmd or .bat file by itself (CVE-2024-27980): such a file runs in cmd.exe. */
-export function toSpawnArguments(
-	file: string,
-	args: readonly string[],
-	env: NodeJS.ProcessEnv,
-): SpawnArguments {
-	if (!isWindows || !/\.(?:cmd|bat)$/i.test(file)) return { file, args: [...args], env };
+export function toSpawnArguments({ file, args, env }: SpawnArguments): SpawnArguments {
+	if (!/\.(?:cmd|bat)$/i.test(file)) return { file, args, env };
 	const line = [file, ...args].map(quoteForCmd).join(' ');
 	return {
 		file: systemProgram('cmd.exe'),

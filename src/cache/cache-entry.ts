@@ -1,10 +1,56 @@
 import { isDeepStrictEqual } from 'node:util';
+import type { CodexModel } from '../api/codex-model.js';
 import { type CodexModelsError, toCodexModelsError } from '../api/errors.js';
-import type { Target } from '../api/fetch.js';
+import type { ModelListAnswer, Target } from '../api/fetch.js';
 import type { TargetOptions } from '../api/options.js';
 import type { Settings } from '../api/settings.js';
 import type { CatalogSnapshot } from '../api/snapshot.js';
-import { isYoung, type ModelList, shareParts, type View } from './model-list.js';
+import type { Inputs } from './inputs.js';
+
+/** What Codex answered, and what the answer was made from. Immutable. */
+export type ModelList = Omit<ModelListAnswer, 'models' | 'files'> & {
+	/** All models, and those that Codex's own picker shows. */
+	readonly views: Record<View, readonly CodexModel[]>;
+	/** In epoch ms. */
+	readonly fetchedAt: number;
+	readonly inputs: Inputs;
+};
+
+export type View = 'all' | 'visible';
+
+export function makeModelList(
+	{ models, configured, warnings }: Omit<ModelListAnswer, 'files'>,
+	fetchedAt: number,
+	inputs: Inputs,
+): ModelList {
+	const all = Object.freeze([...models]);
+	const visible = Object.freeze(all.filter(({ hidden }) => !hidden));
+	return { views: { all, visible }, configured, warnings, fetchedAt, inputs };
+}
+
+/** The list with the parts of `last` that are equal, so that `===` means that nothing is new. */
+export function shareParts(list: ModelList, last: ModelList | undefined): ModelList {
+	if (!last) return list;
+	const pick = <T>(part: T, old: T) => (isDeepStrictEqual(part, old) ? old : part);
+	const { all, visible } = list.views;
+	return {
+		...list,
+		views: { all: pick(all, last.views.all), visible: pick(visible, last.views.visible) },
+		configured: pick(list.configured, last.configured),
+		warnings: pick(list.warnings, last.warnings),
+	};
+}
+
+/** Whether Codex could not ask its server, and answered with the models that are built into it. */
+export const isBuiltIn = ({ warnings }: ModelList) =>
+	warnings.some(({ type }) => type === 'built-in-list');
+
+/** Whether the list is young enough not to ask Codex again. */
+export function isYoung(list: ModelList, { maxAgeMs, cooldownMs }: Settings): boolean {
+	const ageMs = Date.now() - list.fetchedAt;
+	// After the clock was set back the age is unknown, and the list is not fresh until the clock has caught up.
+	return ageMs >= 0 && ageMs < (isBuiltIn(list) ? Math.min(maxAgeMs, cooldownMs) : maxAgeMs);
+}
 
 type State = {
 	/** The list, also after the time in which it may be served. */

@@ -1,5 +1,5 @@
 import pTimeout from 'p-timeout';
-import { keepProcessAlive, refTimers } from '../system/timers.js';
+import { keepProcessAlive } from '../system/timers.js';
 
 /**
  * The result of `work`, unless the deadline comes first (then that of `onDeadline`) or a signal aborts (then its reason). The
@@ -16,7 +16,7 @@ export async function waitForCaller<T>(
 	const controller = new AbortController();
 	const abort = () => controller.abort();
 	const cancels = signals.map((signal) => signal && onAbort(signal, abort));
-	const limits = { signal: controller.signal, fallback: onDeadline, customTimers: refTimers };
+	const limits = { signal: controller.signal, fallback: onDeadline };
 	try {
 		// p-timeout refuses 0, and leaves `work` without a handler then (7.0.2).
 		return await pTimeout(work, { milliseconds: Math.max(1, deadlineMs), ...limits });

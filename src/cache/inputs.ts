@@ -5,7 +5,7 @@ import { buildEnvironment } from '../system/environment.js';
 import { type FileState, isOfFile, lookAt, readRegularFile } from '../system/files.js';
 import { findExecutable } from '../system/find-executable.js';
 import { hash } from '../system/hash.js';
-import { setUnrefInterval } from '../system/timers.js';
+import { unref } from '../system/timers.js';
 
 /** What a list was made from. Plain data: kept in memory and in stores, and compared. */
 export type Inputs = {
@@ -157,10 +157,11 @@ export function withPatience<T>(look: Promise<T>, limitMs: number): Promise<T | 
 	let waitedMs = 0;
 	let timer: NodeJS.Timeout | undefined;
 	const limit = new Promise<undefined>((resolve) => {
-		timer = setUnrefInterval(() => {
+		timer = setInterval(() => {
 			waitedMs += stepMs;
 			if (waitedMs >= limitMs) resolve(undefined);
 		}, stepMs);
+		unref(timer);
 	});
 	return Promise.race([look, limit]).finally(() => clearInterval(timer));
 }

@@ -8,11 +8,11 @@ import {
 	timeoutError,
 	toCodexModelsError,
 } from '../api/errors.js';
-import type { CatalogEventPayload } from '../api/events.js';
 import type { Fetch } from '../api/fetch.js';
 import { hash } from '../system/hash.js';
 import { unrefTimers } from '../system/timers.js';
 import type { CacheEntry } from './cache-entry.js';
+import { isBuiltIn, isYoung, type ModelList, makeModelList } from './cache-entry.js';
 import type { CacheContext } from './context.js';
 import {
 	heldStill,
@@ -23,7 +23,6 @@ import {
 	toInputs,
 	withPatience,
 } from './inputs.js';
-import { isBuiltIn, isYoung, type ModelList, makeModelList } from './model-list.js';
 import type { StoredList } from './stored-list.js';
 
 /** How long a fetch waits for a look at the files, in milliseconds. A list that was made without a look is not remembered. */
@@ -59,7 +58,6 @@ export class Revalidation {
 	readonly #host: Host;
 	readonly #controller = new AbortController();
 	readonly #startedAt = Date.now();
-	readonly #startedClock = performance.now();
 	/** A list of the store that spares the fetch must be newer than this, in epoch ms. */
 	#newerThan = Number.NEGATIVE_INFINITY;
 	#command = '';
@@ -101,7 +99,9 @@ export class Revalidation {
 
 	async #run(loading: Promise<Loaded | undefined>): Promise<ModelList> {
 		const { entry } = this;
-		const getDurationMs = () => performance.now() - this.#startedClock;
+		const { target } = entry;
+		const { emit } = this.#context;
+		const startedAt = performance.now();
 		try {
 			const known = await loading;
 			if (!known?.spares) await this.#host.waitForTurn(this);
@@ -109,13 +109,13 @@ export class Revalidation {
 			const models = list.views.all.length;
 			const { attempts = 0 } = this.#fetch ?? {};
 			if (models === 0) entry.fail(emptyListError());
-			if (this.#fetch)
-				this.#emit({ type: 'refreshed', durationMs: getDurationMs(), models, attempts });
+			const durationMs = performance.now() - startedAt;
+			if (attempts > 0) emit(target, { type: 'refreshed', durationMs, models, attempts });
 			return list;
 		} catch (reason) {
 			const error = toCodexModelsError(reason);
 			entry.fail(error);
-			this.#emit({ type: 'failed', durationMs: getDurationMs(), error });
+			emit(target, { type: 'failed', durationMs: performance.now() - startedAt, error });
 			throw reason;
 		} finally {
 			this.isSettled = true;
@@ -140,10 +140,7 @@ export class Revalidation {
 		if (!stored || entry.isDropped || this.#controller.signal.aborted) return undefined;
 		const look = await this.#look(listFiles(stored.inputs));
 		const isSame = !look || isCurrent(stored.inputs, look);
-		// A list of another machine brings no files, and is watched from here on.
-		const isForeign = Object.keys(stored.inputs.files).length === 0;
-		const inputs = isForeign && look ? toInputs(entry.target, look) : stored.inputs;
-		const list = entry.remember({ ...stored, inputs }, isSame);
+		const list = entry.remember(stored, isSame);
 		this.#host.onChange();
 		const isNew = list.fetchedAt > this.#startedAt || isYoung(list, this.#context.settings);
 		return { list, spares: isSame && isNew && list.fetchedAt > this.#newerThan };
@@ -193,10 +190,6 @@ export class Revalidation {
 		if (!this.#fetch || list !== this.entry.list) return;
 		await this.#stored?.save(list);
 		if (this.entry.isDropped) await this.#stored?.delete();
-	}
-
-	#emit(payload: CatalogEventPayload): void {
-		this.#context.emit(this.entry.target, payload);
 	}
 
 	#look(files: string[]): Promise<Look | undefined> {

@@ -10,7 +10,7 @@ import { hash } from '../system/hash.js';
 import { toReason } from '../system/sanitize.js';
 import { unrefTimers } from '../system/timers.js';
 import type { CacheEntry } from './cache-entry.js';
-import { type ModelList, makeModelList } from './model-list.js';
+import { type ModelList, makeModelList } from './cache-entry.js';
 
 /** The version of the stored shape; a value of another version is not read. */
 const version = 3;

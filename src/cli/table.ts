@@ -1,9 +1,9 @@
+import { stripVTControlCharacters } from 'node:util';
 import type { CodexModel } from '../api/codex-model.js';
-import { stripTerminalCodes } from '../system/sanitize.js';
 
 /** The text on one line, without anything that a terminal obeys and without invisible characters. */
 export const toPrintable = (text: string) =>
-	stripTerminalCodes(text)
+	stripVTControlCharacters(text)
 		.replaceAll(/[\s\p{Cc}\p{Cf}]+/gu, ' ')
 		.trim();
 

@@ -2,7 +2,7 @@ import { lstat, mkdir, open, readdir, rm, utimes } from 'node:fs/promises';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { ignore } from '../system/files.js';
-import { clearTimer, setUnrefInterval } from '../system/timers.js';
+import { unref } from '../system/timers.js';
 import { retryOnSharingViolation } from './sharing-violation.js';
 
 // A lock between processes: a directory of empty files, one for each claim, numbered upwards.
@@ -118,15 +118,16 @@ function hold(file: string, { beatMs, maxBeats }: LeaseTimes): () => Promise<voi
 	const startedAt = Math.floor(Date.now() / 1_000);
 	let beats = 0;
 	let beat = Promise.resolve();
-	const timer = setUnrefInterval(() => {
+	const timer = setInterval(() => {
 		beats += 1;
-		if (beats >= maxBeats) clearTimer(timer);
+		if (beats >= maxBeats) clearTimeout(timer);
 		const time = startedAt + 2 * beats;
 		// A failed beat needs no answer: the lease ends, and the file of a lost lock does not exist any more.
 		beat = beat.then(() => utimes(file, time, time)).catch(() => {});
 	}, beatMs);
+	unref(timer);
 	return async () => {
-		clearTimer(timer);
+		clearTimeout(timer);
 		// A beat that ends after the release would undo it.
 		await beat;
 		await retryOnSharingViolation(() => utimes(file, releasedTime, releasedTime)).catch(

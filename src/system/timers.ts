@@ -1,43 +1,25 @@
-import nodeTimers from 'node:timers';
+import { setTimeout as sleepInRealTime } from 'node:timers/promises';
 
 /**
- * A timer that has `unref`. The global function is read at each call, because fake timers replace it, and not that of
- * `node:timers` (vitest 4.1.12); it returns a number in Electron's renderers and in jsdom.
+ * A timer that does not keep the process alive. It is one of the global functions, because fake timers replace no others
+ * (vitest 4.1.12); in Electron's renderers and in jsdom it is a number, which has no `unref`.
  */
-function start(kind: 'setTimeout' | 'setInterval', step: () => void, ms: number): NodeJS.Timeout {
-	const timer: unknown = globalThis[kind](step, ms);
-	if (typeof timer === 'object') return timer as NodeJS.Timeout;
-	globalThis.clearTimeout(timer as number);
-	return nodeTimers[kind](step, ms);
+export function unref(timer: NodeJS.Timeout): NodeJS.Timeout {
+	timer.unref?.();
+	return timer;
 }
 
-/** The timer may come from either source; each skips a timer of the other one. */
-export function clearTimer(timer: NodeJS.Timeout | undefined): void {
-	globalThis.clearTimeout(timer);
-	nodeTimers.clearTimeout(timer);
-}
+/** The `customTimers` of p-timeout for background work. */
+export const unrefTimers = {
+	setTimeout: (step: () => void, ms: number) => unref(setTimeout(step, ms)),
+	clearTimeout: (timer: NodeJS.Timeout) => clearTimeout(timer),
+} as Pick<typeof globalThis, 'setTimeout' | 'clearTimeout'>;
 
-const setRefTimeout = (step: () => void, ms: number) => start('setTimeout', step, ms);
-
-/** Neither timer keeps the process alive. */
-export const setUnrefTimeout = (step: () => void, ms: number) => setRefTimeout(step, ms).unref();
-export const setUnrefInterval = (step: () => void, ms: number) =>
-	start('setInterval', step, ms).unref();
-
+/** Returns a function that lets the process end again. */
 export function keepProcessAlive(): () => void {
-	const timer = start('setInterval', () => {}, 60_000);
-	return () => clearTimer(timer);
+	const timer = setInterval(() => {}, 60_000);
+	return () => clearInterval(timer);
 }
 
 /** Sleeps in real time, also where a test has replaced the clock: the end of a process is real. */
-export const sleep = (ms: number) =>
-	new Promise<void>((resolve) => nodeTimers.setTimeout(resolve, ms).unref());
-
-type CustomTimers = Pick<typeof globalThis, 'setTimeout' | 'clearTimeout'>;
-
-/** The `customTimers` of p-timeout: those of a caller's wait keep the process alive, those of background work do not. */
-export const refTimers = { setTimeout: setRefTimeout, clearTimeout: clearTimer } as CustomTimers;
-export const unrefTimers = {
-	setTimeout: setUnrefTimeout,
-	clearTimeout: clearTimer,
-} as CustomTimers;
+export const sleep = (ms: number) => sleepInRealTime(ms, undefined, { ref: false });
