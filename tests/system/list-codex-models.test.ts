@@ -144,14 +144,6 @@ test('listCodexModels rejects where there is nothing to serve', async () => {
 	expect(error.code).toBe('ERR_CODEX_PROTOCOL');
 });
 
-test('listCodexModels says how to install Codex where there is none', async () => {
-	const { listCodexModels } = await importDropIn(['answers']);
-	vi.stubEnv('PATH', makeDirectory());
-	const error = await failureOf(listCodexModels());
-	expect(error).toMatchObject({ code: 'ERR_CODEX_NOT_FOUND', command: 'codex' });
-	expect(error.message).toContain('npm install -g @openai/codex');
-});
-
 test('listCodexModels rejects after the close of its catalog', async () => {
 	const { codexModels, listCodexModels } = await importDropIn(['answers', { models: wire }]);
 	await listCodexModels();
