@@ -10,26 +10,27 @@ const { resolve } = createRequire(import.meta.url);
 const typescript = path.join(path.dirname(resolve('typescript/package.json')), 'bin', 'tsc');
 const vitest = path.join(path.dirname(resolve('vitest/package.json')), 'vitest.mjs');
 
-/** The fenced blocks of one language in a document. */
-async function readBlocks(document: string, language: string): Promise<string[]> {
+/** The fenced blocks of some languages in a document. */
+async function readBlocks(document: string, languages: RegExp) {
 	const text = await readFile(path.join(root, document), 'utf8');
-	return [...text.matchAll(/^```(\w+)\n(.*?)^```$/gms)].flatMap(([, name, block]) =>
-		name === language ? [block as string] : [],
+	return [...text.matchAll(/^```(\w+)\n(.*?)^```$/gms)].flatMap(([, language = '', code = '']) =>
+		languages.test(language) ? { language, code } : [],
 	);
 }
 
-type Block = { document: string; index: number; code: string; name: string; isTest: boolean };
-
 /** The name of a block's file is in a comment on its first line, where other blocks import it. */
-async function readCode(document: string): Promise<Block[]> {
-	return (await readBlocks(document, 'ts')).map((code, index) => {
+async function readCode(document: string) {
+	return (await readBlocks(document, /^tsx?$/)).map(({ language, code }, index) => {
 		const isTest = code.includes("from 'vitest'");
-		const name = /^\/\/ ([\w.-]+)\.ts\n/.exec(code)?.[1];
-		const number = `${document.replace(/\W/g, '-')}-${index}`;
-		return { document, index, code, name: name ?? `${number}${isTest ? '.test' : ''}`, isTest };
+		const said = /^\/\/ ([\w.-]+)\.ts\n/.exec(code)?.[1];
+		const name = said ?? `${document.replace(/\W/g, '-')}-${index}${isTest ? '.test' : ''}`;
+		// Node 20 and 22 do not parse `await using`, and a component of React needs a page.
+		const isRun = language === 'ts' && (isTest || parsesUsing || !code.includes('await using'));
+		return { document, index, code, name, file: `${name}.${language}`, isTest, isRun };
 	});
 }
 
+const parsesUsing = Number.parseInt(process.versions.node, 10) >= 24;
 const blocks = (await Promise.all(['README.md', 'docs/migrating.md'].map(readCode))).flat();
 
 // Below the package, so that its own name leads to it.
@@ -40,7 +41,7 @@ beforeAll(async () => {
 	folder = await mkdtemp(path.join(root, '.cache', 'readme-'));
 	// Else vitest finds the one of this project.
 	await writeFile(path.join(folder, 'vitest.config.js'), 'export default {};\n');
-	for (const { name, code } of blocks) await writeFile(path.join(folder, `${name}.ts`), code);
+	for (const { file, code } of blocks) await writeFile(path.join(folder, file), code);
 });
 
 afterAll(() => rm(folder, { recursive: true, force: true }));
@@ -81,13 +82,10 @@ test('there are code blocks to try', () => {
 	expect(blocks.some(({ document }) => document === 'docs/migrating.md')).toBe(true);
 });
 
-/** Node 20 and 22 do not parse `await using`. */
-const parsesUsing = Number.parseInt(process.versions.node, 10) >= 24;
-
-for (const { document, index, code, name, isTest } of blocks) {
+for (const { document, index, code, name, file, isTest, isRun } of blocks) {
 	test(`code block ${index + 1} of ${document} compiles and runs`, async () => {
-		expect(await compile(`${name}.ts`, ...(isTest ? ['--noEmit'] : []))).toBe('');
-		if (!isTest && code.includes('await using') && !parsesUsing) return;
+		expect(await compile(file, ...(isTest ? ['--noEmit'] : []))).toBe('');
+		if (!isRun) return;
 
 		const home = path.join(folder, `${name}-home`);
 		await mkdir(home);
@@ -98,7 +96,7 @@ for (const { document, index, code, name, isTest } of blocks) {
 			PATH: [path.join(root, 'node_modules', '.bin'), process.env.PATH].join(path.delimiter),
 		};
 		const usesRedis = code.includes('redis://');
-		const args = isTest ? [vitest, 'run', `${name}.ts`] : [`${name}.js`];
+		const args = isTest ? [vitest, 'run', file] : [`${name}.js`];
 		const ran = await run(args, env, usesRedis ? /isDefault: true/ : undefined);
 		if (!usesRedis) expect(ran.exitCode, ran.output).toBe(0);
 		// A block that lists shows a list, with or without a Redis; a block that only exports shows nothing.
@@ -127,7 +125,7 @@ test('the module of docs/migrating.md has the types of the module that it replac
 
 test('the shell commands of the README are scripts of this package', async () => {
 	const { scripts } = JSON.parse(await readFile(path.join(root, 'package.json'), 'utf8'));
-	const commands = (await readBlocks('README.md', 'sh')).join('\n');
+	const commands = (await readBlocks('README.md', /^sh$/)).map(({ code }) => code).join('\n');
 	const named = [...commands.matchAll(/npm (?:run (\S+)|(test))/g)].map(
 		([, script, test]) => script ?? test,
 	);
