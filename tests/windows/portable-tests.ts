@@ -1,14 +1,7 @@
 /** Tests that start no process: they run on Windows, and in this suite on Node for Windows under Wine. */
-export const include = [
-	'tests/core/*.test.ts',
-	'tests/cache/*.test.ts',
-	'tests/app-server/{line-splitter,parse-message,stderr-tail}.test.ts',
-	'tests/store/sharing-violation.test.ts',
-];
+export const include = ['tests/{api,machine}/*.test.ts'];
 
 /** Tests that set HOME, which Windows ignores, or make FIFOs, POSIX paths and programs without a suffix. */
-export const exclude = [
-	'tests/cache/{fetch-target,fingerprint,fingerprint-command,model-cache,model-cache-targets,stored-list}.test.ts',
-];
+export const exclude: string[] = [];
 
 export const setupFiles = ['tests/windows/in-process-setup.ts'];
