@@ -1,4 +1,4 @@
-import { type ChildProcessWithoutNullStreams, execFileSync, spawn } from 'node:child_process';
+import { execFileSync, spawn } from 'node:child_process';
 import {
 	chmodSync,
 	mkdtempSync,
@@ -108,15 +108,7 @@ export type LogEntry = {
 	pid: number;
 	/** Epoch ms. */
 	at: number;
-	what:
-		| 'start'
-		| 'message'
-		| 'blank line'
-		| 'waits'
-		| 'SIGTERM'
-		| 'end of input'
-		| 'grandchild'
-		| 'written';
+	what: 'start' | 'message' | 'waits' | 'SIGTERM' | 'end of input' | 'grandchild' | 'written';
 	argv: string[];
 	cwd: string;
 	env: Record<string, string>;
@@ -198,7 +190,7 @@ export function script(...steps: Step[]) {
 type EventOf<T extends CatalogEvent['type']> = Extract<CatalogEvent, { type: T }>;
 
 /** Remembers the events of a catalog, and lets tests wait for one. */
-function recordEvents() {
+export function recordEvents() {
 	const events: CatalogEvent[] = [];
 	const wakers = new Set<() => void>();
 	const ofType = <T extends CatalogEvent['type']>(type: T) =>
@@ -261,22 +253,25 @@ export async function failureOf(
 }
 
 /** A model as this library shows it, from its id alone. */
-export function plainModel(id: string) {
-	return {
-		id,
-		model: id,
-		displayName: id,
-		description: null,
-		hidden: false,
-		isDefault: false,
-		upgrade: null,
-		supportedReasoningEfforts: [],
-		defaultReasoningEffort: null,
-		serviceTiers: [],
-		defaultServiceTier: null,
-		inputModalities: [],
-	};
-}
+export const plainModel = (id: string) => ({
+	id,
+	model: id,
+	displayName: id,
+	description: null,
+	hidden: false,
+	isDefault: false,
+	upgrade: null,
+	upgradeInfo: null,
+	availabilityNux: null,
+	supportedReasoningEfforts: [],
+	defaultReasoningEffort: null,
+	serviceTiers: [],
+	defaultServiceTier: null,
+	additionalSpeedTiers: [],
+	inputModalities: [],
+	modelSpecialty: null,
+	multiAgentVersion: null,
+});
 
 export const idsOf = (models: readonly { id: string }[]) => models.map(({ id }) => id);
 
@@ -287,27 +282,28 @@ type HostResult = {
 	stderr: string;
 };
 
+/** A process of its own; `source` is that of a module, and `output` what it has written until now. */
+export function runModule(source: string) {
+	const child = spawn(process.execPath, ['--input-type=module', '-e', source]);
+	const output = { stdout: '', stderr: '' };
+	for (const name of ['stdout', 'stderr'] as const) {
+		child[name].setEncoding('utf8').on('data', (chunk) => {
+			output[name] += chunk;
+		});
+	}
+	const done = new Promise<HostResult>((resolve) => {
+		child.once('close', (exitCode, signal) => resolve({ exitCode, signal, ...output }));
+	});
+	afterTest(() => child.kill('SIGKILL'));
+	return { child, output, done };
+}
+
 /** A process of its own that uses the built package; `source` is a module in which the package's names are there. */
-export function runHost(
-	source: string,
-	facts: object = {},
-): { child: ChildProcessWithoutNullStreams; done: Promise<HostResult> } {
+export function runHost(source: string, facts: object = {}) {
 	const head = `
 		import * as codexModelsPackage from ${JSON.stringify(builtPackage)};
 		const { CodexModelCatalog, listCodexModels } = codexModelsPackage;
 		const facts = ${JSON.stringify(facts)};
 	`;
-	const child = spawn(process.execPath, ['--input-type=module', '-e', head + source]);
-	const result = { stdout: '', stderr: '' };
-	child.stdout.setEncoding('utf8').on('data', (chunk) => {
-		result.stdout += chunk;
-	});
-	child.stderr.setEncoding('utf8').on('data', (chunk) => {
-		result.stderr += chunk;
-	});
-	const done = new Promise<HostResult>((resolve) => {
-		child.once('close', (exitCode, signal) => resolve({ exitCode, signal, ...result }));
-	});
-	afterTest(() => child.kill('SIGKILL'));
-	return { child, done };
+	return runModule(head + source);
 }

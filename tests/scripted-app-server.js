@@ -92,10 +92,7 @@ process.stdin.on('data', (chunk) => {
 	for (const act of onBytes) act(chunk);
 	const lines = (input + chunk).split('\n');
 	input = lines.pop();
-	for (const line of lines) {
-		if (line.trim() === '') log('blank line');
-		else onMessage(JSON.parse(line));
-	}
+	for (const line of lines) onMessage(JSON.parse(line));
 });
 process.stdin.on('end', () => {
 	log('end of input');
@@ -124,13 +121,6 @@ const behaviours = {
 			stayAlive();
 			process.removeAllListeners(settings.signal);
 			process.kill(process.pid, settings.signal);
-		});
-	},
-
-	writesHalfALineAndExits() {
-		instead(settings.at, ({ id = 1 } = {}) => {
-			process.stdout.write(`{"id":${id},"result":{"data":[{"id":"ha`);
-			process.exit(settings.code);
 		});
 	},
 
@@ -165,15 +155,6 @@ const behaviours = {
 		});
 	},
 
-	/** Writes a line that looks like the end, takes the hint of a blank line for noise, and answers. */
-	survivesItsErrorLine() {
-		at.initialize = () =>
-			new Promise((resolve) => {
-				process.stderr.write(settings.words);
-				onBytes.push(resolve);
-			});
-	},
-
 	/**
 	 * Starts a process that outlives it and, where told, `holdsPipes`, `ignoresSigterm`, or `isDetached` in a group of its own.
 	 */
@@ -197,86 +178,12 @@ const behaviours = {
 		if (settings.at) instead(settings.at, () => process.exit(settings.code));
 	},
 
-	/** Lines that answer no request, before and after each that does. */
-	isNoisy() {
-		let calls = 0;
-		write = (answer) => {
-			const noise = [
-				'\u001b[32mWelcome to the launcher!\u001b[0m',
-				'',
-				'   ',
-				'{"id":1,"result":',
-				'null',
-				'[]',
-				`[${JSON.stringify({ id: answer.id, result: { data: [{ id: 'from-an-array' }] } })}]`,
-				'"text"',
-				'42',
-				'{}',
-				'{"id":null,"result":{"data":[{"id":"null"}]}}',
-				`{"id":"${answer.id}","result":{"data":[{"id":"string-id"}]}}`,
-				'{"id":4711,"result":{"data":[{"id":"unknown-id"}]}}',
-				'{"id":4711,"error":{"code":-32000,"message":"not yours"}}',
-				'{"method":"remoteControl/status/changed","params":{"status":"disabled"}}',
-				'{"method":"configWarning"}',
-				'{"method":"configWarning","params":{"summary":7}}',
-				// The server counts its own requests, so their ids may be those of the client's.
-				JSON.stringify({
-					id: answer.id,
-					method: 'item/tool/call',
-					params: {},
-					result: { data: [{ id: 'call' }] },
-				}),
-				JSON.stringify({ id: `call-${++calls}`, method: 'execCommandApproval', params: {} }),
-			];
-			process.stdout.write(`${noise.join('\n')}\n`);
-			say(answer);
-			say(answer);
-			process.stdout.write('done\n');
-		};
-	},
-
-	writesCrLf() {
-		write = (answer) => process.stdout.write(`${JSON.stringify(answer)}\r\n`);
-	},
-
-	writesBytewise() {
-		write = async (answer) => {
-			for (const byte of Buffer.from(`${JSON.stringify(answer)}\n`)) {
-				process.stdout.write(Buffer.of(byte));
-				await sleep(0);
-			}
-		};
-	},
-
-	/** Before the answer to `model/list`: `length` bytes, with or without a line's end. */
-	writesALongLine() {
-		at['model/list'] = async () => {
-			const piece = Buffer.alloc(1024 * 1024, 'x');
-			for (let left = settings.length; left > 0; left -= piece.length) {
-				const isTaken = process.stdout.write(piece.subarray(0, left));
-				if (!isTaken) await new Promise((resolve) => process.stdout.once('drain', resolve));
-			}
-			log('written');
-			if (settings.isEnded) process.stdout.write('\n');
-			else return false;
-		};
-	},
-
 	/** An answer whose line, its end not counted, has `length` bytes. */
 	answersInALineOfLength() {
 		write = (answer) => {
 			if (answer.result.data === undefined) return say(answer);
 			const bare = JSON.stringify({ ...answer, padding: '' });
 			say({ ...answer, padding: 'x'.repeat(settings.length - bare.length) });
-		};
-	},
-
-	/** An answer of more than `length` bytes, and the exit as soon as the system has taken it. */
-	answersAndExits() {
-		write = (answer) => {
-			if (answer.result.data === undefined) return say(answer);
-			const line = `${JSON.stringify({ ...answer, padding: 'x'.repeat(settings.length) })}\n`;
-			process.stdout.write(line, () => process.exit(0));
 		};
 	},
 
@@ -295,18 +202,6 @@ const behaviours = {
 	/** Answers with the JSON-RPC error, or whatever is there for it. */
 	refuses() {
 		instead(settings.at, ({ id }) => say({ id, error: settings.error }));
-	},
-
-	/** Answers for its first list; asked for another, it exits with `code`, refuses with `error`, or hangs. */
-	answersOnce() {
-		let asked = 0;
-		at['model/list'] = ({ id }) => {
-			if (++asked === 1) return;
-			if ('code' in settings) process.exit(settings.code);
-			if ('error' in settings) say({ id, error: settings.error });
-			else stayAlive();
-			return false;
-		};
 	},
 
 	/** Answers with this message, whatever it is, under the right id. */

@@ -1,11 +1,51 @@
-// The models of a picker over HTTP: as JSON, as server-sent events, and as a page.
-// Run: node examples/http-route/server.js [port]
+// The models of a picker over HTTP: as JSON, as server-sent events, and as a page. See README.md.
+import { createHash } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { createServer } from 'node:http';
 import { CodexModelCatalog, CodexModelsError } from 'codex-models';
 import { fileStore } from 'codex-models/file-store';
 
-const page = await readFile(new URL('picker.html', import.meta.url));
+// Browsers hash an inline script with "\n" as its line ends; a checkout on Windows may have "\r\n".
+const page = (await readFile(new URL('picker.html', import.meta.url), 'utf8')).replaceAll(
+	'\r\n',
+	'\n',
+);
+
+function hashElement(tag) {
+	const [, text] = new RegExp(`<${tag}[^>]*>(.*)</${tag}>`, 's').exec(page);
+	return `'sha256-${createHash('sha256').update(text).digest('base64')}'`;
+}
+
+// The page may run its own script and ask its own server, and no other page may frame it.
+const policy = [
+	"default-src 'none'",
+	`script-src ${hashElement('script')}`,
+	`style-src ${hashElement('style')}`,
+	"connect-src 'self'",
+	'img-src data:',
+	"base-uri 'none'",
+	"form-action 'none'",
+	"frame-ancestors 'none'",
+	"require-trusted-types-for 'script'",
+].join('; ');
+const headers = {
+	'cache-control': 'no-store',
+	'content-security-policy': policy,
+	'cross-origin-resource-policy': 'same-origin',
+	'referrer-policy': 'no-referrer',
+	'x-content-type-options': 'nosniff',
+};
+
+/** Whether a request is for this server, and comes from its own page or from no page at all. */
+function isTrusted({ host = '', origin, 'sec-fetch-site': site = 'none' }, hosts) {
+	return (
+		// With DNS rebinding, a page reaches this server by a name of its own.
+		hosts.includes(host.replace(/:\d+$/, '')) &&
+		(origin === undefined || [`http://${host}`, `https://${host}`].includes(origin)) &&
+		// A browser sends no `Origin` with a GET for an image or a script.
+		['none', 'same-origin'].includes(site)
+	);
+}
 
 // A browser gets the message and the code of an error; `stderr`, `hint` and `cause` stay here.
 const toReason = (error) => error && { code: error.code, message: error.message };
@@ -17,9 +57,11 @@ const toBody = (snapshot) => ({
 const toFailure = (error) => ({ success: false, code: error.code, error: error.message });
 
 function sendJson(response, status, body) {
-	response.writeHead(status, { 'content-type': 'application/json', 'cache-control': 'no-store' });
+	response.writeHead(status, { 'content-type': 'application/json' });
 	response.end(JSON.stringify(body));
 }
+
+const refuse = (response, status, error) => sendJson(response, status, { success: false, error });
 
 async function sendSnapshot(catalog, options, response) {
 	try {
@@ -35,27 +77,38 @@ async function sendSnapshot(catalog, options, response) {
 	}
 }
 
-/** Sends the current snapshot and each changed one; sends the failure where there is no list. */
-function streamSnapshots(catalog, { signal, ...target }, response, heartbeatMs) {
-	response.writeHead(200, { 'content-type': 'text/event-stream', 'cache-control': 'no-store' });
-	response.flushHeaders();
-	let last;
-	const send = (event, body) => {
-		const text = `event: ${event}\ndata: ${JSON.stringify(body)}\n\n`;
-		if (text !== last) response.write(text);
-		last = text;
+/** Sends the list and each change of it, or the failure where there is no list. */
+function streamSnapshots(
+	catalog,
+	{ signal, ...target },
+	response,
+	{ heartbeatMs, maxUnreadBytes },
+) {
+	response.writeHead(200, { 'content-type': 'text/event-stream' }).flushHeaders();
+	const write = (text) => {
+		// A client that does not read is dropped: what waits for it takes memory.
+		if (response.writableLength > maxUnreadBytes) response.destroy();
+		else response.write(text);
 	};
-	const sendFailure = (error) =>
-		error instanceof CodexModelsError && send('failure', toFailure(error));
+	const send = (event, body) => write(`event: ${event}\ndata: ${JSON.stringify(body)}\n\n`);
+	let last;
+	const show = (snapshot) => {
+		if (snapshot === last) return;
+		last = snapshot;
+		if (snapshot) return send('snapshot', toBody(snapshot));
+		// Another user has logged in, or the host has called `clear`.
+		send('cleared', {});
+		read();
+	};
+	const fail = (error) => error instanceof CodexModelsError && send('failure', toFailure(error));
+	const read = () => catalog.read({ signal, ...target }).then(show, fail);
 	// Subscribed before the first read: no change falls between the two.
-	const unsubscribe = catalog.subscribe((snapshot) => send('snapshot', toBody(snapshot)), target);
-	catalog
-		.read({ signal, ...target })
-		.then((snapshot) => send('snapshot', toBody(snapshot)), sendFailure);
+	const unsubscribe = catalog.subscribe(show, target);
+	read();
 	const heartbeat = setInterval(() => {
-		response.write(': heartbeat\n\n');
-		// Revalidates a stale list, for a subscription alone asks for none. A first list is left to a refresh.
-		if (catalog.peek(target)) catalog.read({ signal, ...target }).catch(sendFailure);
+		write(': heartbeat\n\n');
+		// Revalidates a stale list, and tells its new age. A first list is left to a refresh.
+		if (catalog.peek(target)) read();
 	}, heartbeatMs);
 	signal.addEventListener('abort', () => {
 		clearInterval(heartbeat);
@@ -63,31 +116,48 @@ function streamSnapshots(catalog, { signal, ...target }, response, heartbeatMs) 
 	});
 }
 
+// The names that browsers know this server by. Behind a proxy, it has another.
+const loopback = ['127.0.0.1', 'localhost', '[::1]'];
+
 /** An HTTP server in front of one catalog, which all clients share. */
-export function createPickerServer(catalog, { heartbeatMs = 20_000 } = {}) {
+export function createPickerServer(
+	catalog,
+	{ hosts = loopback, heartbeatMs = 20_000, maxStreams = 100, maxUnreadBytes = 1_000_000 } = {},
+) {
+	let streams = 0;
 	const answer = async (request, response) => {
 		const { pathname, searchParams } = new URL(`http://localhost${request.url}`);
 		const client = new AbortController();
 		response.on('close', () => client.abort());
-		const options = { includeHidden: searchParams.get('hidden') === 'true', signal: client.signal };
+		const target = { includeHidden: searchParams.get('hidden') === 'true', signal: client.signal };
 		switch (`${request.method} ${pathname}`) {
 			case 'GET /':
 				return response.writeHead(200, { 'content-type': 'text/html; charset=utf-8' }).end(page);
 			case 'GET /codex-models':
-				return sendSnapshot(catalog, options, response);
+				return sendSnapshot(catalog, target, response);
 			case 'POST /codex-models':
-				return sendSnapshot(catalog, { ...options, refresh: true }, response);
+				return sendSnapshot(catalog, { ...target, refresh: true }, response);
 			case 'GET /codex-models/events':
-				return streamSnapshots(catalog, options, response, heartbeatMs);
+				if (streams >= maxStreams)
+					return refuse(response, 429, 'Too many pages are open. Close some, then try again.');
+				streams += 1;
+				response.on('close', () => {
+					streams -= 1;
+				});
+				return streamSnapshots(catalog, target, response, { heartbeatMs, maxUnreadBytes });
 			default:
-				return sendJson(response, 404, { success: false, error: 'There is no such page.' });
+				return refuse(response, 404, 'There is no such page.');
 		}
 	};
 	return createServer((request, response) => {
+		response.setHeaders(new Map(Object.entries(headers)));
+		if (!isTrusted(request.headers, hosts))
+			return refuse(response, 403, 'This server answers its own page only, under its own name.');
 		answer(request, response).catch((error) => {
-			if (response.destroyed) return; // The client left.
+			// The client left, or the answer has begun.
+			if (response.destroyed || response.headersSent) return response.destroy();
 			console.error(error);
-			sendJson(response, 500, { success: false, error: 'The server failed.' });
+			refuse(response, 500, 'The server failed.');
 		});
 	});
 }

@@ -70,7 +70,8 @@ const exitAdvice: [fits: (words: string, exitCode: number | null) => boolean, ad
 ];
 
 const concernsLogin = (words: string) =>
-	/log[ -]?(?:in|out)|auth|token|unauthori|network|connect|dns|resolve host|timed? ?out|certificate|proxy|tls/i.test(
+	// Neither a "catalog in" some folder nor an "unexpected token" of a file counts.
+	/(?<![a-z])(?:log(?:ged)?[ -]?(?:in|out)|o?auth(?!ors?\b)|unauthori|network|(?:re|dis)?connect|dns|resolve host|timed? ?out|certificate|proxy|tls)|(?<!unexpected )token/i.test(
 		words,
 	);
 
@@ -105,15 +106,11 @@ export const overloadedCode = -32001;
 type RpcFailure = At & { rpcCode: number; rpcMessage: string; rpcData: unknown };
 
 export function rpcError({ rpcMessage, elapsedMs, ...facts }: RpcFailure) {
+	const { phase, rpcCode, rpcData } = facts;
 	const words = sanitizeLine(rpcMessage, 1_000);
-	const isLogin = concernsLogin(`${words} ${JSON.stringify(facts.rpcData)}`);
-	const isOverload = facts.rpcCode === overloadedCode;
-	const advice = isOverload ? 'Try again in a while.' : isLogin ? checkLogin : update;
-	const what = `Codex answered with error ${facts.rpcCode}`;
-	return makeError(
-		'ERR_CODEX_RPC',
-		{ phase: facts.phase, elapsedMs },
-		[what, words, advice],
-		facts,
-	);
+	const isUnknown = /unknown (?:variant|method)|method not found/i.test(words);
+	const isLogin = concernsLogin(`${words} ${JSON.stringify(rpcData)}`);
+	const advice = isUnknown ? update : isLogin ? checkLogin : 'Try again in a while.';
+	const parts = [`Codex answered with error ${rpcCode}`, words, advice];
+	return makeError('ERR_CODEX_RPC', { phase, elapsedMs }, parts, facts);
 }

@@ -35,7 +35,10 @@ export async function endGroup(group: number): Promise<void> {
 async function isGroupAlive(group: number): Promise<boolean> {
 	if (!signalGroup(group, 0)) return false;
 	if (process.platform !== 'linux') return true;
-	for (const name of await readdir('/proc').catch(() => [])) {
+	const names = await readdir('/proc').catch(() => undefined);
+	// Without a file descriptor nothing is known.
+	if (!names) return true;
+	for (const name of names) {
 		const stat = await readFile(`/proc/${name}/stat`, 'latin1').catch(() => '');
 		// The fields follow the name, which stands in brackets and may hold some: state, parent, group.
 		const [state = '', , ofGroup] = stat.slice(stat.lastIndexOf(')') + 2).split(' ');

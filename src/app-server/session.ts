@@ -160,7 +160,8 @@ export class AppServerSession {
 		const { code, message, data } = isObject(error) ? error : {};
 		if (typeof code !== 'number') return this.#protocolError('its error has no code');
 		const rpcData = sanitizeJson(data, maxErrorDataBytes);
-		return rpcError({ rpcCode: code, rpcMessage: String(message ?? ''), rpcData, ...this.#at });
+		const rpcMessage = typeof message === 'string' ? message : '';
+		return rpcError({ rpcCode: code, rpcMessage, rpcData, ...this.#at });
 	}
 
 	#protocolError(problem: string): CodexModelsError {

@@ -1,14 +1,16 @@
 import { randomUUID } from 'node:crypto';
-import { lstat, mkdir, readdir, rename, rm, rmdir, writeFile } from 'node:fs/promises';
+import { constants } from 'node:fs';
+import { lstat, readdir, rename, rm, rmdir, stat, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import process from 'node:process';
+import pRetry from 'p-retry';
+import { aPath, check } from '../api/option-rules.js';
 import type { ModelListStore } from '../api/options.js';
-import { checkStoreOptions } from '../api/settings.js';
-import { findHome, isWindows, lookUp } from '../system/environment.js';
-import { hasCode, ignore, readRegularFile } from '../system/files.js';
+import { findHome, isWindows, lookUp, resolvePath } from '../system/environment.js';
+import { hasCode, readRegularFile } from '../system/files.js';
 import { hash } from '../system/hash.js';
-import { acquireLock } from './file-lock.js';
-import { isSharingViolation, retryOnSharingViolation } from './sharing-violation.js';
+import { acquireLock, isClaim } from './file-lock.js';
+import { hasOwnDirectory, makeOwnDirectory } from './own-directory.js';
 
 export type { ModelListStore } from '../api/options.js';
 
@@ -24,11 +26,11 @@ const maxListBytes = 8 * 1024 * 1024;
 const sweepShare = 1 / 50;
 /** The most files that one sweep looks at. */
 const maxSwept = 100;
-/** How long a draft or a lock has not been touched when it counts as left behind, in milliseconds. */
-const unusedAfterMs = 24 * 60 * 60 * 1_000;
+/** How long a draft or a lock has not been touched when it counts as left behind: longer than any fetch may take. */
+const unusedAfterMs = 30 * 24 * 60 * 60 * 1_000;
 
 /** The names of this version's lists, drafts and locks: versions of this package do not touch each other's files. */
-const ownName = /^v1-[0-9a-f]{32}\.(?:json|json\.[0-9a-f-]{36}|lock)$/;
+const ownName = /^v1-\w{32}\.(json|lock|json\.[\w-]{36})$/;
 
 /**
  * A store in files, one for each list, for the processes of one user on one machine: they share lists and fetches.
@@ -39,39 +41,39 @@ const ownName = /^v1-[0-9a-f]{32}\.(?:json|json\.[0-9a-f-]{36}|lock)$/;
  * @throws TypeError when `directory` is not a path, or an option is unknown.
  */
 export function fileStore(options: FileStoreOptions = {}): Required<ModelListStore> {
-	checkStoreOptions(options);
-	// Paths start from the working directory of the call; the environment is read at each use.
-	const given = options.directory === undefined ? undefined : path.resolve(options.directory);
-	const findDirectory = () => given ?? findCacheDirectory();
-	const toPath = (key: string, suffix: string) =>
-		path.join(findDirectory(), `v1-${hash(key)}.${suffix}`);
+	check(options, { directory: aPath });
+	const directory = resolvePath(options.directory ?? findCacheDirectory());
+	const toPath = (key: string, suffix: string) => path.join(directory, `v1-${hash(key)}.${suffix}`);
 
 	return {
 		async get(key) {
-			return readEntry(toPath(key, 'json')).catch((error: unknown) => {
-				if (!isSharingViolation(error)) throw error;
-			});
+			if (!(await hasOwnDirectory(directory))) return undefined;
+			return retryOnSharingViolation(() => readEntry(toPath(key, 'json')));
 		},
 
-		async set(key, value, ttlMs) {
-			const expiresAt = ttlMs === undefined ? null : Date.now() + ttlMs;
-			const text = JSON.stringify({ expiresAt, value });
+		async set(key, value, ttlMs = Number.POSITIVE_INFINITY) {
+			const text = JSON.stringify({ expiresAt: Date.now() + ttlMs, value });
 			if (Buffer.byteLength(text) > maxListBytes)
 				throw new Error(`Larger than ${maxListBytes} bytes`);
-			await makeDirectory(findDirectory());
-			await writeAtomically(toPath(key, 'json'), text);
-			if (Math.random() < sweepShare) await sweep(findDirectory());
+			await makeOwnDirectory(directory);
+			// Not with `write-file-atomic`, which listens for the end of the host (`signal-exit`) and follows links (7.0.1).
+			const file = toPath(key, 'json');
+			const draft = `${file}.${randomUUID()}`;
+			try {
+				await writeFile(draft, text, { flag: 'wx', mode: 0o600, flush: true });
+				await retryOnSharingViolation(() => rename(draft, file));
+			} finally {
+				await rm(draft, { force: true });
+			}
+			if (Math.random() < sweepShare) await sweep(directory);
 		},
 
 		async delete(key) {
+			if (!(await hasOwnDirectory(directory))) return;
 			await retryOnSharingViolation(() => rm(toPath(key, 'json'), { force: true }));
 		},
 
-		async lock(key, signal) {
-			signal.throwIfAborted();
-			await makeDirectory(findDirectory());
-			return acquireLock(toPath(key, 'lock'), signal);
-		},
+		lock: (key, signal) => acquireLock(toPath(key, 'lock'), signal),
 	};
 }
 
@@ -88,21 +90,9 @@ function findCacheDirectory(): string {
 	return path.join(path.isAbsolute(caches) ? caches : path.join(home, '.cache'), 'codex-models');
 }
 
-/** Not with `recursive`, which does not end where a parent cannot be made, such as one in /proc (Node 20). */
-async function makeDirectory(directory: string): Promise<void> {
-	const make = () => mkdir(directory, { mode: 0o700 }).catch(ignore('EEXIST'));
-	try {
-		await make();
-	} catch (error) {
-		if (!hasCode(error, 'ENOENT') || path.dirname(directory) === directory) throw error;
-		await makeDirectory(path.dirname(directory));
-		await make();
-	}
-}
-
 /** The value of a file, unless it has expired or is damaged. */
 async function readEntry(file: string): Promise<unknown> {
-	const text = await readRegularFile(file, maxListBytes);
+	const text = await readRegularFile(file, maxListBytes, constants.O_NOFOLLOW);
 	try {
 		const { expiresAt, value } = JSON.parse(text ?? '');
 		return expiresAt === null || expiresAt > Date.now() ? value : undefined;
@@ -111,41 +101,36 @@ async function readEntry(file: string): Promise<unknown> {
 	}
 }
 
-/** Not with `write-file-atomic`, which brings a second copy of `signal-exit` along (6.0.0). */
-async function writeAtomically(file: string, text: string): Promise<void> {
-	const draft = `${file}.${randomUUID()}`;
-	try {
-		await writeFile(draft, text, { flag: 'wx', mode: 0o600, flush: true });
-		await retryOnSharingViolation(() => rename(draft, file));
-	} catch (error) {
-		await rm(draft, { force: true }).catch(() => {});
-		throw error;
-	}
-}
+/** Repeats a step for half a second: Windows refuses to replace a file that another process has open (nodejs/node#29481). */
+const retryOnSharingViolation = <T>(step: () => Promise<T>) =>
+	pRetry(step, {
+		retries: 50,
+		maxTimeout: 10,
+		shouldRetry: ({ error }) => isWindows && hasCode(error, 'EPERM', 'EACCES', 'EBUSY'),
+	});
 
-/** Removes expired and damaged lists, drafts of processes that were killed, and unused locks. Never rejects. */
+/** Removes expired and damaged lists, drafts of processes that were killed, and unused locks. */
 async function sweep(directory: string): Promise<void> {
-	const names = (await readdir(directory).catch(() => [])).filter((name) => ownName.test(name));
+	// The time of the write before, because the clock of this process may be another one.
+	const { mtimeMs: now } = await stat(directory);
+	const names = (await readdir(directory)).filter((name) => ownName.test(name));
 	// Another part of a large directory each time.
-	const start = Math.floor(Math.random() * Math.max(1, names.length - maxSwept));
+	const start = Math.random() * names.length;
 	for (const name of names.slice(start, start + maxSwept)) {
 		const file = path.join(directory, name);
+		const isUnused = async () => now - (await lstat(file)).mtimeMs > unusedAfterMs;
 		try {
-			if (name.endsWith('.lock')) await removeUnusedLock(file);
-			else if (
-				name.endsWith('.json') ? (await readEntry(file)) === undefined : await isUnused(file)
-			)
+			if (name.endsWith('.lock')) await removeUnusedLock(file, isUnused);
+			else if (name.endsWith('.json') ? (await readEntry(file)) === undefined : await isUnused())
 				await rm(file);
 		} catch {}
 	}
 }
 
 /** A directory's time changes with each claim: a claim that comes after the look is not removed, and keeps the directory. */
-async function removeUnusedLock(lock: string): Promise<void> {
-	const claims = await readdir(lock);
-	if (!(await isUnused(lock))) return;
-	for (const claim of claims) await rm(path.join(lock, claim), { force: true });
+async function removeUnusedLock(lock: string, isUnused: () => Promise<boolean>): Promise<void> {
+	const names = (await lstat(lock)).isDirectory() ? await readdir(lock) : [];
+	if (!(await isUnused())) return;
+	for (const claim of names.filter(isClaim)) await rm(path.join(lock, claim));
 	await rmdir(lock);
 }
-
-const isUnused = async (file: string) => Date.now() - (await lstat(file)).mtimeMs > unusedAfterMs;

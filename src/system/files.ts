@@ -1,16 +1,21 @@
 import { constants } from 'node:fs';
 import { open, stat } from 'node:fs/promises';
 
-const looks = new Map<string, Promise<unknown>>();
+const looks = new Map<string, { current: Promise<unknown>; next?: Promise<unknown> }>();
 
 /**
- * At most one look at a time for each path and purpose, which all callers share, because a look at a dead network mount keeps
- * one of libuv's four threads.
+ * At most one look at a time for each path and purpose, because a look at a dead network mount keeps one of libuv's four
+ * threads. Callers that come while one is pending share the next: a look that began earlier may miss what was written since.
  */
 export function lookOnce<T>(key: string, look: () => Promise<T>): Promise<T> {
-	const pending = looks.get(key) ?? look().finally(() => looks.delete(key));
-	looks.set(key, pending);
-	return pending as Promise<T>;
+	const pending = looks.get(key);
+	if (pending) {
+		pending.next ??= pending.current.catch(() => {}).then(() => lookOnce(key, look));
+		return pending.next as Promise<T>;
+	}
+	const current = look().finally(() => looks.delete(key));
+	looks.set(key, { current });
+	return current;
 }
 
 /** `version` tells the states of a path apart; `changedAt` is in epoch ms, and 0 for what cannot be read or is not there. */
@@ -37,11 +42,16 @@ export const isOfFile = (error: unknown) =>
  * The text of a regular file, or `undefined` where the path does not exist. Rejects when the file cannot be read, is no
  * regular file, or is larger than `maxBytes`.
  */
-export function readRegularFile(file: string, maxBytes: number): Promise<string | undefined> {
-	return lookOnce(`text ${maxBytes} ${file}`, async () => {
+export function readRegularFile(
+	file: string,
+	maxBytes: number,
+	flags = constants.O_RDONLY,
+): Promise<string | undefined> {
+	return lookOnce(`text ${maxBytes} ${flags} ${file}`, async () => {
 		// Without O_NONBLOCK, which Windows has not, opening a FIFO waits for a writer.
-		const flags = constants.O_RDONLY | constants.O_NONBLOCK;
-		const handle = await open(file, flags).catch(ignore('ENOENT', 'ENOTDIR'));
+		const handle = await open(file, flags | constants.O_NONBLOCK).catch(
+			ignore('ENOENT', 'ENOTDIR'),
+		);
 		if (!handle) return undefined;
 		try {
 			const stats = await handle.stat();

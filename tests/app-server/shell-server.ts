@@ -1,18 +1,23 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
+import type { CodexModelCatalogOptions } from '../../src/api/options.js';
+import { timings } from '../../src/app-server/child-process.js';
 import { AppServerSession, type SessionSpec } from '../../src/app-server/session.js';
-import { defaultTimings, type ProcessTimings } from '../../src/app-server/shutdown.js';
-import { afterTest, makeDirectory, until } from '../harness.js';
+import { afterTest, idsOf, makeCatalog, makeDirectory, neverMs, until } from '../harness.js';
 
 /** Waits that are short enough for a test, and long enough for a shell on a busy machine. */
-export const quickTimings: ProcessTimings = {
-	...defaultTimings,
+const quickTimings = {
 	gracefulShutdown: { endOfInputMs: 3_000, terminateMs: 200 },
 	fastShutdown: { endOfInputMs: 100, terminateMs: 100 },
 	killMs: 300,
-	groupTerminateMs: 100,
-	groupKillMs: 50,
 };
+
+/** Changes waits for processes until the end of the test. */
+export function setTimings(changes: Partial<typeof timings> = quickTimings): void {
+	const before = { ...timings };
+	Object.assign(timings, changes);
+	afterTest(() => Object.assign(timings, before));
+}
 
 /** The shell code for each moment of a conversation. `$id` holds the id of a request, and `$n` the number of lists. */
 export type Shell = Partial<
@@ -30,6 +35,8 @@ export const answer = (result: unknown) => answerWith({ result });
 export const refuse = (error: unknown) => answerWith({ error });
 export const list = (...ids: string[]) =>
 	answer({ data: ids.map((id) => ({ id })), nextCursor: null });
+/** Writes words to stderr, and nothing else. */
+export const complain = (words: string) => `printf '%s\\n' ${quote(words)} >&2`;
 /** Writes many bytes, which an argument cannot hold. */
 export const fill = (count: number, character = 'x') =>
 	`head -c ${count} /dev/zero | tr '\\0' '${character}'`;
@@ -37,7 +44,7 @@ export const fill = (count: number, character = 'x') =>
 export const deaf = `trap '' TERM; while :; do sleep 60; done`;
 
 /** The script of an app-server that answers as a healthy one, unless `shell` says otherwise. A shell starts in 2 ms. */
-export function makeScript(shell: Shell, log: string): string {
+function makeScript(shell: Shell, log: string): string {
 	const {
 		start = ':',
 		initialize = answer({}),
@@ -63,47 +70,72 @@ export function makeScript(shell: Shell, log: string): string {
 }
 
 /** An empty log, and the messages that a script has read. */
-export function makeLog() {
+function makeLog() {
 	const file = path.join(makeDirectory(), 'log');
 	writeFileSync(file, '');
-	const read = () => readFileSync(file, 'utf8').split('\n').slice(0, -1);
 	const messages = () =>
-		read()
-			.filter((line) => line !== '')
+		readFileSync(file, 'utf8')
+			.split('\n')
+			.slice(0, -1)
 			.map((line) => JSON.parse(line));
 	return {
 		file,
 		messages,
 		methods: (): string[] => messages().map(({ method }) => method),
 		untilLines: (count: number) =>
-			until(`the log has ${count} lines`, () => read().length >= count),
+			until(`the log has ${count} lines`, () => messages().length >= count),
 	};
 }
 
 /** A session with a shell script, which is ended after the test. */
-export function startSession(
-	shell: Shell,
-	spec: Partial<SessionSpec> = {},
-	timings = quickTimings,
-) {
+export function startSession(shell: Shell, spec: Partial<SessionSpec> = {}) {
 	const log = makeLog();
 	const warnings: [summary: string, details: string | null][] = [];
-	const session = new AppServerSession(
-		{
-			file: '/bin/sh',
-			args: ['-c', makeScript(shell, log.file)],
-			cwd: '/',
-			env: process.env,
-			displayCommand: 'codex',
-			clientInfo: { name: 'tests', version: '1' },
-			onConfigWarning: (summary, details) => warnings.push([summary, details]),
-			...spec,
-		},
-		timings,
-	);
-	afterTest(async () => {
-		session.shutDown('fastShutdown');
-		await session.exited;
+	const session = new AppServerSession({
+		file: '/bin/sh',
+		args: ['-c', makeScript(shell, log.file)],
+		cwd: '/',
+		env: process.env,
+		command: 'codex',
+		clientInfo: { name: 'tests', version: '1' },
+		onConfigWarning: (summary, details) => warnings.push([summary, details]),
+		...spec,
 	});
-	return { session, log, warnings };
+	afterTest(async () => {
+		session.process.shutDown('fastShutdown');
+		await session.process.exited;
+	});
+	const untilSaid = (words: string) =>
+		until(`"${words}" is on stderr`, () => session.progress.stderr.includes(words));
+	return { session, log, warnings, untilSaid };
+}
+
+/** A catalog whose nth app-server follows the nth shell code, and each further one the last. */
+export function makeShellCatalog(shells: Shell[], options: CodexModelCatalogOptions = {}) {
+	const log = makeLog();
+	const home = makeDirectory();
+	const counter = path.join(home, 'starts');
+	writeFileSync(counter, '0\n');
+	const cases = shells.map(
+		(shell, index) =>
+			`${index + 1 < shells.length ? index + 1 : '*'}) ${makeScript(shell, log.file)} ;;`,
+	);
+	const script = `read -r s < ${counter}; s=$((s + 1)); echo $s > ${counter}; case $s in ${cases.join('\n')} esac`;
+	const { catalog, events } = makeCatalog({
+		command: '/bin/sh',
+		args: ['-c', script],
+		codexHome: home,
+		deadlineMs: neverMs,
+		fetchTimeoutMs: neverMs,
+		...options,
+	});
+	return {
+		catalog,
+		events,
+		log,
+		home,
+		starts: () => Number(readFileSync(counter, 'utf8')),
+		/** The ids of a list that is asked for now. */
+		refresh: async (target = {}) => idsOf(await catalog.list({ refresh: true, ...target })),
+	};
 }

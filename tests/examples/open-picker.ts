@@ -1,29 +1,11 @@
-import { accessSync, constants } from 'node:fs';
-import path from 'node:path';
+import { existsSync } from 'node:fs';
 import { type Browser, chromium, type Page } from 'playwright-core';
 import { afterAll, beforeAll, beforeEach, expect } from 'vitest';
 import { afterTest, type Step } from '../harness.js';
 import { startPicker } from './start-picker.js';
 
-// The tests run in the Chromium that CHROMIUM names, or in the first of these programs on PATH.
-const programs = ['chromium', 'chromium-browser', 'google-chrome', 'google-chrome-stable'];
-
-function findChromium(): string | undefined {
-	const folders = (process.env.PATH ?? '').split(path.delimiter);
-	const candidates = programs.flatMap((program) =>
-		folders.map((folder) => path.join(folder, program)),
-	);
-	return [...(process.env.CHROMIUM ? [process.env.CHROMIUM] : []), ...candidates].find((file) => {
-		try {
-			accessSync(file, constants.X_OK);
-			return true;
-		} catch {
-			return false;
-		}
-	});
-}
-
-const executablePath = findChromium();
+const programs = ['/usr/bin/chromium', '/usr/bin/chromium-browser', '/usr/bin/google-chrome'];
+const executablePath = process.env.CHROMIUM ?? programs.find((file) => existsSync(file));
 let browser: Browser | undefined;
 
 /** One browser for all tests of a file, which are skipped where there is none. */
@@ -34,33 +16,28 @@ export function useBrowser(): void {
 			executablePath,
 			// Root has no sandbox, and neither do most containers.
 			chromiumSandbox: false,
-			args: ['--disable-gpu', '--disable-quic', '--disable-sync'],
+			args: ['--disable-gpu'],
 			// The browser serves all tests of this file, so it must not look like a process that a test left behind.
 			env: { PATH: process.env.PATH ?? '' },
 		});
 	});
-
 	afterAll(() => browser?.close());
-
-	beforeEach(({ skip }) =>
-		skip(!browser, `no Chromium: neither CHROMIUM nor ${programs.join(', ')} on PATH`),
-	);
+	beforeEach(({ skip }) => skip(!browser, `no Chromium: set CHROMIUM, or install ${programs[0]}`));
 }
 
 type ContextOptions = Parameters<Browser['newContext']>[0];
 
-/** A page of a new profile, which must log no error and load nothing from elsewhere. */
+/** A page of a new profile, which must log no error, break no policy and ask no other server. */
 export async function newPage(options: ContextOptions = {}): Promise<Page> {
-	const context = await (browser as Browser).newContext({
-		viewport: { width: 560, height: 640 },
-		...options,
-	});
+	const screen = { viewport: { width: 720, height: 680 }, deviceScaleFactor: 1.5 };
+	const context = await (browser as Browser).newContext({ ...screen, ...options });
 	const page = await context.newPage();
 	const errors: string[] = [];
 	page.on('pageerror', (error) => errors.push(error.message));
-	page.on('request', (request) => {
-		if (!/^(?:data:|http:\/\/127\.0\.0\.1:)/.test(request.url())) errors.push(request.url());
-	});
+	const note = (text: string, isError: boolean) => isError && errors.push(text);
+	page.on('console', (entry) => note(entry.text(), /^(?!Framing).* violates/.test(entry.text())));
+	const isOwn = /^(?:data:|http:\/\/127\.0\.0\.1:)/;
+	page.on('request', (request) => note(request.url(), !isOwn.test(request.url())));
 	afterTest(async () => {
 		await context.close();
 		expect(errors).toEqual([]);
@@ -77,11 +54,12 @@ export async function openPicker(steps: Step[], options: ContextOptions = {}) {
 }
 
 export const partsOf = (page: Page) => ({
-	status: page.locator('#status'),
+	status: page.locator('header p'),
 	old: page.locator('#old'),
 	alert: page.getByRole('alert'),
 	refresh: page.getByRole('button'),
-	group: page.getByRole('group', { name: 'Model' }),
+	filter: page.getByRole('searchbox', { name: 'Filter models' }),
+	group: page.getByRole('radiogroup', { name: 'Codex models' }),
 	radios: page.getByRole('radio'),
-	rows: page.locator('label'),
+	rows: page.locator('label:visible'),
 });

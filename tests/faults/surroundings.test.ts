@@ -443,7 +443,7 @@ testFault('HOME does not exist, and CODEX_HOME does', 'before the spawn', 'the l
 /** A file system of its own, of 8 MB. */
 function mountDisk(): string {
 	const directory = makeDirectory();
-	sh('mount -t tmpfs -o size=8m tmpfs $directory', { directory });
+	sh('mount -t tmpfs -o size=8m,mode=700 tmpfs $directory', { directory });
 	afterTest(() => sh('umount -l $directory', { directory }));
 	return directory;
 }

@@ -1,11 +1,5 @@
 import { expect, test } from 'vitest';
-import {
-	sanitize,
-	sanitizeJson,
-	sanitizeLine,
-	stripTerminalCodes,
-	toReason,
-} from '../../src/system/sanitize.js';
+import { sanitize, sanitizeJson, sanitizeLine, toReason } from '../../src/system/sanitize.js';
 
 const jwt = 'eyJhbGciOiJub25lIn0.eyJlbWFpbCI6ImFAYi5jIn0.c2lnbmF0dXJl';
 
@@ -13,115 +7,40 @@ const jwt = 'eyJhbGciOiJub25lIn0.eyJlbWFpbCI6ImFAYi5jIn0.c2lnbmF0dXJl';
 const told = /opaque|abcdefgh|0123456789abcdef|eyJ|dXNlcjp|abc123|zZ9/;
 
 test.each([
-	['an API key', 'key sk-abcdefghijklmnop12345 used', 'key [redacted] used'],
-	['a short API key', 'key sk-opaque used', 'key [redacted] used'],
-	['a project key', 'sk-proj-AbC_dEf-0123456789abcdef', '[redacted]'],
-	['a key of a service account', 'sk-svcacct-abcdefgh_0123', '[redacted]'],
-	[
-		'a key in quotes',
-		"Incorrect API key provided: 'sk-abcdefgh'.",
-		"Incorrect API key provided: '[redacted]'.",
-	],
-	[
-		'a key that is shown in part',
-		'Incorrect API key provided: sk-abcde***fgh1.',
-		'provided: [redacted]',
-	],
-	['a key in a path', 'GET /keys/sk-abcdefgh0123/info', 'GET /keys/[redacted]/info'],
-	['a session key', 'sess-0123456789abcdef', '[redacted]'],
-	['a JWT', `id_token ${jwt}.`, 'id_token [redacted]'],
-	['a JWT that is cut off', jwt.slice(0, 30), '[redacted]'],
-	[
-		'a refresh token of OpenAI',
-		'refresh token rt_abcdefghijk.lmn was used',
-		'refresh token [redacted]',
-	],
-	['a token of GitHub', 'ghp_abcdefgh0123456789abcdef', '[redacted]'],
-	['a fine-grained token of GitHub', 'github_pat_11ABC_abcdefgh0123', '[redacted]'],
-	['a key of Google', 'AIzaSyabcdefgh0123456789abcdef', '[redacted]'],
-	['a key of Stripe', 'sk_live_abcdefgh0123', '[redacted]'],
-	['a key of Slack', 'xoxb-0123456789abcdef', '[redacted]'],
-	['a bearer value', 'Authorization: Bearer abc123.def-456_ghi', '[redacted]'],
-	['a bearer value in lower case', 'bearer abcdefghijklmnopqrstuvwx', 'bearer [redacted]'],
-	['a short bearer value', 'Bearer opaque-1', 'Bearer [redacted]'],
-	['a bearer value that starts as a word', 'Bearer token-abc123SECRET', 'Bearer [redacted]'],
-	['a quoted bearer value', 'Bearer "SECRET123abc"', 'Bearer "[redacted]"'],
-	['a bearer value in brackets', 'Bearer [SECRETabc]', 'Bearer [redacted]'],
-	['a bearer value in a URL', 'Bearer%20SECRETabc', 'Bearer%20[redacted]'],
-	['a key with a soft hyphen', 'sk-\u00adabcdefghijkl', '[redacted]'],
-	['a bearer value of letters', 'sent Bearer OpaqueLetters', 'Bearer [redacted]'],
-	['a basic value of letters', 'sent Basic dXNlcjpwYXNz', 'Basic [redacted]'],
-	[
-		'a header with a scheme of its own',
-		'Authorization: ApiKey opaque123',
-		'Authorization: [redacted]',
-	],
-	['a bearer value after a colon', 'Bearer: opaque-1', 'Bearer: [redacted]'],
-	['a bearer value after an equals sign', 'bearer=opaque', 'bearer=[redacted]'],
-	['a header with a bearer value of letters', 'authorization: bearer opaque', '[redacted]'],
-	['a header of the scheme Token', 'Authorization: Token opaque', '[redacted]'],
-	['a header in JSON', '{"authorization":"Bearer opaque"}', '"authorization":"[redacted]"'],
-	['basic credentials', 'authorization: basic dXNlcjpwYXNzd29yZDEyMw==', '[redacted]'],
-	['a refresh token in JSON', '{"refresh_token":"opaque-value"}', '{"refresh_token":"[redacted]"}'],
-	['an access token in JSON in a string', '{\\"access_token\\": \\"opaque\\"}', '\\"[redacted]'],
-	['a token in an assignment', 'refresh_token=opaque', 'refresh_token=[redacted]'],
-	['a name in camel case', '{ accessToken: "opaque" }', 'accessToken: "[redacted]"'],
-	['what Rust prints of an option', 'token: Some("opaque0")', 'token: Some("[redacted]")'],
-	[
-		'what Rust prints of a string in it',
-		'access_token: Some(Secret("opaque"))',
-		'Some(Secret("[redacted]"))',
-	],
-	['an option without quotes', 'access_token: Some(opaque)', 'access_token: Some([redacted])'],
-	['a phrase', 'access token: opaque-0123456789', 'access token: [redacted]'],
-	[
-		'a token in an address',
-		'https://h/cb?code=opaque&access_token=opaque&x=1',
-		'?code=[redacted]&access_token=[redacted]&x=1',
-	],
-	['a key in an address', 'https://h/v1?key=opaque&x=1', '?key=[redacted]&x=1'],
-	[
-		'a password in an address',
-		'proxy http://user:opaque@host:8080/',
-		'http://[redacted]@host:8080/',
-	],
-	['a password with an @', 'https://user:a@opaque@h/', 'https://[redacted]@h/'],
-	[
-		'a token in an address',
-		'https://abcdefgh0123456789@github.com/a',
-		'https://[redacted]@github.com/a',
-	],
-	['a short token in an address', 'https://opaque@h/', 'https://[redacted]@h/'],
-	[
-		'a header of another scheme',
-		'proxy-authorization: Negotiate opaque',
-		'authorization: [redacted]',
-	],
-	['an environment variable', 'OPENAI_API_KEY=opaque-value', 'OPENAI_API_KEY=[redacted]'],
-	['a variable in quotes', 'export CODEX_API_KEY="opaque value"', 'CODEX_API_KEY="[redacted]"'],
-	['a header with a key', 'x-api-key: opaque', 'x-api-key: [redacted]'],
-	['a client secret', 'client_secret=opaque', 'client_secret=[redacted]'],
-	['a password with a comma', 'password="a,opaque"', 'password="[redacted]"'],
-	['a password of digits', 'password=0123456789abcdef', 'password=[redacted]'],
-	['an argument', 'codex --api-key opaque run', '--api-key [redacted] run'],
-	['an argument with an equals sign', '--token=opaque', '--token=[redacted]'],
-	['an argument for a token', 'mcp --bearer-token opaque', '--bearer-token [redacted]'],
-	['a code verifier', 'code_verifier=opaque', 'code_verifier=[redacted]'],
-	[
-		'a private key',
-		'-----BEGIN RSA PRIVATE KEY-----\nopaque\nabcdefgh\n-----END RSA PRIVATE KEY-----\nx',
-		'[redacted]\nx',
-	],
-])('%s is redacted', (_, text, expected) => {
+	['key sk-abcdefghijklmnop12345 used', 'key [redacted] used'],
+	['sk-proj-AbC_dEf-0123456789abcdef', '[redacted]'],
+	['sk-svcacct-abcdefgh_0123', '[redacted]'],
+	["Incorrect API key provided: 'sk-abcdefgh'.", "Incorrect API key provided: '[redacted]'."],
+	['Incorrect API key provided: sk-abcde***fgh1.', 'provided: [redacted]'],
+	['sess-0123456789abcdef', '[redacted]'],
+	[`id_token ${jwt}.`, 'id_token [redacted]'],
+	[jwt.slice(0, 30), '[redacted]'],
+	['refresh token rt_abcdefghijk.lmn was used', 'refresh token [redacted]'],
+	['Authorization: Bearer abc123.def-456_ghi', '[redacted]'],
+	['bearer abcdefghijklmnopqrstuvwx', 'bearer [redacted]'],
+	['Bearer "SECRET123abc"', 'Bearer "[redacted]"'],
+	['Bearer [SECRETabc]', 'Bearer [redacted]'],
+	['sk-\u00adabcdefghijkl', '[redacted]'],
+	['Authorization: ApiKey opaque123', 'Authorization: [redacted]'],
+	['authorization: bearer opaque', '[redacted]'],
+	['{"authorization":"Bearer opaque"}', '"authorization":"[redacted]"'],
+	['authorization: basic dXNlcjpwYXNzd29yZDEyMw==', '[redacted]'],
+	['{"refresh_token":"opaque-value"}', '{"refresh_token":"[redacted]"}'],
+	['{\\"access_token\\": \\"opaque\\"}', '\\"[redacted]'],
+	['{ accessToken: "opaque" }', 'accessToken: "[redacted]"'],
+	['access token: opaque-0123456789', 'access token: [redacted]'],
+	['https://h/cb?access_token=opaque&x=1', '?access_token=[redacted]'],
+	['proxy http://user:opaque@host:8080/', 'http://[redacted]@host:8080/'],
+	['https://user:a@opaque@h/', 'https://[redacted]@h/'],
+	['https://opaque@h/', 'https://[redacted]@h/'],
+	['proxy-authorization: Negotiate opaque', 'authorization: [redacted]'],
+	['OPENAI_API_KEY=opaque-value', 'OPENAI_API_KEY=[redacted]'],
+	['x-api-key: opaque', 'x-api-key: [redacted]'],
+	['--token=opaque', '--token=[redacted]'],
+])('%s becomes %s', (text, expected) => {
 	const result = sanitize(text);
 	expect(result).toContain(expected);
 	expect(result).not.toMatch(told);
-});
-
-test('every secret of several is redacted', () => {
-	expect(sanitize(`a sk-aaaaaaaa b sk-bbbbbbbb c ${jwt} d ${jwt}`)).toBe(
-		'a [redacted] b [redacted] c [redacted] d [redacted]',
-	);
 });
 
 test.each([
@@ -148,48 +67,16 @@ test.each([
 });
 
 test('a second redaction of a text shows no more of it', () => {
-	for (const text of [
-		`Bearer ${jwt}`,
-		'refresh_token="opaque"',
-		'token: Some("opaque0")',
-		'--api-key opaque',
-		'Bearer: opaque-1',
-	]) {
+	for (const text of [`Bearer ${jwt}`, 'refresh_token="opaque"']) {
 		expect(sanitize(sanitize(text))).not.toMatch(told);
 	}
 });
 
-const repeated = [
-	...[
-		'sk-',
-		'/sk-',
-		'eyJ',
-		'bearer ',
-		'token=',
-		'token: ',
-		'a.',
-		'a:',
-		'https://',
-		'https://a:',
-		'://a',
-		'basic a.',
-		'"',
-		'\\"',
-		'api_key',
-		'a-',
-		'--',
-	],
-	...[
-		'token=Some(',
-		'password="',
-		'secret {',
-		'-----BEGIN PRIVATE KEY-----',
-		' ',
-		'--token ',
-		'authorization: ',
-	],
-	...['\u001b', '\u001b[', '\u001b]', '\u001b]a\u001b', '\u009b0', '\u001bP\u0007'],
-];
+/** Beginnings of secrets and of terminal codes, between bars. */
+const repeated =
+	'sk-|/sk-|eyJ|bearer |token=|token: |a.|a:|https://|https://a:|://a|basic a.|"|\\"|api_key|a-|--|token=Some(|password="|secret {|-----BEGIN PRIVATE KEY-----| |--token |authorization: |\u001b|\u001b[|\u001b]|\u001b]a\u001b|\u009b0|\u001bP\u0007'.split(
+		'|',
+	);
 
 test('a long text takes little time, whatever it repeats', () => {
 	const startedAt = performance.now();
@@ -200,10 +87,10 @@ test('a long text takes little time, whatever it repeats', () => {
 
 test('terminal codes, control characters and the controls of a text direction are removed', () => {
 	const codes =
-		'\u001b[2ma\u001b[0m \u001b]8;;http://x\u0007b\u001b]8;;\u001b\\ \u009b31mc\u0008\r\u0000\u007f\u202ed\u2066\ufeff\u2028e';
+		'\u001b[2ma\u001b[0m \u001b]8;;http://x\u0007b\u001b]8;;\u001b\\ \u009b31mc\u0008\r\u0000\u007f\u202ed\u2066\ufeffe';
 	expect(sanitize(codes)).toBe('a b cde');
 	expect(sanitize('a\n\tb ü😀')).toBe('a\n\tb ü😀');
-	expect(stripTerminalCodes('\u001b[1;31ma\u001b(B\u001b=b\u001b[?25l')).toBe('ab');
+	expect(sanitize('\u001b[1;31ma\u001b(B\u001b=b\u001b[?25l')).toBe('ab');
 	// A token that a code cuts in two is whole again.
 	expect(sanitize('sk-01234\u001b[0m56789abcdef')).toBe('[redacted]');
 });
@@ -222,18 +109,14 @@ test('a line has no white space but single blanks, and at most its length', () =
 test('a reason is the message of an error, or the text of another value', () => {
 	expect(toReason(new Error('no\nkey sk-0123456789abcdef'))).toBe('no key [redacted]');
 	expect([toReason('text'), toReason(7), toReason(undefined)]).toEqual(['text', '7', 'undefined']);
+	const throws = () => {
+		throw new Error('no');
+	};
 	const strange = [
 		Object.create(null),
 		{ toString: 1, valueOf: 1 },
 		Symbol('s'),
-		new Proxy(
-			{},
-			{
-				get() {
-					throw new Error('no');
-				},
-			},
-		),
+		{ toString: throws },
 	];
 	for (const value of strange) expect(toReason(value)).toEqual(expect.any(String));
 	expect(toReason('x'.repeat(1e6)).length).toBeLessThanOrEqual(500);
@@ -241,49 +124,26 @@ test('a reason is the message of an error, or the text of another value', () => 
 
 test('the strings in a JSON value are redacted, with their names in mind, and the rest stays', () => {
 	const data = {
-		reason: 'cloudConfigBundle',
-		attempts: 3,
-		isFinal: true,
-		none: null,
+		...{ reason: 'cloudConfigBundle', attempts: 3, isFinal: true, none: null, id_token: null },
 		refresh_token: 'opaque',
-		id_token: null,
-		access_token: { raw: 'opaque', parts: ['opaque', { part: 'opaque' }] },
+		access_token: { raw: 'sk-opaque', size: 7 },
 		nested: [{ detail: 'sk-abcdefghijk', apiKey: 'opaque' }, jwt],
-		'sk-abcdefghijk': '\u001b[31mred',
+		color: '\u001b[31mred',
 	};
 	const before = structuredClone(data);
 	expect(sanitizeJson(data, 10_000)).toEqual({
-		reason: 'cloudConfigBundle',
-		attempts: 3,
-		isFinal: true,
-		none: null,
-		refresh_token: '[redacted]',
-		id_token: null,
-		access_token: '[redacted]',
+		...{ reason: 'cloudConfigBundle', attempts: 3, isFinal: true, none: null, id_token: null },
+		...{ refresh_token: '[redacted]', access_token: { raw: '[redacted]', size: 7 }, color: 'red' },
 		nested: [{ detail: '[redacted]', apiKey: '[redacted]' }, '[redacted]'],
-		'[redacted]': 'red',
 	});
 	expect(data).toEqual(before);
 	for (const value of [undefined, null, 7, false, 'text', []])
 		expect(sanitizeJson(value, 100)).toEqual(value);
 });
 
-test('a JSON value that is long or nests deep becomes a placeholder', () => {
-	const deep = JSON.parse('['.repeat(5_000) + ']'.repeat(5_000));
-	const values = [
-		'x'.repeat(101),
-		Array(101).fill(0),
-		Array(60).fill(''),
-		{ ['x'.repeat(101)]: 1 },
-		'€'.repeat(50),
-		'"'.repeat(60),
-		deep,
-		Array(6).fill({ token: 'a' }),
-	];
+test('a JSON value that is long becomes a placeholder', () => {
+	const values = ['x'.repeat(101), Array(101).fill(0), { ['x'.repeat(101)]: 1 }, '€'.repeat(50)];
 	for (const value of values)
-		expect(sanitizeJson(value, 100)).toBe(
-			'[omitted: more than 100 bytes of JSON, or nested too deep]',
-		);
-	expect(sanitizeJson(deep, 16_384)).toMatch(/nested too deep/);
+		expect(sanitizeJson(value, 100)).toBe('[omitted: more than 100 bytes of JSON]');
 	expect(sanitizeJson('x'.repeat(98), 100)).toBe('x'.repeat(98));
 });

@@ -8,22 +8,11 @@ const root = fileURLToPath(new URL('../..', import.meta.url));
 /** Bundles a module of `src/` for processes that cannot run TypeScript; returns its URL. */
 export function buildModule(name: string): string {
 	const outfile = path.join(makeDirectory(), `${path.basename(name, '.ts')}.mjs`);
+	const flags = '--bundle --format=esm --platform=node --target=node20 --log-level=warning';
 	const define = '--define:PACKAGE_VERSION="0.0.0"';
-	const flags = [
-		'--bundle',
-		'--format=esm',
-		'--platform=node',
-		'--target=node20',
-		'--log-level=warning',
-		define,
-	];
 	// The command, because the JavaScript interface of esbuild leaves a process behind.
-	execFileSync(
-		path.join(root, 'node_modules/.bin/esbuild'),
-		[`src/${name}`, `--outfile=${outfile}`, ...flags],
-		{
-			cwd: root,
-		},
-	);
+	const esbuild = path.join(root, 'node_modules/.bin/esbuild');
+	const args = [`src/${name}`, `--outfile=${outfile}`, ...flags.split(' '), define];
+	execFileSync(esbuild, args, { cwd: root });
 	return pathToFileURL(outfile).href;
 }

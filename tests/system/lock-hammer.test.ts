@@ -11,8 +11,7 @@ import { buildModule } from '../store/build-module.js';
 const hammerer = fileURLToPath(new URL('lock-hammerer.js', import.meta.url));
 
 /** Shorter than the real ones, so that many holders can be lost in a minute. */
-const times = { beatMs: 100, maxBeats: 10, leaseMs: 1_200, pollMs: 10 };
-const longestMs = times.maxBeats * times.beatMs + times.leaseMs;
+const times = { beatMs: 100, leaseMs: 1_200, pollMs: 10 };
 
 /** The shortest time after its last sign of life in which a holder may be replaced. */
 const shortestMs = times.leaseMs - 2 * times.beatMs;
@@ -28,6 +27,7 @@ type Plan = {
 	interrupts: boolean;
 };
 
+/** A holder that dawdles is slow and well, and keeps the lock. */
 const deeds = ['dies', 'stops', 'hangs', 'dawdles'] as const;
 
 type Deed = (typeof deeds)[number];
@@ -143,14 +143,12 @@ function judge(ofLock: Hold[], stops: Interruption[]) {
 		const next = ofLock[index + 1];
 		const isLost = deed === 'dies' || (next !== undefined && next.from < hold.to);
 		if (next && deed && isLost) {
-			const lostAt = deed === 'dawdles' ? hold.from : deedAt;
-			takeovers.push({ deed, ms: Math.round(next.from - Math.max(lostAt, next.waitsFrom)) });
+			takeovers.push({ deed, ms: Math.round(next.from - Math.max(deedAt, next.waitsFrom)) });
 		}
 		for (const later of ofLock.slice(index + 1)) {
 			if (later.from >= hold.to) continue;
 			const isExcused =
 				(deed === 'hangs' && later.from - deedAt > shortestMs) ||
-				(deed === 'dawdles' && later.from - hold.from > longestMs - 2 * times.beatMs) ||
 				[hold, later].some((either) => wasStopped(stops, either, hold.from, later.from));
 			if (isExcused) excused.add(hold);
 			else overlaps.push({ hold, later });
@@ -175,10 +173,11 @@ async function expectExclusion(plan: Plan) {
 	const overlaps = verdicts.flatMap((verdict) => verdict.overlaps);
 	const takeovers = verdicts.flatMap((verdict) => verdict.takeovers);
 	const rows = deeds.map((deed) => {
-		const sorted = takeovers.filter((takeover) => takeover.deed === deed).map(({ ms }) => ms);
-		sorted.sort((one, other) => one - other);
-		const medianMs = sorted[Math.floor(sorted.length / 2)] ?? 0;
-		return { deed, count: sorted.length, minMs: sorted[0], medianMs, maxMs: sorted.at(-1) };
+		const ms = takeovers.flatMap((takeover) => (takeover.deed === deed ? takeover.ms : []));
+		ms.sort((one, other) => one - other);
+		const count = holds.filter((hold) => hold.deed === deed).length;
+		const medianMs = ms[Math.floor(ms.length / 2)] ?? 0;
+		return { deed, count, lost: ms.length, minMs: ms[0], medianMs, maxMs: ms.at(-1) };
 	});
 	console.log(
 		[
@@ -207,31 +206,23 @@ test('sixteen processes that want one lock hold it in turn', async () => {
 });
 
 test('two hundred processes that are killed and stopped at random never hold a lock at once', async () => {
-	const shares = { dies: 0.03, stops: 0.012, hangs: 0.008, dawdles: 0.003 };
+	const shares = { dies: 0.03, stops: 0.012, hangs: 0.008, dawdles: 0.006 };
 	const plan = { locks: 10, processes: 200, atOnce: 14, turns: 6, shares, interrupts: true };
 	const { holds, rows } = await expectExclusion(plan);
 	expect(holds.length).toBeGreaterThan(plan.processes);
-	for (const { deed, medianMs } of rows) {
-		expect(medianMs).toBeLessThan((deed === 'dawdles' ? longestMs : times.leaseMs) + 1_000);
-	}
+	for (const { count } of rows) expect(count).toBeGreaterThan(0);
+	for (const { medianMs } of rows) expect(medianMs).toBeLessThan(times.leaseMs + 1_000);
 }, 120_000);
 
-test('a killed holder is replaced within 5 s, a stopped and a slow one within 10 s', async () => {
+test('a killed holder is replaced within 5 s, a stopped or stuck one within 10 s', async () => {
 	const directory = makeDirectory();
 	const module = buildModule('store/file-lock.ts');
-	const waits = deeds.map(async (deed) => {
+	const waits = (['dies', 'stops', 'hangs'] as const).map(async (deed) => {
 		const folder = path.join(directory, deed);
 		mkdirSync(folder);
-		const facts = {
-			module,
-			directory: folder,
-			locks: 1,
-			turns: 1,
-			seed: 1,
-			times: leaseTimes,
-			shares: { [deed]: 1 },
-		};
-		const child = spawn(process.execPath, [hammerer, JSON.stringify(facts)], {
+		const plan = { locks: 1, turns: 1, seed: 1, times: leaseTimes, shares: { [deed]: 1 } };
+		const facts = JSON.stringify({ module, directory: folder, ...plan });
+		const child = spawn(process.execPath, [hammerer, facts], {
 			stdio: ['ignore', 'pipe', 'inherit'],
 		});
 		const gone = new Promise((resolve) => child.once('close', resolve));
@@ -252,9 +243,8 @@ test('a killed holder is replaced within 5 s, a stopped and a slow one within 10
 	});
 	const took = Object.fromEntries(await Promise.all(waits));
 	console.log(`taken over with the real times (ms): ${JSON.stringify(took)}`);
-	expect(took.dies).toBeLessThan(5_000);
-	for (const ms of Object.values(took)) {
+	for (const ms of Object.values(took))
 		expect(ms).toBeGreaterThan(leaseTimes.leaseMs - 2 * leaseTimes.beatMs);
-		expect(ms).toBeLessThan(10_000);
-	}
+	expect(took.dies).toBeLessThan(5_000);
+	expect(Math.max(...Object.values(took))).toBeLessThan(10_000);
 });

@@ -25,14 +25,12 @@ function random() {
 	return state / 2 ** 32;
 }
 
-/** The longest that a holder keeps the lock: all beats and a lease. */
-const longestMs = times.maxBeats * times.beatMs + times.leaseMs;
-
 const deeds = {
 	dies: () => process.kill(process.pid, 'SIGKILL'),
 	stops: () => process.kill(process.pid, 'SIGSTOP'),
 	hangs: () => Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 2 * times.leaseMs),
-	dawdles: () => sleep(longestMs + times.leaseMs),
+	// Longer than a lease, and well: it keeps the lock.
+	dawdles: () => sleep(2 * times.leaseMs),
 };
 
 function pickDeed() {

@@ -1,0 +1,42 @@
+import { expect, test, vi } from 'vitest';
+import { makeCatalog, plainModel } from '../harness.js';
+
+const fetchModels = async () => ({ models: [plainModel('a')] });
+
+test('an event has its time, its target and its own facts, and nothing else', async () => {
+	vi.useFakeTimers({ now: 1_234, toFake: ['Date'] });
+	const { catalog, events } = makeCatalog({ fetchModels, cwd: '/a' });
+	await catalog.list({ codexHome: '/b' });
+	await catalog.list({ codexHome: '/b' });
+	const target = { at: 1_234, cwd: '/a', codexHome: '/b' };
+	expect(events.all).toStrictEqual([
+		{ ...target, type: 'refreshed', durationMs: expect.any(Number), models: 1, attempts: 1 },
+		{ ...target, type: 'miss', waitedMs: expect.any(Number) },
+		{ ...target, type: 'hit', ageMs: 0 },
+	]);
+});
+
+const throws = () => {
+	throw new Error('of the listener');
+};
+
+test.each<[string, () => unknown]>([
+	['throws', throws],
+	['rejects', async () => throws()],
+	['never settles', () => new Promise(() => {})],
+	['returns a thenable that throws', () => Object.defineProperty({}, 'then', { get: throws })],
+])('a listener that %s harms nothing', async (_, onEvent) => {
+	const unhandled = vi.fn();
+	process.on('unhandledRejection', unhandled);
+	const { catalog } = makeCatalog({ fetchModels, onEvent });
+	for (let count = 0; count < 2; count++) expect(await catalog.list()).toHaveLength(1);
+	await new Promise((resolve) => setImmediate(resolve));
+	process.off('unhandledRejection', unhandled);
+	expect(unhandled).not.toHaveBeenCalled();
+});
+
+test('the error of an event is the error that the caller gets', async () => {
+	const { catalog, events } = makeCatalog({ fetchModels: () => Promise.reject(new Error('no')) });
+	const error = await catalog.list().catch((reason) => reason);
+	expect(events.ofType('failed')[0]?.error).toBe(error);
+});

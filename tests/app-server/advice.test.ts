@@ -1,0 +1,78 @@
+import { beforeEach, expect, test } from 'vitest';
+import { failureOf } from '../harness.js';
+import {
+	complain,
+	deaf,
+	makeShellCatalog,
+	refuse,
+	type Shell,
+	setTimings,
+} from './shell-server.js';
+
+beforeEach(() => setTimings());
+
+async function fail(shell: Shell) {
+	const { catalog } = makeShellCatalog([shell], { retries: 0 });
+	const error = await failureOf(catalog.list());
+	return { error, message: error.message.replace(/after \d+ ms/, 'after 7 ms') };
+}
+
+const login = 'Check the network and the login ("codex login status"), then try again. ';
+const install = 'Install Codex with "npm install -g @openai/codex", then try again. ';
+const update = 'Update Codex with "npm install -g @openai/codex", then try again. ';
+const seeMore = 'To see more, run "/bin/sh app-server" in a terminal.';
+
+test.each([
+	['', 1, login],
+	['Error: Not logged in', 1, login],
+	['Error: refresh_token was already used', 1, login],
+	['Error: 401 Unauthorized', 1, login],
+	['Error: error sending request: connection refused', 1, login],
+	['Error: disk full!', 1, ''],
+	['Error: cannot read the catalog in /h', 1, ''],
+	['Error: unexpected token at line 1', 1, ''],
+	['sh: 1: codex: Permission denied', 126, `The program cannot run. ${install}`],
+	['env: node: No such file or directory', 127, `The program cannot run. ${install}`],
+	[
+		'Error: CODEX_HOME points to "/h", but that path does not exist',
+		1,
+		'Create the folder that CODEX_HOME names, then try again. ',
+	],
+	['Error: Missing optional dependency @openai/codex-linux-x64. Reinstall Codex', 1, install],
+	[
+		"error: unrecognized subcommand 'app-server'",
+		2,
+		`Check that the program is the Codex CLI ("codex --version"). ${update}`,
+	],
+])(
+	'an end with the words "%s" and exit code %d has the advice that fits',
+	async (words, exitCode, advice) => {
+		const { error, message } = await fail({ start: `${complain(words)}; exit ${exitCode}` });
+		const quoted = words === '' ? '' : `: ${words}`;
+		expect(message).toBe(
+			`Codex ended with exit code ${exitCode} before it answered (phase initialize, after 7 ms)${quoted}${quoted.endsWith('!') ? '' : '.'} ${advice}${seeMore}`,
+		);
+		expect(error.hint).toContain('"stderr"');
+	},
+);
+
+test.each([
+	['kill -KILL $$', 'Codex was ended by SIGKILL before it answered'],
+	[`exec >&-; ${deaf}`, 'Codex closed its output before it answered'],
+])('an end by %s is told as such', async (start, what) => {
+	const { message } = await fail({ start });
+	expect(message).toBe(`${what} (phase initialize, after 7 ms). ${login}${seeMore}`);
+});
+
+test.each([
+	[{ code: -32600, message: 'token expired' }, login],
+	[{ code: -32600, message: 'no', data: { reason: 'Unauthorized' } }, login],
+	[{ code: -32001, message: 'later' }, 'Try again in a while. '],
+	[{ code: -32600, message: 'cursor is bad' }, 'Try again in a while. '],
+	[{ code: -32601, message: 'unknown method' }, update],
+])('the JSON-RPC error %o has the advice that fits', async (refusal, advice) => {
+	const { message } = await fail({ list: refuse(refusal) });
+	expect(message).toBe(
+		`Codex answered with error ${refusal.code} (phase model/list, after 7 ms): ${refusal.message}. ${advice.trim()}`,
+	);
+});

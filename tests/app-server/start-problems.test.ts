@@ -1,0 +1,191 @@
+import { rmSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
+import { inspect } from 'node:util';
+import { beforeEach, expect, test, vi } from 'vitest';
+import { failureOf, makeDirectory, neverMs } from '../harness.js';
+import { makeShellCatalog, setTimings } from './shell-server.js';
+
+beforeEach(() => setTimings());
+
+const options =
+	/\b(?:command|args|cwd|codexHome|env|clientInfo|\w+Ms|retries|maxEntries|store|onEvent|includeHidden|signal|refresh|hint)\b/;
+
+/** The failure of a list whose app-server is like that. */
+async function fail(...[shell, more]: [Parameters<typeof makeShellCatalog>[0][0], object?]) {
+	const { catalog, events, starts } = makeShellCatalog([shell], { retries: 0, ...more });
+	return { error: await failureOf(catalog.list()), events, starts };
+}
+
+test('a command that is not there is ERR_CODEX_NOT_FOUND, is not tried again, and starts nothing', async () => {
+	const { error, events } = await fail({}, { command: 'codex-that-is-not-there', retries: 2 });
+	expect(error).toMatchObject({
+		name: 'CodexModelsError',
+		code: 'ERR_CODEX_NOT_FOUND',
+		command: 'codex-that-is-not-there',
+		cause: { code: 'ENOENT' },
+		hint: expect.stringContaining('"command"'),
+	});
+	expect(error.message).toMatch(
+		/"codex-that-is-not-there" was not found .*spawn, after \d+ ms.*npm install -g @openai\/codex/,
+	);
+	expect(error.message).not.toMatch(options);
+	expect(events.all.map(({ type }) => type)).toEqual(['failed']);
+});
+
+test('a command that may not be run, is a directory or wants an interpreter is ERR_CODEX_NOT_FOUND with its reason', async () => {
+	const directory = makeDirectory();
+	const plain = path.join(directory, 'plain');
+	writeFileSync(plain, '#!/bin/sh\n');
+	const interpreted = path.join(directory, 'interpreted');
+	writeFileSync(interpreted, '#!/nowhere/node\n', { mode: 0o755 });
+	for (const [command, code, words] of [
+		[plain, 'EACCES', 'may not be run'],
+		[directory, 'EACCES', 'may not be run'],
+		[path.join(plain, 'below'), 'ENOENT', 'was not found'],
+		[interpreted, 'ENOENT', 'interpreter'],
+	] as const) {
+		const { error, events } = await fail({}, { command, args: ['opaque-secret'], retries: 2 });
+		expect(error).toMatchObject({ code: 'ERR_CODEX_NOT_FOUND', command, cause: { code } });
+		expect(error.message).toContain(words);
+		expect(error.message).not.toMatch(options);
+		expect(events.count('retried')).toBe(0);
+		expect(inspect([error, events.all], { showHidden: true, depth: 9 })).not.toContain('opaque');
+	}
+});
+
+test('a folder that cannot be entered is ERR_CODEX_NOT_FOUND, and the message names it', async () => {
+	const file = path.join(makeDirectory(), 'file');
+	writeFileSync(file, '');
+	for (const [cwd, code] of [
+		[`${file}.gone`, 'ENOENT'],
+		[file, 'ENOTDIR'],
+	]) {
+		const { error, starts } = await fail({}, { cwd });
+		expect(error).toMatchObject({
+			code: 'ERR_CODEX_NOT_FOUND',
+			command: '/bin/sh',
+			cause: { code },
+			hint: expect.stringContaining('"cwd"'),
+		});
+		expect(error.message).toContain(`folder "${cwd}"`);
+		expect(error.message).not.toContain('npm install');
+		expect(error.message).not.toMatch(options);
+		expect(starts()).toBe(0);
+	}
+});
+
+test('a command is searched on the PATH of its environment, and shown without its arguments', async () => {
+	const folder = makeDirectory();
+	writeFileSync(path.join(folder, 'my-codex'), '#!/bin/sh\nexit 9\n', { mode: 0o755 });
+	const args = ['app-server', 'opaque-secret'];
+	const { error, events } = await fail({}, { command: 'my-codex', args, env: { PATH: folder } });
+	expect(error).toMatchObject({ code: 'ERR_CODEX_EXITED', exitCode: 9 });
+	expect(error.message).toContain('run "my-codex app-server" in a terminal');
+	expect(inspect([error, events.all], { showHidden: true, depth: 9 })).not.toContain('opaque');
+});
+
+test('the CODEX_HOME of a call and the variables of the catalog reach the app-server', async () => {
+	const codexHome = makeDirectory();
+	const { catalog } = makeShellCatalog([{ start: 'echo "$CODEX_HOME $A $HOME." >&2; exit 1' }], {
+		env: { A: 'b', HOME: undefined },
+		retries: 0,
+	});
+	expect((await failureOf(catalog.list({ codexHome }))).stderr).toBe(`${codexHome} b .`);
+});
+
+test('changing the options afterwards changes nothing', async () => {
+	const options = { args: ['-c', 'echo "$WHEN" >&2; exit 1'], env: { WHEN: 'then' }, retries: 0 };
+	const { catalog } = makeShellCatalog([], options);
+	options.args.length = 0;
+	options.env.WHEN = 'now';
+	expect(await failureOf(catalog.list())).toMatchObject({ stderr: 'then' });
+});
+
+test('a command function is called once for each fetch, and a path of it starts from the current directory', async () => {
+	const command = vi.fn(async () => path.relative('', '/bin/sh'));
+	const { refresh } = makeShellCatalog([{ start: '[ $s = 1 ] && exit 1' }], { command });
+	for (let count = 1; count <= 2; count++) {
+		expect(await refresh()).toEqual(['a']);
+		expect(command).toHaveBeenCalledTimes(count);
+	}
+});
+
+test('a command function that throws or rejects is ERR_CODEX_FETCH with its error as the cause alone', async () => {
+	const cause = new Error('of the function, with a secret');
+	const throws = () => {
+		throw cause;
+	};
+	for (const command of [throws, () => Promise.reject(cause)]) {
+		const { error, events } = await fail({}, { command });
+		expect(error).toMatchObject({ code: 'ERR_CODEX_FETCH', cause });
+		expect(error.hint).toContain('"command"');
+		expect(error.message).not.toMatch(/secret|function/);
+		expect(events.all.map(({ type }) => type)).toEqual(['failed']);
+	}
+});
+
+test('a command function that returns no command is a TypeError, which shows the type of the value only', async () => {
+	for (const value of [undefined, '', ' ', 7, 'a\0secret', '~/codex']) {
+		const { error, starts } = await fail({}, { command: () => value });
+		expect(error).toBeInstanceOf(TypeError);
+		expect(error.message).toMatch(/"command".*got a value \((?:undefined|string|number)\)$/);
+		expect(starts()).toBe(0);
+	}
+});
+
+test('a command function that never returns ends at the deadline of its caller, and close() ends it', async () => {
+	let resolve: (command: string) => void = () => {};
+	const command = () =>
+		new Promise<string>((settle) => {
+			resolve = settle;
+		});
+	const { catalog, starts } = makeShellCatalog([{}], { command });
+	const late = { code: 'ERR_CODEX_TIMEOUT', phase: 'spawn' };
+	expect(await failureOf(catalog.list({ deadlineMs: 50 }))).toMatchObject(late);
+	const waiting = failureOf(catalog.list({ deadlineMs: neverMs }));
+	await catalog.close();
+	expect(await waiting).toMatchObject({ code: 'ERR_CODEX_CLOSED' });
+	resolve('/bin/sh');
+	await new Promise((settle) => setTimeout(settle, 50));
+	expect(starts()).toBe(0);
+});
+
+test('arguments that are too long fail as ERR_CODEX_EXITED, whose cause does not show them', async () => {
+	const args = ['opaque-secret', 'x'.repeat(4_000_000)];
+	const { error, events } = await fail({}, { args });
+	expect(error).toMatchObject({
+		code: 'ERR_CODEX_EXITED',
+		phase: 'spawn',
+		exitCode: null,
+		signal: null,
+		stderr: '',
+		cause: { code: 'E2BIG' },
+	});
+	expect(error.message).toMatch(
+		/^Codex could not be started \(.*E2BIG\) before .* Try again in a while\.$/,
+	);
+	expect(inspect([error, events.all], { showHidden: true, depth: 9 })).not.toContain('opaque');
+});
+
+test('a command that vanishes between two fetches fails the second, and one that is back lists again', async () => {
+	const command = path.join(makeDirectory(), 'codex');
+	const install = () => {
+		writeFileSync(command, '#!/bin/sh\nexec /bin/sh "$@"\n', { mode: 0o755 });
+	};
+	install();
+	const { refresh } = makeShellCatalog([{}], { command });
+	expect(await refresh()).toEqual(['a']);
+	rmSync(command);
+	expect(await failureOf(refresh())).toMatchObject({ code: 'ERR_CODEX_NOT_FOUND' });
+	install();
+	expect(await refresh()).toEqual(['a']);
+});
+
+test('a warning of the configuration becomes an event', async () => {
+	const params = { summary: 'Invalid configuration; using defaults.', details: null };
+	const warning = JSON.stringify({ method: 'configWarning', params });
+	const { catalog, events } = makeShellCatalog([{ start: `echo '${warning}'` }]);
+	const { warnings } = await catalog.read();
+	expect(events.ofType('config-warning')).toMatchObject([params]);
+	expect(warnings).toEqual([{ type: 'config-ignored', message: params.summary }]);
+});
