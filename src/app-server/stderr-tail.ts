@@ -8,14 +8,14 @@ const wordsLength = 1_000;
 const keptLength = 4 * quotedBytes;
 
 /** The line by which Codex says that it answers with the models that are built into it (0.136.0 to 0.171.0). */
-const fallback = /^.*failed to refresh available models.*$/m;
+const fallback = /^.*failed to refresh available models.*(?=\n)/m;
 /** Lines of a log that explain no failure. */
 const isHarmless = (line: string) =>
 	/^(?:\S*\d{2}:\d{2}\S*\s+)?(?:WARN|INFO|DEBUG|TRACE)/i.test(line);
 
 /** The end of what a process writes to stderr. */
 export class StderrTail {
-	/** The last complaint of Codex that it could not ask its server. */
+	/** The first complaint of Codex that it could not ask its server, as a whole line. */
 	fallbackLine: string | undefined;
 	readonly #decoder = new StringDecoder('utf8');
 	#text = '';
