@@ -123,6 +123,9 @@ export function toInputs(target: Target, { login = '', command, files }: Look): 
 	return { login, command, files: Object.fromEntries(versions) };
 }
 
+/** Tells whether an app-server that was started from one look would be started from another one alike. */
+export const digest = (look: Look | undefined) => hash(look?.login, look?.command, look?.files);
+
 /** The files that Codex named for a list, and those that it reads for each. */
 export const listFiles = (inputs: Inputs | undefined): string[] =>
 	Object.keys(inputs?.files ?? {}).filter((file) => file !== inputs?.command);
@@ -138,8 +141,8 @@ export const isCurrent = ({ files }: Inputs, look: Look, wasCurrent = true): boo
  * Whether the inputs held still from one look to the next. A file that cannot be looked at counts as changed, and one that
  * was not known at first held still if its last change came before.
  */
-export function heldStill(before: Look, after: Look): boolean {
-	if (before.login === undefined || before.login !== after.login) return false;
+export function heldStill(before: Look | undefined, after: Look | undefined): after is Look {
+	if (before?.login === undefined || before.login !== after?.login) return false;
 	return Object.entries(after.files).every(([file, now]) => {
 		if (now === undefined) return false;
 		// A file's time has fractions of a millisecond.

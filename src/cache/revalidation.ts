@@ -9,12 +9,11 @@ import {
 	toCodexModelsError,
 } from '../api/errors.js';
 import type { Fetch } from '../api/fetch.js';
-import { hash } from '../system/hash.js';
 import { unrefTimers } from '../system/timers.js';
-import type { CacheEntry } from './cache-entry.js';
-import { isBuiltIn, isYoung, type ModelList, makeModelList } from './cache-entry.js';
+import { type CacheEntry, isBuiltIn, type ModelList, makeModelList } from './cache-entry.js';
 import type { CacheContext } from './context.js';
 import {
+	digest,
 	heldStill,
 	isCurrent,
 	type Look,
@@ -38,9 +37,6 @@ type Host = {
 	/** The time of the last `clear`, in epoch ms: lists that were stored until then are not loaded. */
 	readonly clearedAt: number;
 };
-
-/** The list of the store, and whether it spares the fetch. */
-type Loaded = { list: ModelList; spares: boolean };
 
 /** Gets a new list for an entry. Goes on whether or not a caller waits for it. */
 export class Revalidation {
@@ -71,10 +67,7 @@ export class Revalidation {
 		this.#host = host;
 		// The store is asked before the turn comes, because its list needs no app-server.
 		const loading = this.#loadFirst();
-		this.loaded = loading.then(
-			(known) => known?.list,
-			() => undefined,
-		);
+		this.loaded = loading.catch(() => undefined);
 		this.result = this.#run(loading);
 		// What callers need not wait for.
 		this.ended = this.result
@@ -89,7 +82,7 @@ export class Revalidation {
 
 	/** Refuses the lists that other processes fetched before this millisecond. */
 	requireNewList(): void {
-		this.#newerThan = Math.max(this.#newerThan, Date.now() - 1);
+		this.#newerThan = Date.now() - 1;
 	}
 
 	/** Ends the wait for whatever it is, and the app-server fast. */
@@ -97,25 +90,26 @@ export class Revalidation {
 		this.#controller.abort(error);
 	}
 
-	async #run(loading: Promise<Loaded | undefined>): Promise<ModelList> {
+	async #run(loading: Promise<ModelList | undefined>): Promise<ModelList> {
 		const { entry } = this;
-		const { target } = entry;
-		const { emit } = this.#context;
+		const emit = this.#context.emit.bind(undefined, entry.target);
 		const startedAt = performance.now();
 		try {
-			const known = await loading;
-			if (!known?.spares) await this.#host.waitForTurn(this);
-			const list = known?.spares ? known.list : await this.#withTimeout(this.#lockAndAsk());
+			let list = await loading;
+			if (!this.#spares(list)) {
+				await this.#host.waitForTurn(this);
+				list = await this.#withTimeout(this.#lockAndAsk());
+			}
 			const models = list.views.all.length;
 			const { attempts = 0 } = this.#fetch ?? {};
 			if (models === 0) entry.fail(emptyListError());
 			const durationMs = performance.now() - startedAt;
-			if (attempts > 0) emit(target, { type: 'refreshed', durationMs, models, attempts });
+			if (attempts > 0) emit({ type: 'refreshed', durationMs, models, attempts });
 			return list;
 		} catch (reason) {
 			const error = toCodexModelsError(reason);
 			entry.fail(error);
-			emit(target, { type: 'failed', durationMs: performance.now() - startedAt, error });
+			emit({ type: 'failed', durationMs: performance.now() - startedAt, error });
 			throw reason;
 		} finally {
 			this.isSettled = true;
@@ -129,21 +123,23 @@ export class Revalidation {
 		return this.#load();
 	}
 
-	/** Remembers the list of the store, where that is newer, and tells whether it spares the fetch. */
-	async #load(): Promise<Loaded | undefined> {
+	/** Remembers the list of the store, where that is newer. */
+	async #load(): Promise<ModelList | undefined> {
 		const { entry } = this;
-		const newerThan = Math.max(
-			this.#host.clearedAt,
-			entry.list?.fetchedAt ?? Number.NEGATIVE_INFINITY,
-		);
+		const newerThan = Math.max(this.#host.clearedAt, entry.list?.fetchedAt ?? 0);
 		const stored = await this.#stored?.load(newerThan);
 		if (!stored || entry.isDropped || this.#controller.signal.aborted) return undefined;
 		const look = await this.#look(listFiles(stored.inputs));
 		const isSame = !look || isCurrent(stored.inputs, look);
 		const list = entry.remember(stored, isSame);
 		this.#host.onChange();
-		const isNew = list.fetchedAt > this.#startedAt || isYoung(list, this.#context.settings);
-		return { list, spares: isSame && isNew && list.fetchedAt > this.#newerThan };
+		return list;
+	}
+
+	/** Whether the list of another process will do. */
+	#spares(list: ModelList | undefined): list is ModelList {
+		if (!list || list.fetchedAt <= this.#newerThan) return false;
+		return list.fetchedAt > this.#startedAt || this.entry.isFresh();
 	}
 
 	async #lockAndAsk(): Promise<ModelList> {
@@ -151,9 +147,9 @@ export class Revalidation {
 		signal.throwIfAborted();
 		this.#lock = this.#stored?.lock(signal);
 		// Another process may have saved its list during the wait for the lock.
-		const other = (await this.#lock) && (await this.#load());
+		const other = (await this.#lock) ? await this.#load() : undefined;
 		signal.throwIfAborted();
-		return other?.spares ? other.list : this.#ask();
+		return this.#spares(other) ? other : this.#ask();
 	}
 
 	/** Fetches, and decides whether the answer is remembered. */
@@ -171,16 +167,16 @@ export class Revalidation {
 			const answer = await fetch.answer;
 			const fetchedAt = Date.now();
 			// Where Codex names no file, those that it named before still count.
-			const { files } = answer;
-			const after = await this.#look(files.length > 0 ? files : listFiles(entry.list?.inputs));
+			const named = answer.files.length > 0 ? answer.files : listFiles(entry.list?.inputs);
+			const after = await this.#look(named);
 			signal.throwIfAborted();
-			const isStill = before !== undefined && after !== undefined && heldStill(before, after);
+			const isStill = heldStill(before, after);
 			const inputs = isStill ? toInputs(entry.target, after) : { login: '', command, files: {} };
 			const list = makeModelList(answer, fetchedAt, inputs);
 			const known = entry.getServable(command);
-			if (isBuiltIn(list)) {
-				if (known && !isBuiltIn(known)) throw fallbackError(list.warnings, fetch.progress().stderr);
-			} else if (isStill) inputsToKeep = digest(after);
+			if (isBuiltIn(list) && known && !isBuiltIn(known))
+				throw fallbackError(list.warnings, fetch.progress().stderr);
+			if (isStill && !isBuiltIn(list)) inputsToKeep = digest(after);
 			const isMine = isStill && inputs.login === entry.login && !entry.isDropped;
 			return isMine && answer.models.length > 0 ? entry.remember(list) : list;
 		} finally {
@@ -215,5 +211,3 @@ export class Revalidation {
 		return pTimeout(work, { ...limits, customTimers: unrefTimers });
 	}
 }
-
-const digest = (look: Look | undefined) => hash(look?.login, look?.command, look?.files);

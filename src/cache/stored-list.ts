@@ -97,9 +97,9 @@ export function createStoredList(
 /** A store may return anything, also an object whose properties throw. */
 function parseList(value: unknown, inputs: { login: string; command: string }) {
 	try {
-		if (!isObject(value) || value.version !== version || !Array.isArray(value.models))
-			return undefined;
+		if (!isObject(value) || value.version !== version) return undefined;
 		const { fetchedAt, configured, warnings } = value;
+		if (!Array.isArray(value.models) || !isObject(value.files)) return undefined;
 		if (typeof fetchedAt !== 'number' || !(fetchedAt >= 0 && fetchedAt <= Date.now()))
 			return undefined;
 		const models = value.models.flatMap((entry) => toCodexModel(entry) ?? []);

@@ -1,0 +1,216 @@
+import { expect, test } from 'vitest';
+import { CodexModelCatalog } from '../../src/catalog.js';
+import { failureOf } from '../harness.js';
+import * as harness from './harness.js';
+
+const { clock, isPending, limits, makeFilledCatalog, makeGate, makeHostCatalog } = harness;
+const { makeStore, never, replaceStat, settle } = harness;
+const { lookIntervalMs, maxAgeMs, storeTimeoutMs } = limits;
+const closed = { code: 'ERR_CODEX_CLOSED' };
+
+test('clear() forgets every list, also in the store', async () => {
+	const store = makeStore();
+	const made = await makeFilledCatalog(['a'], { store });
+	const other = { cwd: '/other' };
+	await made.readWith(['b'], other);
+	made.catalog.clear();
+	expect([made.catalog.peek(), made.catalog.peek(other)]).toEqual([undefined, undefined]);
+	await settle();
+	expect(store.map.size).toBe(0);
+	expect(await made.readWith(['c'])).toMatchObject({ models: [{ id: 'c' }] });
+});
+
+test('a fetch from before clear() answers its callers, is not remembered, and later callers get a new one', async () => {
+	for (const isStored of [false, true]) {
+		const store = makeStore();
+		const made = makeHostCatalog(isStored ? { store } : {});
+		const before = made.ids();
+		await made.fetch(1);
+		made.catalog.clear();
+		const after = made.ids();
+		await made.answer(1, ['old']);
+		expect(await before).toEqual(['old']);
+		expect(made.catalog.peek()).toBeUndefined();
+		expect(store.map.size).toBe(0);
+		expect(await isPending(after)).toBe(true);
+		await made.answer(2, ['new']);
+		expect(await after).toEqual(['new']);
+		expect(made.peekIds()).toEqual(['new']);
+	}
+});
+
+test('a background refresh and its failure from before clear() change nothing after it', async () => {
+	for (const isFailure of [false, true]) {
+		const made = await makeFilledCatalog(['old']);
+		clock.advance(maxAgeMs);
+		await made.ids();
+		const fetch = await made.fetch(2);
+		made.catalog.clear();
+		const after = made.catalog.read();
+		if (isFailure) fetch.fail();
+		else fetch.succeed(['late']);
+		await made.answer(3, ['new']);
+		expect(await after).toMatchObject({ models: [{ id: 'new' }], refreshError: null });
+		expect(made.catalog.peek()).toBe(await after);
+	}
+});
+
+test('a list that was stored before clear() is not believed, also where it was never seen', async () => {
+	const store = makeStore();
+	const { home } = await makeFilledCatalog(['old'], { store });
+	const made = makeHostCatalog({ store }, home);
+	made.catalog.clear();
+	expect(await made.readWith(['new'])).toMatchObject({ models: [{ id: 'new' }] });
+	expect(await makeHostCatalog({ store }, home).ids()).toEqual(['new']);
+});
+
+test('a list that the store is asked for, or that is being saved, at clear() does not stay there', async () => {
+	for (const method of ['get', 'set']) {
+		const map = new Map<string, unknown>();
+		const { home } = await makeFilledCatalog(['old'], { store: makeStore({}, map) });
+		const gate = makeGate();
+		const act = {
+			get: async (key: string) => [map.get(key), await gate.opened][0],
+			set: (key: string, value: unknown) => gate.opened.then(() => map.set(key, value)),
+		};
+		if (method === 'set') map.clear();
+		const slow = method === 'set' ? { set: act.set } : { get: act.get };
+		const made = makeHostCatalog({ store: makeStore(slow, map) }, home);
+		const list = made.ids();
+		if (method === 'set') await made.answer(1, ['old']);
+		await settle();
+		made.catalog.clear();
+		gate.open();
+		await settle();
+		if (method === 'get') made.fetches[0]?.succeed(['old']);
+		expect(await list).toEqual(['old']);
+		await made.catalog.close();
+		expect(map.size).toBe(0);
+	}
+});
+
+test('after close() every call rejects, also one that memory could serve, and peek() returns nothing', async () => {
+	const made = await makeFilledCatalog(['a']);
+	await Promise.all([made.catalog.close(), made.catalog.close()]);
+	for (const options of [undefined, { refresh: true }, { cwd: '/other' }])
+		expect(await failureOf(made.catalog.list(options))).toMatchObject(closed);
+	expect(made.catalog.peek()).toBeUndefined();
+	made.catalog.clear();
+	made.catalog.subscribe(() => {})();
+	await settle();
+	expect(made.fetches).toHaveLength(1);
+});
+
+test('close() rejects all who wait, and aborts every fetch, also of the background and from before clear()', async () => {
+	const made = await makeFilledCatalog(['a']);
+	clock.setAge(maxAgeMs);
+	await made.ids();
+	await made.fetch(2);
+	made.catalog.clear();
+	const failures = [false, true].map((refresh) =>
+		failureOf(made.catalog.list({ cwd: '/other', refresh })),
+	);
+	await made.fetch(3);
+	await made.catalog.close();
+	expect(await Promise.all(failures)).toMatchObject([closed, closed]);
+	expect(made.fetches.map(({ request }) => request.signal.aborted)).toEqual([false, true, true]);
+	expect(made.events.ofType('failed')).toMatchObject([{ error: closed }, { error: closed }]);
+});
+
+test('close() in the moment of a call or of an answer ends the call, and remembers nothing', async () => {
+	for (const hasAnswer of [false, true]) {
+		const made = makeHostCatalog();
+		const failure = failureOf(made.catalog.list());
+		if (hasAnswer) (await made.fetch(1)).succeed(['a']);
+		await made.catalog.close();
+		expect(await failure).toMatchObject(closed);
+		await settle();
+		expect(made.fetches).toHaveLength(hasAnswer ? 1 : 0);
+		expect(made.catalog.peek()).toBeUndefined();
+	}
+});
+
+test('close() ends the wait for files, a store and a lock that never come, and no fetch follows', async () => {
+	for (const methods of [{ get: never }, { lock: never }, undefined]) {
+		if (!methods) replaceStat(never);
+		const made = makeHostCatalog({ store: methods && makeStore(methods) });
+		const failure = failureOf(made.catalog.list());
+		await settle();
+		const closing = made.catalog.close();
+		expect(await failure).toMatchObject(closed);
+		for (let count = 0; count < 3; count++) await clock.pass(storeTimeoutMs);
+		await closing;
+		expect(made.fetches).toEqual([]);
+	}
+});
+
+test('close() waits for a save, a deletion and the release of a late lock, for a second at most', async () => {
+	for (const method of ['set', 'delete', 'lock'] as const) {
+		const made = makeHostCatalog({ store: makeStore({ [method]: never }) });
+		const list = made.catalog.list().catch(() => {});
+		if (method !== 'lock') await made.answer(1, ['a']);
+		await settle();
+		if (method === 'delete') made.catalog.clear();
+		const closing = made.catalog.close();
+		await list;
+		await clock.pass(storeTimeoutMs - 1);
+		expect(await isPending(closing)).toBe(true);
+		await clock.pass(1);
+		await closing;
+		const failed = { operation: method, reason: expect.stringContaining('1000 ms') };
+		expect(made.events.ofType('store-failed')).toMatchObject([failed]);
+	}
+});
+
+test('a list that is being saved at close() stays in the store', async () => {
+	const gate = makeGate();
+	const map = new Map<string, unknown>();
+	const set = (key: string, value: unknown) => gate.opened.then(() => map.set(key, value));
+	const made = await makeFilledCatalog(['a'], { store: makeStore({ set }, map) });
+	const closing = made.catalog.close();
+	gate.open();
+	await closing;
+	expect(await makeHostCatalog({ store: makeStore({}, map) }, made.home).ids()).toEqual(['a']);
+});
+
+test('close() in a listener of events or in a subscriber starts no fetch afterwards', async () => {
+	for (const type of ['loaded', 'stale', 'hit', 'refreshed', 'miss', 'subscriber']) {
+		const store = makeStore();
+		const { home } = await makeFilledCatalog(['a'], { store });
+		clock.advance(maxAgeMs);
+		let fetchesAtClose: number | undefined;
+		const close = () => {
+			fetchesAtClose ??= made.fetches.length;
+			void made.catalog.close();
+		};
+		const onEvent = (event: { type: string }) => event.type === type && close();
+		const made = makeHostCatalog({ store, onEvent }, home);
+		if (type === 'subscriber') made.catalog.subscribe(close);
+		for (const options of [{}, {}, { refresh: true }, {}]) {
+			const outcome = made.catalog.list(options).catch((error) => error);
+			await settle();
+			if ('refresh' in options) made.fetches.at(-1)?.succeed(['b']);
+			const result = await outcome;
+			if (!Array.isArray(result)) expect(result).toMatchObject(closed);
+		}
+		expect(await failureOf(made.catalog.list())).toMatchObject(closed);
+		expect(made.fetches).toHaveLength(fetchesAtClose ?? -1);
+	}
+	const made = await makeFilledCatalog(['one']);
+	made.catalog.subscribe(() => void made.catalog.close());
+	made.home.logIn('second');
+	clock.advance(lookIntervalMs);
+	expect(await failureOf(made.catalog.list())).toMatchObject(closed);
+	await settle();
+	expect(made.fetches).toHaveLength(1);
+});
+
+test('await using closes the catalog', async () => {
+	let outer: CodexModelCatalog;
+	{
+		await using catalog = new CodexModelCatalog({ fetchModels: async () => ({ models: [] }) });
+		await catalog.list();
+		outer = catalog;
+	}
+	expect(await failureOf(outer.list())).toMatchObject(closed);
+});

@@ -1,0 +1,105 @@
+import { expect, test } from 'vitest';
+import { failureOf } from '../harness.js';
+import { clock, exitError, limits, makeFilledCatalog, settle } from './harness.js';
+
+const { maxAgeMs, servableMs, cooldownMs } = limits;
+
+const exited = { code: 'ERR_CODEX_EXITED' };
+
+test('refresh: true asks although the list is fresh, and renews it', async () => {
+	const made = await makeFilledCatalog(['old']);
+	clock.setAge(10);
+	const snapshot = await made.refreshWith(['new']);
+	expect(snapshot).toMatchObject({ models: [{ id: 'new' }], fetchedAt: Date.now() });
+	expect(made.catalog.peek()).toBe(snapshot);
+});
+
+test('refresh: true rejects when the fetch fails, and takes no list away', async () => {
+	const made = await makeFilledCatalog(['a']);
+	expect(await made.refreshWith(exitError())).toMatchObject(exited);
+	const known = { models: [{ id: 'a' }], isFresh: true };
+	expect(made.catalog.peek()).toMatchObject({ ...known, refreshError: exited });
+	await made.refreshWith(['a']);
+	expect(made.catalog.peek()).toMatchObject({ ...known, refreshError: null });
+});
+
+test('refresh: true joins a background refresh, and other callers are served meanwhile', async () => {
+	const made = await makeFilledCatalog(['old']);
+	clock.setAge(maxAgeMs);
+	await made.ids();
+	await settle();
+	const refreshes = [made.ids({ refresh: true }), made.ids({ refresh: true })];
+	await settle();
+	expect(await made.ids({ deadlineMs: 0 })).toEqual(['old']);
+	await made.answer(2, ['new']);
+	expect(await Promise.all(refreshes)).toEqual([['new'], ['new']]);
+	expect(made.fetches).toHaveLength(2);
+});
+
+test('a failed refresh takes no list away, and the next one waits for cooldownMs', async () => {
+	const made = await makeFilledCatalog(['a']);
+	clock.setAge(maxAgeMs);
+	await made.ids();
+	(await made.fetch(2)).fail();
+	await settle();
+	clock.setAge(maxAgeMs + cooldownMs - 1);
+	expect(await made.catalog.read()).toMatchObject({ isFresh: false, refreshError: exited });
+	await settle();
+	expect(made.fetches).toHaveLength(2);
+	clock.setAge(maxAgeMs + cooldownMs);
+	expect(await made.ids()).toEqual(['a']);
+	await made.answer(3, ['b']);
+	expect(await made.catalog.read()).toMatchObject({ models: [{ id: 'b' }], refreshError: null });
+});
+
+test('an empty answer takes no list away, and counts as a failed refresh', async () => {
+	const made = await makeFilledCatalog(['a']);
+	clock.setAge(maxAgeMs);
+	await made.ids();
+	await made.answer(2, []);
+	const refreshError = { code: 'ERR_CODEX_PROTOCOL', message: expect.stringContaining('empty') };
+	expect(made.catalog.peek()).toMatchObject({ models: [{ id: 'a' }], refreshError });
+	clock.setAge(maxAgeMs + cooldownMs - 1);
+	expect(await made.ids()).toEqual(['a']);
+	await settle();
+	expect(made.fetches).toHaveLength(2);
+});
+
+test('refresh: true, and a caller with nothing to get, wait for no cooldown', async () => {
+	const made = await makeFilledCatalog(['a'], { staleWhileRevalidateMs: 5_000 });
+	clock.setAge(maxAgeMs);
+	await made.refreshWith(exitError());
+	await made.refreshWith(exitError());
+	clock.setAge(maxAgeMs + 5_000);
+	expect(await made.readWith(['b'])).toMatchObject({ models: [{ id: 'b' }] });
+});
+
+test('a cooldown may be 0, is that of one list, and is not prolonged by a clock that was set back', async () => {
+	const made = await makeFilledCatalog(['a'], { cooldownMs: 0 });
+	clock.setAge(maxAgeMs);
+	for (const n of [2, 3]) {
+		expect(await made.ids()).toEqual(['a']);
+		(await made.fetch(n)).fail();
+		await settle();
+	}
+	clock.setAge(0);
+	const other = await makeFilledCatalog(['a']);
+	await other.readWith(['b'], { cwd: '/other' });
+	await other.refreshWith(exitError());
+	clock.setAge(-5_000);
+	for (const options of [{}, { cwd: '/other' }]) await other.ids(options);
+	await settle();
+	expect(other.fetches).toHaveLength(5);
+});
+
+test('a failed refresh leaves the list until its time is over, and no longer', async () => {
+	const made = await makeFilledCatalog(['a']);
+	clock.setAge(servableMs - 1);
+	await made.refreshWith(exitError());
+	expect(await made.ids()).toEqual(['a']);
+	clock.setAge(servableMs);
+	expect(made.catalog.peek()).toBeUndefined();
+	const failure = failureOf(made.catalog.list());
+	(await made.fetch(3)).fail();
+	expect(await failure).toMatchObject(exited);
+});

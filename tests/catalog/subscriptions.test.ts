@@ -1,0 +1,172 @@
+import { expect, test } from 'vitest';
+import { CodexModelsError } from '../../src/index.js';
+import {
+	clock,
+	exitError,
+	limits,
+	makeFilledCatalog,
+	makeHostCatalog,
+	makeStore,
+	recordUnhandledRejections,
+	settle,
+} from './harness.js';
+
+const { maxAgeMs, lookIntervalMs } = limits;
+
+test('a subscriber hears of the first list, and of each that differs', async () => {
+	const made = makeHostCatalog();
+	const { heard, ids } = made.record();
+	await made.readWith(['a']);
+	await made.refreshWith(['a']);
+	await made.refreshWith(['a', 'b']);
+	expect(ids()).toEqual([['a'], ['a', 'b']]);
+	expect(heard.at(-1)).toBe(made.catalog.peek());
+});
+
+test('a subscriber does not hear of what peek() could tell before, or of age', async () => {
+	const made = await makeFilledCatalog(['a']);
+	const { heard } = made.record();
+	await made.refreshWith(['a']);
+	clock.setAge(maxAgeMs);
+	await made.ids();
+	await made.answer(3, ['a']);
+	expect(heard).toEqual([]);
+});
+
+test('a subscriber hears of a change of the configured model, and of warnings', async () => {
+	const made = await makeFilledCatalog(['a']);
+	const { heard } = made.record();
+	const config = { config: { model: 'a' } };
+	const warnings = [{ type: 'config-ignored' as const, message: 'defaults' }];
+	for (const more of [{ config }, { config, warnings }, { config, warnings }])
+		await made.refreshWith(['a'], { more });
+	const configured = { model: 'a' };
+	expect(heard).toMatchObject([
+		{ configured, warnings: [] },
+		{ configured, warnings },
+	]);
+});
+
+test('a subscriber hears of a failed refresh once, of another failure, and of the end of it', async () => {
+	const made = await makeFilledCatalog(['a'], { cooldownMs: 0 });
+	const { heard } = made.record();
+	const timeout = (ms: number) =>
+		new CodexModelsError('ERR_CODEX_TIMEOUT', `It failed after ${ms} ms`, { timeoutMs: 9 });
+	for (const outcome of [timeout(20), timeout(30), exitError(1), exitError(1), exitError(2)])
+		await made.refreshWith(outcome);
+	clock.setAge(maxAgeMs);
+	await made.ids();
+	await made.answer(7, []);
+	await made.refreshWith(['a']);
+	expect(heard).toMatchObject([
+		{ refreshError: { code: 'ERR_CODEX_TIMEOUT' } },
+		{ refreshError: { exitCode: 1 } },
+		{ refreshError: { exitCode: 2 } },
+		{ refreshError: { code: 'ERR_CODEX_PROTOCOL' } },
+		{ refreshError: null },
+	]);
+});
+
+test('a subscriber without a list hears nothing of a failure or an empty answer', async () => {
+	const made = makeHostCatalog();
+	const { heard } = made.record();
+	await made.readWith(exitError());
+	await made.readWith([]);
+	expect(heard).toEqual([]);
+});
+
+test('a subscriber hears of its own view and target only', async () => {
+	const made = makeHostCatalog();
+	const visible = made.record();
+	const whole = made.record({ includeHidden: true });
+	const other = made.record({ cwd: '/other' });
+	await made.readWith(['a']);
+	await made.refreshWith(['a', { id: 'b', hidden: true }]);
+	expect(visible.ids()).toEqual([['a']]);
+	expect(whole.ids()).toEqual([['a'], ['a', 'b']]);
+	expect(other.heard).toEqual([]);
+});
+
+test('a subscriber hears of a list from the store, that another login has none, and of its list', async () => {
+	const store = makeStore();
+	const { home } = await makeFilledCatalog(['of none'], { store });
+	const made = makeHostCatalog({ store }, home);
+	const { ids } = made.record();
+	await made.ids();
+	home.logIn('first');
+	clock.setAge(lookIntervalMs);
+	await made.readWith(['of the first']);
+	home.remove('auth.json');
+	clock.setAge(2 * lookIntervalMs);
+	await made.ids();
+	expect(ids()).toEqual([['of none'], undefined, ['of the first'], ['of none']]);
+});
+
+test('clear() calls with undefined the subscribers that had a list, and no others', async () => {
+	const made = await makeFilledCatalog(['a']);
+	const { ids } = made.record();
+	const other = made.record({ cwd: '/other' });
+	made.catalog.clear();
+	made.catalog.clear();
+	expect(ids()).toEqual([undefined]);
+	await made.readWith(['a']);
+	expect(ids()).toEqual([undefined, ['a']]);
+	expect(other.heard).toEqual([]);
+});
+
+test('close() calls no subscriber, and neither does a fetch that it ends', async () => {
+	const made = await makeFilledCatalog(['a']);
+	const { heard } = made.record();
+	const refresh = made.catalog.list({ refresh: true }).catch(() => {});
+	await made.fetch(2);
+	await made.catalog.close();
+	await refresh;
+	expect(heard).toEqual([]);
+});
+
+test('an unsubscribed listener is not called again, also when another listener unsubscribes it', async () => {
+	const made = makeHostCatalog();
+	made.catalog.subscribe(() => second.unsubscribe());
+	const second = made.record();
+	let calls = 0;
+	// A listener that is subscribed twice is called twice, and unsubscribed once each.
+	const listener = () => calls++;
+	const unsubscribe = made.catalog.subscribe(listener);
+	made.catalog.subscribe(listener);
+	await made.readWith(['a']);
+	expect(calls).toBe(2);
+	unsubscribe();
+	unsubscribe();
+	await made.refreshWith(['b']);
+	expect(calls).toBe(3);
+	expect(second.heard).toEqual([]);
+});
+
+test('a listener that throws or rejects harms nothing', async () => {
+	const unhandled = recordUnhandledRejections();
+	const made = makeHostCatalog();
+	made.catalog.subscribe(() => {
+		throw new Error('of the listener');
+	});
+	made.catalog.subscribe((async () => Promise.reject(new Error('of the listener'))) as never);
+	const { ids } = made.record();
+	expect(await made.readWith(['a'])).toMatchObject({ models: [{ id: 'a' }] });
+	await settle();
+	expect(ids()).toEqual([['a']]);
+	expect(unhandled).toEqual([]);
+});
+
+test('a listener may call list(), read(), peek(), subscribe() and clear()', async () => {
+	const made = makeHostCatalog();
+	const results: unknown[] = [];
+	const unsubscribe = made.catalog.subscribe((snapshot) => {
+		unsubscribe();
+		results.push(made.ids(), made.catalog.read(), made.catalog.peek());
+		made.catalog.subscribe((cleared) => results.push(cleared));
+		made.catalog.clear();
+		results.push(snapshot);
+	});
+	const snapshot = await made.readWith(['a']);
+	expect(await Promise.all(results)).toEqual([['a'], snapshot, snapshot, undefined, snapshot]);
+	expect(made.catalog.peek()).toBeUndefined();
+});
