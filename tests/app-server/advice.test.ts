@@ -68,6 +68,7 @@ test.each([
 	[{ code: -32600, message: 'token expired' }, login],
 	[{ code: -32600, message: 'no', data: { reason: 'Unauthorized' } }, login],
 	[{ code: -32001, message: 'later' }, 'Try again in a while. '],
+	[{ code: -32600, message: 'cursor is bad' }, 'Try again in a while. '],
 	[{ code: -32601, message: 'unknown method' }, update],
 ])('the JSON-RPC error %o has the advice that fits', async (refusal, advice) => {
 	const { message } = await fail({ list: refuse(refusal) });
