@@ -1,7 +1,7 @@
 import { mkdirSync, promises, renameSync, rmSync, utimesSync, writeFileSync } from 'node:fs';
 import { syncBuiltinESMExports } from 'node:module';
 import path from 'node:path';
-import { onTestFinished, vi } from 'vitest';
+import { expect, onTestFinished, vi } from 'vitest';
 import { CodexModelCatalog } from '../../src/catalog.js';
 import {
 	type CatalogSnapshot,
@@ -76,13 +76,9 @@ export function makeGate<T = void>() {
 export const never = () => new Promise<never>(() => {});
 
 export async function isPending(promise: Promise<unknown>): Promise<boolean> {
-	let isSettled = false;
-	const note = () => {
-		isSettled = true;
-	};
-	promise.then(note, note);
-	await settle();
-	return !isSettled;
+	const pending = Symbol();
+	const result = Promise.race([promise.catch(() => {}), settle().then(() => pending)]);
+	return (await result) === pending;
 }
 
 /** The unhandled rejections of this process until the test is over. */
@@ -203,9 +199,7 @@ export function makeHostCatalog(options: CodexModelCatalogOptions = {}, home: Ho
 	/** The nth fetch, from 1, when the catalog has come so far. */
 	async function fetch(n: number) {
 		await settle();
-		const found = fetches[n - 1];
-		if (!found) throw new Error(`There are only ${fetches.length} fetches`);
-		return found;
+		return fetches[n - 1] ?? expect.fail(`There are only ${fetches.length} fetches`);
 	}
 	const made = {
 		catalog,
@@ -215,18 +209,22 @@ export function makeHostCatalog(options: CodexModelCatalogOptions = {}, home: Ho
 		fetch,
 		ids: async (listOptions?: ListOptions) => idsOf(await catalog.list(listOptions)),
 		peekIds: (listOptions?: TargetOptions) => toIds(catalog.peek(listOptions)),
-		/** Answers the nth fetch, and resolves when the catalog has dealt with the answer. */
-		async answer(n: number, models: readonly Entry[], more?: Partial<Answer>) {
-			(await fetch(n)).succeed(models, more);
+		/** The number of fetches, when the catalog has come so far. */
+		async countFetches() {
+			await settle();
+			return fetches.length;
+		},
+		/** Ends the nth fetch, and resolves when the catalog has dealt with the outcome. */
+		async answer(n: number, outcome: Outcome, more?: Partial<Answer>) {
+			const { fail, succeed } = await fetch(n);
+			if (outcome instanceof Error) fail(outcome);
+			else succeed(outcome, more);
 			await settle();
 		},
 		/** Reads with this outcome of the next fetch, and returns what the caller got: a snapshot or an error. */
 		async readWith(outcome: Outcome, { more, ...listOptions }: ReadOptions = {}) {
-			const n = fetches.length + 1;
 			const result = catalog.read(listOptions).catch((error: CodexModelsError) => error);
-			if (outcome instanceof Error) (await fetch(n)).fail(outcome);
-			else (await fetch(n)).succeed(outcome, more);
-			await settle();
+			await made.answer(fetches.length + 1, outcome, more);
 			return result;
 		},
 		refreshWith: (outcome: Outcome, readOptions?: ReadOptions) =>

@@ -40,12 +40,10 @@ test('a failed refresh takes no list away, and the next one waits for cooldownMs
 	const made = await makeFilledCatalog(['a']);
 	clock.setAge(maxAgeMs);
 	await made.ids();
-	(await made.fetch(2)).fail();
-	await settle();
+	await made.answer(2, exitError());
 	clock.setAge(maxAgeMs + cooldownMs - 1);
 	expect(await made.catalog.read()).toMatchObject({ isFresh: false, refreshError: exited });
-	await settle();
-	expect(made.fetches).toHaveLength(2);
+	expect(await made.countFetches()).toBe(2);
 	clock.setAge(maxAgeMs + cooldownMs);
 	expect(await made.ids()).toEqual(['a']);
 	await made.answer(3, ['b']);
@@ -61,8 +59,7 @@ test('an empty answer takes no list away, and counts as a failed refresh', async
 	expect(made.catalog.peek()).toMatchObject({ models: [{ id: 'a' }], refreshError });
 	clock.setAge(maxAgeMs + cooldownMs - 1);
 	expect(await made.ids()).toEqual(['a']);
-	await settle();
-	expect(made.fetches).toHaveLength(2);
+	expect(await made.countFetches()).toBe(2);
 });
 
 test('refresh: true, and a caller with nothing to get, wait for no cooldown', async () => {
@@ -79,8 +76,7 @@ test('a cooldown may be 0, is that of one list, and is not prolonged by a clock 
 	clock.setAge(maxAgeMs);
 	for (const n of [2, 3]) {
 		expect(await made.ids()).toEqual(['a']);
-		(await made.fetch(n)).fail();
-		await settle();
+		await made.answer(n, exitError());
 	}
 	clock.setAge(0);
 	const other = await makeFilledCatalog(['a']);
@@ -88,8 +84,7 @@ test('a cooldown may be 0, is that of one list, and is not prolonged by a clock 
 	await other.refreshWith(exitError());
 	clock.setAge(-5_000);
 	for (const options of [{}, { cwd: '/other' }]) await other.ids(options);
-	await settle();
-	expect(other.fetches).toHaveLength(5);
+	expect(await other.countFetches()).toBe(5);
 });
 
 test('a failed refresh leaves the list until its time is over, and no longer', async () => {
@@ -100,6 +95,6 @@ test('a failed refresh leaves the list until its time is over, and no longer', a
 	clock.setAge(servableMs);
 	expect(made.catalog.peek()).toBeUndefined();
 	const failure = failureOf(made.catalog.list());
-	(await made.fetch(3)).fail();
+	await made.answer(3, exitError());
 	expect(await failure).toMatchObject(exited);
 });

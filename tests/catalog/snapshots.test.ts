@@ -87,3 +87,10 @@ test('the host may go on to change its answer, which is neither frozen nor kept'
 	expect(snapshot.models).toMatchObject([model]);
 	expect([models, entry, config].some(Object.isFrozen)).toBe(false);
 });
+
+test('entries of another shape are left out', async () => {
+	const made = makeHostCatalog();
+	const list = made.ids();
+	(await made.fetch(1)).reply({ models: [null, 7, [], {}, { id: ' ' }, { model: ' a ' }] });
+	expect(await list).toEqual(['a']);
+});
