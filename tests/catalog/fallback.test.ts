@@ -1,14 +1,8 @@
 import { expect, test } from 'vitest';
-import {
-	clock,
-	exitError,
-	limits,
-	makeFilledCatalog,
-	makeHostCatalog,
-	makeStore,
-	settle,
-} from './harness.js';
+import * as harness from './harness.js';
 
+const { clock, exitError, limits, makeFilledCatalog, makeHostCatalog, makeStore } = harness;
+const { settle } = harness;
 const { maxAgeMs, servableMs, cooldownMs } = limits;
 
 const builtIn = { warnings: [{ type: 'built-in-list' as const, message: 'no server' }] };

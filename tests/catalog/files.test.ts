@@ -89,18 +89,6 @@ test('a list is remembered where a file that its answer is the first to name is 
 	}
 });
 
-test('a list is not remembered after a change of config.toml during its fetch, also there and back', async () => {
-	const made = await makeFilledCatalog(['known']);
-	made.home.write('config.toml', 'model = "a"');
-	const refresh = made.ids({ refresh: true });
-	await made.fetch(2);
-	clock.advance(1);
-	for (const model of ['b', 'a']) made.home.write('config.toml', `model = "${model}"`);
-	await made.answer(2, ['of one of them']);
-	expect(await refresh).toEqual(['of one of them']);
-	expect(made.peekIds()).toEqual(['known']);
-});
-
 test('files that cannot be looked at leave a list as fresh or stale as it was', async () => {
 	const lack = () => Promise.reject(Object.assign(new Error('EMFILE'), { code: 'EMFILE' }));
 	const made = await makeFilledCatalog(['a']);

@@ -127,11 +127,11 @@ export type Home = ReturnType<typeof makeHome>;
 /** Replaces `stat` of the system until the returned function is called, or the test is over. */
 export function replaceStat(makeResult: (file: string) => Promise<unknown>): () => void {
 	const spy = vi.spyOn(promises, 'stat').mockImplementation(makeResult as never);
-	syncBuiltinESMExports();
 	const restore = () => {
 		spy.mockRestore();
 		syncBuiltinESMExports();
 	};
+	syncBuiltinESMExports();
 	afterTest(restore);
 	return restore;
 }
@@ -154,22 +154,18 @@ type Entry = string | Record<string, unknown>;
 type Outcome = readonly Entry[] | Error;
 type ReadOptions = ListOptions & { more?: Partial<Answer> };
 
-const toAnswer = (models: readonly Entry[], more: Partial<Answer> = {}): Answer => ({
-	models: models.map((model) => (typeof model === 'string' ? { id: model } : model)),
-	...more,
-});
-
 /** A fetch by the host, whose outcome a test decides. */
 function makeFetch(request: Parameters<FetchModels>[0]) {
-	const gate = makeGate<Answer>();
+	const { opened: answer, open, fail } = makeGate<Answer>();
+	const toEntry = (model: Entry) => (typeof model === 'string' ? { id: model } : model);
 	return {
 		request,
-		answer: gate.opened,
+		answer,
 		succeed: (models: readonly Entry[], more?: Partial<Answer>) =>
-			gate.open(toAnswer(models, more)),
+			open({ models: models.map(toEntry), ...more }),
 		/** Answers with anything at all. */
-		reply: (value: unknown) => gate.open(value as Answer),
-		fail: (error: unknown = exitError()) => gate.fail(error),
+		reply: (value: unknown) => open(value as Answer),
+		fail,
 	};
 }
 
@@ -253,11 +249,6 @@ export async function makeFilledCatalog(
 
 /** A store in memory, with some methods replaced. */
 export function makeStore(methods: Partial<ModelListStore> = {}, map = new Map<string, unknown>()) {
-	const store: ModelListStore = {
-		get: (key) => map.get(key),
-		set: (key, value) => map.set(key, structuredClone(value)),
-		delete: (key) => map.delete(key),
-		...methods,
-	};
-	return Object.assign(store, { map });
+	const set = (key: string, value: unknown) => map.set(key, structuredClone(value));
+	return { get: map.get.bind(map), set, delete: map.delete.bind(map), map, ...methods };
 }

@@ -1,16 +1,10 @@
 import path from 'node:path';
 import { expect, test, vi } from 'vitest';
 import { makeDirectory } from '../harness.js';
-import {
-	clock,
-	exitError,
-	limits,
-	makeFilledCatalog,
-	makeHome,
-	makeHostCatalog,
-	settle,
-} from './harness.js';
+import * as harness from './harness.js';
 
+const { clock, exitError, limits, makeFilledCatalog, makeHome, makeHostCatalog } = harness;
+const { settle } = harness;
 const { lookIntervalMs } = limits;
 
 test('lists are told apart by cwd and by codexHome, which the function of the host hears', async () => {
