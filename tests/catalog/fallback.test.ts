@@ -49,26 +49,21 @@ test('a built-in list replaces another one, and a good one whose time is over', 
 	expect(made.catalog.peek()).toMatchObject({ models: [{ id: 'another' }], refreshError: null });
 });
 
-test('a good list that only the store has counts as well: a refresh that brings the built-in list rejects', async () => {
-	const store = makeStore();
-	const { home } = await makeFilledCatalog(['good'], { store });
-	const made = makeHostCatalog({ store }, home);
-	clock.setAge(10);
-	expect(await made.refreshWith(['built in'], { more: builtIn })).toMatchObject(fallback);
-	expect(made.peekIds()).toEqual(['good']);
-	expect(await makeHostCatalog({ store }, home).ids()).toEqual(['good']);
-});
-
-test('a built-in list takes the place of no good one that another process stored during the fetch', async () => {
-	const store = makeStore();
-	const made = makeHostCatalog({ store });
-	const list = made.ids();
-	const fetch = await made.fetch(1);
-	await makeFilledCatalog(['good'], { store }, made.home);
-	fetch.succeed(['built in'], builtIn);
-	await list;
-	await settle();
-	expect(await makeHostCatalog({ store }, made.home).ids()).toEqual(['good']);
+test('a good list that only the store has counts as well, also one that came during the fetch', async () => {
+	for (const isLate of [false, true]) {
+		const store = makeStore();
+		const made = makeHostCatalog({ store });
+		const fill = () => makeFilledCatalog(['good'], { store }, made.home);
+		if (!isLate) await fill();
+		clock.advance(10);
+		const read = made.catalog.read({ refresh: true }).catch((error) => error);
+		const fetch = await made.fetch(1);
+		if (isLate) await fill();
+		fetch.succeed(['built in'], builtIn);
+		expect(await read).toMatchObject(isLate ? builtIn : fallback);
+		await settle();
+		expect(await makeHostCatalog({ store }, made.home).ids()).toEqual(['good']);
+	}
 });
 
 test('a list that was made from defaults says so to each caller, also from the store', async () => {

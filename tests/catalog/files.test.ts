@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import * as harness from './harness.js';
 
-const { clock, limits, makeFilledCatalog, makeHome, makeHostCatalog, recordLooks } = harness;
+const { clock, limits, makeFilledCatalog, makeHome, makeHostCatalog } = harness;
 const { replaceStat } = harness;
 const { cooldownMs, lookIntervalMs } = limits;
 
@@ -60,16 +60,6 @@ test('a stale list is served at once, refreshed, and watches the files of the ne
 		home.write(name, 'changed again');
 		expect((await made.catalog.read()).isFresh).toBe(name === 'one');
 	}
-});
-
-test('a relative file, a layer without a file and a config of another shape are no files to watch', async () => {
-	const looks = recordLooks();
-	const odd = toConfig([{ type: 'sessionFlags' }, { file: 'relative' }, 7, null], 'relative');
-	for (const config of [odd, { config: {}, layers: 'none' }, { layers: [null, 7, []] }, []]) {
-		const { catalog } = await makeFilledCatalog(['a'], {}, makeHome(), { config });
-		expect(catalog.peek()?.isFresh).toBe(true);
-	}
-	expect(looks.filter((file) => !file.startsWith('/'))).toEqual([]);
 });
 
 test('a list is remembered where a file that its answer is the first to name is older than the fetch', async () => {

@@ -1,7 +1,7 @@
 import { mkdirSync, promises, renameSync, rmSync, utimesSync, writeFileSync } from 'node:fs';
 import { syncBuiltinESMExports } from 'node:module';
 import path from 'node:path';
-import { expect, onTestFinished, vi } from 'vitest';
+import { expect, vi } from 'vitest';
 import { CodexModelCatalog } from '../../src/catalog.js';
 import {
 	type CatalogSnapshot,
@@ -79,15 +79,6 @@ export async function isPending(promise: Promise<unknown>): Promise<boolean> {
 	const pending = Symbol();
 	const result = Promise.race([promise.catch(() => {}), settle().then(() => pending)]);
 	return (await result) === pending;
-}
-
-/** The unhandled rejections of this process until the test is over. */
-export function recordUnhandledRejections(): unknown[] {
-	const reasons: unknown[] = [];
-	const note = (reason: unknown) => reasons.push(reason);
-	process.on('unhandledRejection', note);
-	onTestFinished(() => void process.off('unhandledRejection', note));
-	return reasons;
 }
 
 /** A failure of a fetch, as an app-server that ends early makes it. */

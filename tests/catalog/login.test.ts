@@ -110,22 +110,6 @@ test("another login's list is not served, also after a failure; a login that com
 	expect(made.events.count('stale')).toBe(0);
 });
 
-test('a caller of another login does not join the fetch of the login before, and starts one after it', async () => {
-	const made = makeHostCatalog();
-	const first = made.ids();
-	await made.fetch(1);
-	made.home.logIn('second');
-	nextLook();
-	const second = made.ids();
-	expect(await made.countFetches()).toBe(1);
-	await made.answer(1, ['of the first']);
-	expect(await first).toEqual(['of the first']);
-	expect(await isPending(second)).toBe(true);
-	await made.answer(2, ['of the second']);
-	expect(await second).toEqual(['of the second']);
-	expect(made.peekIds()).toEqual(['of the second']);
-});
-
 test('a list is not remembered after any change of the login during its fetch, also there and back', async () => {
 	for (const keys of [['second'], ['second', 'first'], ['first']]) {
 		const made = makeHostCatalog();

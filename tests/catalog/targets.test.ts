@@ -57,26 +57,20 @@ test('of more lists than maxEntries the least recently used ones are forgotten',
 		await made.readWith([cwd], { cwd });
 		expect(await made.ids()).toEqual(['kept']);
 	}
-	expect(made.catalog.peek({ cwd: '/1' })).toBeUndefined();
 });
 
 test('lists of many logins count for maxEntries, too', async () => {
 	const made = makeHostCatalog({ maxEntries: 1 });
-	const listAs = async (key: string) => {
-		const n = made.fetches.length + 1;
+	for (const key of ['1', '2', '3', '4', '5', '4', '3', '2', '1']) {
 		made.home.logIn(key);
 		clock.advance(lookIntervalMs);
-		const list = made.ids();
+		const list = made.catalog.list();
 		await settle();
-		made.fetches[n - 1]?.succeed([key]);
-		expect(await list).toEqual([key]);
-		return made.fetches.length < n;
-	};
-	const keys = ['1', '2', '3', '4', '5'];
-	for (const key of keys) await listAs(key);
-	const isKnown: boolean[] = [];
-	for (const key of keys) isKnown.push(await listAs(key));
-	expect(isKnown.filter(Boolean).length).toBeLessThanOrEqual(2);
+		made.fetches.at(-1)?.succeed([key]);
+		await list;
+	}
+	// Two may still be there when the order turns.
+	expect(made.fetches.length).toBeGreaterThanOrEqual(7);
 });
 
 test('a list stays remembered while fetches of other targets fail', async () => {
