@@ -100,10 +100,15 @@ export function withWait(error: unknown, waitedMs: number): unknown {
 	return new CodexModelsError(error.code, told, error);
 }
 
-export function protocolError({ problem, ...at }: At & { problem: string }): CodexModelsError {
+const checkCommand = 'Check that the options "command" and "args" start `codex app-server`.';
+
+export function protocolError({
+	problem,
+	hint = checkCommand,
+	...at
+}: At & { problem: string; hint?: string }): CodexModelsError {
 	const update =
 		'Check that the program is the Codex CLI ("codex --version"), update it, then try again.';
-	const hint = 'Check that the options "command" and "args" start `codex app-server`.';
 	const parts = [`Codex gave an answer that cannot be read: ${problem}`, '', update];
 	return makeError('ERR_CODEX_PROTOCOL', at, parts, { phase: at.phase, hint });
 }

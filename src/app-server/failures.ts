@@ -3,6 +3,7 @@ import { sanitizeLine, toReason } from '../system/sanitize.js';
 
 const install = 'Install Codex with "npm install -g @openai/codex", then try again.';
 const update = 'Update Codex with "npm install -g @openai/codex", then try again.';
+const checkProgram = `Check that the program is the Codex CLI ("codex --version"). ${update}`;
 const runnable =
 	'Set the option "command" to a program that runs, by its path or as a name on PATH.';
 
@@ -52,21 +53,28 @@ type Exit = { exitCode: number | null; signal: string | null; cause?: unknown };
 
 /** Which advice fits the end of an app-server, by its exit code and its last words. The first that fits counts. */
 const exitAdvice: [fits: (words: string, exitCode: number | null) => boolean, advice: string][] = [
-	// A shell cannot run the program, or does not find its interpreter; 9009 is that of cmd.exe.
-	[(_, exitCode) => [126, 127, 9009].includes(exitCode ?? 0), `The program cannot run. ${install}`],
+	// A shell cannot run the program, or does not find its interpreter; 9009 is that of cmd.exe. `spawn` hands a program for
+	// another processor to /bin/sh, which takes it for a script.
+	[
+		(words, exitCode) =>
+			[126, 127, 9009].includes(exitCode ?? 0) || /\bsyntax error: /i.test(words),
+		`The program cannot run. ${install}`,
+	],
 	[
 		(words) => /CODEX_HOME/.test(words) && /not exist|not a directory|no such file/i.test(words),
 		'Create the folder that CODEX_HOME names, then try again.',
 	],
 	[(words) => /optional dependency|unsupported platform/i.test(words), install],
+	// A Codex without `app-server` takes the word for a prompt, and asks for a terminal (0.42.0: ENXIO).
 	[
 		(words) =>
-			/\b(?:unrecognized|unknown|invalid|unexpected)\b.*\b(?:subcommand|command|argument)/i.test(
+			/\b(?:unrecognized|unknown|invalid|unexpected)\b.*\b(?:subcommand|command|argument|choice)|not a terminal|os error 6\)/i.test(
 				words,
 			),
-		`Check that the program is the Codex CLI ("codex --version"). ${update}`,
+		checkProgram,
 	],
 	[(words) => words === '' || concernsLogin(words), checkLogin],
+	[(_, exitCode) => exitCode === 0, checkProgram],
 ];
 
 const concernsLogin = (words: string) =>

@@ -1,4 +1,6 @@
-import { spawn } from 'node:child_process';
+import { execFileSync, spawn, spawnSync } from 'node:child_process';
+import { chmodSync, readdirSync } from 'node:fs';
+import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterTest, makeDirectory, type Step, script, until } from '../harness.js';
 
@@ -6,28 +8,6 @@ import { afterTest, makeDirectory, type Step, script, until } from '../harness.j
 export const builtDirectory = fileURLToPath(new URL('../../dist', import.meta.url));
 
 export const builtFile = (name: string) => new URL(`../../dist/${name}`, import.meta.url).href;
-
-/** The source of `tick`, which keeps the `longest` time between two calls of it. */
-const tickSource = `
-	let [longest, last] = [0, performance.now()];
-	const tick = () => {
-		const now = performance.now();
-		longest = Math.max(longest, now - last);
-		last = now;
-	};
-`;
-
-/** The source of a function that measures the longest standstill of the event loop while `work` is under way. */
-const measureSource = `
-	const measure = async (work) => {
-		${tickSource}
-		const timer = setInterval(tick, 1);
-		const result = await work();
-		tick();
-		clearInterval(timer);
-		return { result, standstillMs: Math.round(longest) };
-	};
-`;
 
 /** The step of most app-servers here, and what a host tells of its list. */
 export const answers: Step = ['answers', { models: [{ id: 'a' }] }];
@@ -47,11 +27,10 @@ export function serve(...steps: Step[]) {
 
 /** The names that a host's source can use. The imports are late, so that `before` precedes them. */
 const makeHead = (facts: object, before: string) => `
-	import { closeSync, existsSync, openSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+	import { closeSync, existsSync, openSync, readFileSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 	import { stat } from 'node:fs/promises';
 	const facts = ${JSON.stringify(facts)};
 	const tell = (value) => console.log(JSON.stringify(value));
-	${measureSource}
 	${before}
 	const { CodexModelCatalog } = await import(facts.index ?? ${JSON.stringify(builtFile('index.js'))});
 	const { fileStore } = await import(${JSON.stringify(builtFile('store/file-store.js'))});
@@ -134,57 +113,42 @@ export async function runHost(source: string, options?: HostOptions): Promise<To
 	return told;
 }
 
-type CommandEnd = {
-	exitCode: number | null;
-	stdout: string;
-	stderr: string;
-	ms: number;
-	standstillMs: number;
-};
+/** Runs a command to its end. */
+export const run = (command: string, ...args: string[]) => execFileSync(command, args);
 
-/** Runs the built command line, and measures it. */
-export function runCommandLine(
-	args: string[],
-	{ env = {}, stderr = 'pipe' as 'pipe' | number } = {},
-): Promise<CommandEnd> {
-	const preload = `
-		import { writeSync } from 'node:fs';
-		${tickSource}
-		setInterval(tick, 1).unref();
-		process.on('exit', () => {
-			tick();
-			writeSync(3, String(Math.round(longest)));
-		});`;
-	const startedAt = performance.now();
-	const program = fileURLToPath(builtFile('cli/command-line.js'));
-	const child = spawn(
-		process.execPath,
-		['--import', `data:text/javascript,${encodeURIComponent(preload)}`, program, ...args],
-		{
-			cwd: '/',
-			env: { ...process.env, ...env },
-			stdio: ['ignore', 'pipe', stderr, 'pipe'],
-		},
-	);
-	afterTest(() => child.kill('SIGKILL'));
-	const output = ['', '', '', ''];
-	for (const index of [1, 2, 3]) {
-		(child.stdio[index] as NodeJS.ReadableStream | null)
-			?.setEncoding('utf8')
-			.on('data', (chunk) => {
-				output[index] += chunk;
-			});
-	}
-	return new Promise((resolve) => {
-		child.once('close', (exitCode) => {
-			const [, stdout = '', words = '', standstill] = output;
-			resolve({
-				exitCode,
-				stdout,
-				stderr: words,
-				ms: performance.now() - startedAt,
-				standstillMs: Number(standstill),
-			});
-		});
-	});
-}
+/** Runs a shell's commands with these variables. */
+export const sh = (commands: string, variables: Record<string, string>) =>
+	execFileSync('sh', ['-ec', commands], { env: { ...process.env, ...variables } });
+
+/** The reason not to run a test that needs a Linux on which this command succeeds. */
+export const lackOf = (command: string, ...args: string[]): string | undefined =>
+	process.platform === 'linux' && spawnSync(command, args).status === 0
+		? undefined
+		: [command, ...args].join(' ');
+
+export const lackOfMount = lackOf('unshare', '-m', 'mount', '-t', 'tmpfs', 'tmpfs', '/mnt');
+
+const isRoot = process.getuid?.() === 0;
+const words = isRoot ? ['setpriv', '--reuid=65534', '--regid=65534', '--clear-groups'] : ['env'];
+
+/** A user whom limits and permissions bind, unlike root. */
+export const user = {
+	/** The command that starts another as this user. */
+	words,
+	/** The user must be able to read the package. */
+	lack: lackOf(
+		words[0] as string,
+		...words.slice(1),
+		'test',
+		'-r',
+		path.join(builtDirectory, 'index.js'),
+	),
+	/** Lets any user use a directory and its files. */
+	share(directory: string): void {
+		chmodSync(directory, 0o777);
+		for (const name of readdirSync(directory)) chmodSync(path.join(directory, name), 0o666);
+	},
+	give(directory: string): void {
+		if (isRoot) run('chown', '-Rh', '65534:65534', directory);
+	},
+};

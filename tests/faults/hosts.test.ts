@@ -1,7 +1,17 @@
 import { readFileSync } from 'node:fs';
+import path from 'node:path';
 import { expect } from 'vitest';
-import { isAlive, type Step, until, untilGone } from '../harness.js';
-import { answers, builtFile, runHost, serve, served, startHost } from './host.js';
+import {
+	idsOf,
+	isAlive,
+	makeCatalog,
+	makeDirectory,
+	neverMs,
+	type Step,
+	until,
+	untilGone,
+} from '../harness.js';
+import { answers, builtFile, lackOf, runHost, serve, served, startHost } from './host.js';
 import { describeFaults } from './page.js';
 
 const testFault = describeFaults('hosts');
@@ -19,52 +29,52 @@ const phases: [step: Step, sign: 'waits' | 'end of input'][] = [
 
 type End = { exitCode: number | null; signal: NodeJS.Signals | null };
 
-const ways: [way: string, act: string, end: End][] = [
-	['returns', '', { exitCode: 0, signal: null }],
-	['calls `process.exit`', 'process.exit(7)', { exitCode: 7, signal: null }],
-	['throws', 'throw new Error("thrown")', { exitCode: 1, signal: null }],
-	[
-		'leaves a rejection unhandled',
-		'Promise.reject(new Error("rejected"))',
-		{ exitCode: 1, signal: null },
-	],
-	...(['SIGTERM', 'SIGINT', 'SIGHUP'] as const).map((signal): [string, string, End] => [
-		`is ended by ${signal}`,
-		`setInterval(() => {}, 60_000); process.kill(process.pid, '${signal}')`,
-		{ exitCode: null, signal },
-	]),
+type Way = [act: string, end: End];
+
+const raise = (signal: NodeJS.Signals): Way => [
+	`setInterval(() => {}, 60_000); process.kill(process.pid, '${signal}')`,
+	{ exitCode: null, signal },
 ];
 
-for (const [way, act, end] of ways) {
-	const fault = `the host ${way}, and its app-server ignores the end of its input and SIGTERM`;
+const waysToEnd: Record<string, Way[]> = {
+	'the host returns, calls `process.exit`, throws, or leaves a rejection unhandled': [
+		['', { exitCode: 0, signal: null }],
+		['process.exit(7)', { exitCode: 7, signal: null }],
+		['throw new Error("thrown")', { exitCode: 1, signal: null }],
+		['Promise.reject(new Error("rejected"))', { exitCode: 1, signal: null }],
+	],
+	'SIGTERM, SIGINT or SIGHUP ends the host': [raise('SIGTERM'), raise('SIGINT'), raise('SIGHUP')],
+};
+
+/** Ends a host when its app-server has come to that sign. */
+async function endHost([act, end]: Way, step: Step, sign: 'waits' | 'end of input') {
+	const { server, facts } = serve(step);
+	const { done, write } = startHost(
+		`// A caller that waits keeps the host alive, and so this one leaves.
+		const controller = new AbortController();
+		make().list({ deadlineMs: Infinity, signal: controller.signal }).catch(() => {});
+		process.stdin.once('data', () => {
+			process.stdin.destroy();
+			controller.abort();
+			${act};
+		});`,
+		{ facts },
+	);
+	await server.untilLogged(sign);
+	write('now');
+	expect(await done).toMatchObject(end);
+	await untilGone(...server.pids, ...server.find('grandchild').map(({ grandchild }) => grandchild));
+	expect(server.starts).toBe(1);
+}
+
+for (const [fault, ways] of Object.entries(waysToEnd)) {
 	testFault(
-		fault,
+		`${fault}, and its app-server ignores the end of its input and SIGTERM`,
 		'spawn, initialize, model/list, while being ended',
 		'no process is left',
 		async () => {
-			const runs = phases.map(async ([step, sign]) => {
-				const { server, facts } = serve(step);
-				const { done, write } = startHost(
-					`// A caller that waits keeps the host alive, and so this one leaves.
-				const controller = new AbortController();
-				make().list({ deadlineMs: Infinity, signal: controller.signal }).catch(() => {});
-				process.stdin.once('data', () => {
-					process.stdin.destroy();
-					controller.abort();
-					${act};
-				});`,
-					{ facts },
-				);
-				await server.untilLogged(sign);
-				write('now');
-				expect(await done).toMatchObject(end);
-				await untilGone(
-					...server.pids,
-					...server.find('grandchild').map(({ grandchild }) => grandchild),
-				);
-				expect(server.starts).toBe(1);
-			});
-			await Promise.all(runs);
+			for (const way of ways)
+				await Promise.all(phases.map(([step, sign]) => endHost(way, step, sign)));
 		},
 	);
 }
@@ -121,44 +131,135 @@ testFault(
 );
 
 testFault(
-	'the global timers of the host are numbers (Electron, jsdom)',
-	'any',
-	'the list; `ERR_CODEX_TIMEOUT`',
+	'2,000 callers share one signal, and their deadlines end at once, after 64 KB on stderr',
+	'model/list',
+	'`ERR_CODEX_TIMEOUT`, without a `MaxListenersExceededWarning`; then the list',
 	async () => {
-		const { facts } = serve(answers, ['answers', { gates: { 'model/list': 'never' } }]);
-		const before = `
-		const timers = [undefined];
-		for (const kind of ['Timeout', 'Interval']) {
-			const [set, clear] = [globalThis['set' + kind], globalThis['clear' + kind]];
-			globalThis['set' + kind] = (...args) => timers.push(set(...args)) - 1;
-			globalThis['clear' + kind] = (id) => clear(timers[id]);
-		}
-	`;
-		const [first, second] = await runHost(
+		const stderr = `WARN ${'x-api_key-'.repeat(10)}\n`.repeat(600);
+		const { server, facts } = serve([
+			'answers',
+			{ models: [{ id: 'a' }], stderr, gates: { 'model/list': 'open' } },
+		]);
+		const { done, nth } = startHost(
 			`const catalog = make();
-		tell(await settle(catalog.list()));
-		tell(await settle(catalog.list({ refresh: true, deadlineMs: 300 })));
-		await catalog.close();`,
-			{ facts, before },
+			const { signal } = new AbortController();
+			const list = (deadlineMs) => settle(catalog.list({ deadlineMs, signal }));
+			const stays = list(Infinity);
+			const all = await Promise.all(Array.from({ length: 2_000 }, () => list(1_500)));
+			tell(all.map(({ code }) => code));
+			tell(await stays);
+			await catalog.close();`,
+			{ facts },
 		);
-		expect([first, second]).toMatchObject([served, { code: 'ERR_CODEX_TIMEOUT' }]);
+		expect(await nth(1)).toEqual(Array(2_000).fill('ERR_CODEX_TIMEOUT'));
+		server.open('open');
+		expect(await nth(2)).toEqual(served);
+		expect(await done).toMatchObject({ exitCode: 0, stderr: '' });
+		expect(server.starts).toBe(1);
 	},
 );
 
 testFault(
-	'50 callers share one signal',
+	'300 working directories are asked for at once',
 	'any',
-	'the list, without a `MaxListenersExceededWarning`',
+	'the lists; never more than four app-servers that have not answered',
 	async () => {
-		const { facts } = serve();
-		const told = await runHost(
+		const log = path.join(makeDirectory(), 'log');
+		const program = `
+			echo start >> ${log}
+			read initialize; echo '{"id":1,"result":{}}'
+			read initialized; read list; read config
+			echo '{"id":3,"result":{}}'
+			echo answer >> ${log}
+			echo '{"id":2,"result":{"data":[{"id":"a"}]}}'
+			cat`;
+		const { catalog } = makeCatalog({
+			...{ command: '/bin/sh', args: ['-c', program], retries: 0 },
+			...{ deadlineMs: neverMs, fetchTimeoutMs: neverMs, codexHome: makeDirectory() },
+		});
+		const cwds = Array.from({ length: 300 }, () => makeDirectory());
+		const lists = await Promise.all(cwds.map((cwd) => catalog.list({ cwd })));
+		expect(lists.flatMap(idsOf)).toEqual(Array(300).fill('a'));
+		const entries = readFileSync(log, 'utf8').trim().split('\n');
+		let [working, most] = [0, 0];
+		for (const entry of entries) {
+			working += entry === 'start' ? 1 : -1;
+			most = Math.max(most, working);
+		}
+		expect(entries).toHaveLength(600);
+		expect(most).toBe(4);
+	},
+);
+
+const container = ['unshare', '--pid', '--fork', '--mount-proc', '--kill-child'] as const;
+
+testFault(
+	'the host is the first process of a container, and its app-server leaves a process',
+	'model/list, after the answer',
+	'`ERR_CODEX_EXITED`, then the list; a zombie delays neither a fetch nor `close()`',
+	async () => {
+		const { server, facts } = serve(
+			['leavesAGrandchild', { at: 'model/list', code: 1 }],
+			['leavesAGrandchild', { models: [{ id: 'a' }] }],
+		);
+		const [failure, list, signals, zombies] = await runHost(
+			`const signals = [];
+			const { kill } = process;
+			process.kill = (pid, signal) => {
+				if (pid < 0) signals.push(signal);
+				return kill.call(process, pid, signal);
+			};
+			const catalog = make();
+			tell(await settle(catalog.list()));
+			tell(await settle(catalog.list()));
+			await catalog.close();
+			tell(signals);
+			const stats = readdirSync('/proc').filter(Number).map((pid) => readFileSync('/proc/' + pid + '/stat', 'utf8'));
+			tell(process.pid === 1 ? stats.filter((stat) => stat.includes(') Z ')).length : 'another pid');`,
+			{ facts, through: [...container] },
+		);
+		expect(failure).toMatchObject({ code: 'ERR_CODEX_EXITED' });
+		expect(list).toEqual(served);
+		// SIGKILL follows where the group seems to live on.
+		expect(new Set(signals)).toEqual(new Set([0, 'SIGTERM']));
+		expect(zombies).toBe(2);
+		expect(server.starts).toBe(2);
+	},
+	lackOf(...container, 'true'),
+);
+
+testFault(
+	'a test runner empties the globals of `signal-exit` (Jest 30 on Node 20)',
+	'model/list, while being ended',
+	'the list; no process is left',
+	async () => {
+		const { server, facts } = serve(
+			['answers', { models: [{ id: 'a' }], gates: { 'model/list': 'open' } }],
+			['answers', deaf],
+		);
+		const { done, nth, write } = startHost(
 			`const catalog = make();
-		const { signal } = new AbortController();
-		tell(await Promise.all(Array.from({ length: 50 }, () => settle(catalog.list({ signal })))));
-		await catalog.close();`,
+			const list = catalog.list();
+			await next();
+			process.stdin.destroy();
+			const emitter = globalThis[Symbol.for('signal-exit emitter')];
+			const state = { ...emitter };
+			for (const name of Object.keys(emitter)) delete emitter[name];
+			tell('is empty');
+			tell(await settle(list));
+			await catalog.close();
+			await listOnce();
+			// The runner's own process is another one.
+			Object.assign(emitter, state);`,
 			{ facts },
 		);
-		expect(told).toEqual([Array(50).fill(served)]);
+		await server.untilAsked('model/list');
+		write('now');
+		await nth(1);
+		server.open('open');
+		const told = ['is empty', served, served];
+		expect(await done).toMatchObject({ exitCode: 0, stderr: '', told });
+		await untilGone(...server.pids);
 	},
 );
 
@@ -191,23 +292,28 @@ const nested = {
 		await Promise.all([1, 2].map(() => new Promise((resolve) => cluster.fork().on('message', tell).once('exit', resolve))));`,
 };
 
-for (const [where, outer] of Object.entries(nested)) {
-	testFault(`the host is ${where}`, 'any', 'the list; no process is left', async () => {
-		const { server, facts } = serve();
-		const inner = `
-			import { parentPort } from 'node:worker_threads';
-			import { CodexModelCatalog } from ${JSON.stringify(builtFile('index.js'))};
-			const catalog = new CodexModelCatalog(${JSON.stringify(facts.options)});
-			const ids = (await catalog.list()).map(({ id }) => id);
-			await catalog.close();
-			if (parentPort) parentPort.postMessage({ ids });
-			else process.send({ ids }, () => process.disconnect());`;
-		const told = await runHost(outer, { facts: { ...facts, inner } });
-		expect(told.length).toBeGreaterThan(0);
-		for (const each of told) expect(each).toEqual(served);
-		await untilGone(...server.pids);
-	});
-}
+testFault(
+	`the host is ${Object.keys(nested).join(', or ')}`,
+	'any',
+	'the list; no process is left',
+	async () => {
+		for (const outer of Object.values(nested)) {
+			const { server, facts } = serve();
+			const inner = `
+				import { parentPort } from 'node:worker_threads';
+				import { CodexModelCatalog } from ${JSON.stringify(builtFile('index.js'))};
+				const catalog = new CodexModelCatalog(${JSON.stringify(facts.options)});
+				const ids = (await catalog.list()).map(({ id }) => id);
+				await catalog.close();
+				if (parentPort) parentPort.postMessage({ ids });
+				else process.send({ ids }, () => process.disconnect());`;
+			const told = await runHost(outer, { facts: { ...facts, inner } });
+			expect(told.length).toBeGreaterThan(0);
+			for (const each of told) expect(each).toEqual(served);
+			await untilGone(...server.pids);
+		}
+	},
+);
 
 testFault(
 	'the app-server starts a process by `setsid`',

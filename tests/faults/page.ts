@@ -6,11 +6,18 @@ import { afterAll, test } from 'vitest';
 const root = fileURLToPath(new URL('../../', import.meta.url));
 const pageFile = path.join(root, 'docs/reliability.md');
 
-/** The test files, in the order of their rows on the page. */
-const files = ['endings', 'answers', 'surroundings', 'store', 'stalls', 'texts', 'hosts'] as const;
+/** The test files, and the headings of their rows. */
+const sections = {
+	endings: 'The app-server ends, or does not',
+	answers: 'The app-server answers oddly',
+	machine: 'The program and the machine',
+	homes: 'The login, the configuration and the disk',
+	store: 'The file store',
+	texts: 'Secrets and other texts',
+	hosts: 'The host',
+};
 
-const partFile = (file: string) => path.join(root, '.cache/reliability', `${file}.json`);
-
+type Section = keyof typeof sections;
 type Row = { fault: string; phases: string; outcome: string };
 
 const head = `# What a caller gets when something goes wrong
@@ -37,13 +44,15 @@ Run under Wine with \`npm run test:windows\`, not yet on Windows itself.
 | an app-server behind \`cmd.exe\` that ignores the end of its input, where \`taskkill\` fails, stays alive | a known limit |
 `;
 
-const readText = (file: string) => {
+const partFile = (section: string) => path.join(root, '.cache/reliability', `${section}.json`);
+
+function readText(file: string): string | undefined {
 	try {
 		return readFileSync(file, 'utf8');
 	} catch {
 		return undefined;
 	}
-};
+}
 
 /** Writes by a rename, because the test files run side by side. */
 function replaceFile(file: string, text: string): void {
@@ -56,21 +65,31 @@ function replaceFile(file: string, text: string): void {
 
 /** The page of the rows of all files; `undefined` until each file has passed once. */
 function renderPage(): string | undefined {
-	const parts = files.map((file) => readText(partFile(file)));
-	if (parts.includes(undefined)) return undefined;
-	const rows: Row[] = parts.flatMap((part) => JSON.parse(part as string));
-	const lines = rows.map(
-		({ fault, phases, outcome }) => `| ${[fault, phases, outcome].join(' | ')} |`,
-	);
-	return `${head}\n| fault | phases | outcome |\n| --- | --- | --- |\n${lines.join('\n')}\n\n${tail}`;
+	const parts = Object.entries(sections).map(([section, heading]) => {
+		const rows = readText(partFile(section));
+		return rows === undefined ? undefined : renderSection(heading, JSON.parse(rows));
+	});
+	return parts.includes(undefined) ? undefined : [head, ...parts, tail].join('\n');
+}
+
+function renderSection(heading: string, rows: Row[]): string {
+	const lines = rows.map((row) => `| ${[row.fault, row.phases, row.outcome].join(' | ')} |`);
+	return [
+		`## ${heading}`,
+		'',
+		'| fault | phases | outcome |',
+		'| --- | --- | --- |',
+		...lines,
+		'',
+	].join('\n');
 }
 
 /** The tests of one file, each of which is a row of the page. */
-export function describeFaults(file: (typeof files)[number]) {
+export function describeFaults(section: Section) {
 	const rows: (Row | undefined)[] = [];
 	afterAll(() => {
 		if (rows.includes(undefined)) return;
-		replaceFile(partFile(file), JSON.stringify(rows));
+		replaceFile(partFile(section), JSON.stringify(rows));
 		// Another file may add its rows between the look and the write.
 		for (
 			let page = renderPage();

@@ -37,7 +37,8 @@ const head = `# Compatibility
 | | supported | until |
 | --- | --- | --- |
 | Codex | each release in the table below, and every newer one until a row says otherwise | a new major version of this package drops it, at the earliest 12 months after its own publication |
-| Node | 20.17 and newer, 22.9 and newer, 24, 26: each long-term and current line that the Node.js project maintains | the first major version of this package after the line's end of life |
+| Node | 22.9 and newer, 24, 26: each long-term and current line that the Node.js project maintains | the first major version of this package after the line's end of life |
+| Node 20 | 20.17 and newer, past its end of life since April 2026, because programs that ship a Node of their own follow later | the first major version of this package after April 2027 |
 | Bun | 1.3 and newer | the first major version of this package after a year without a release of that line |
 | this package | the newest release | the next one |
 

@@ -83,6 +83,7 @@ export async function startModelServer() {
 	const state = {
 		/** The status of each answer; 0: the server is silent. */
 		status: 200,
+		silences: 0,
 		/** The answer to a refresh of a token: the login of this user. */
 		refreshedAs: undefined as Who | undefined,
 		refreshes: 0,
@@ -93,7 +94,7 @@ export async function startModelServer() {
 		onModels: async () => {},
 	};
 	const server = createServer(async (request, response) => {
-		if (state.status === 0) return;
+		if (state.status === 0) return void state.silences++;
 		await state.gate;
 		const isRefresh = request.url?.includes('/oauth/token');
 		if (isRefresh && state.refreshedAs) {
