@@ -92,10 +92,6 @@ test('a command function is asked before a store is, and each program has lists 
 	}
 	expect(events.count('spawned')).toBe(2);
 	const cause = new Error('no program');
-	const failing = makeCatalog({
-		command: () => {
-			throw cause;
-		},
-	});
+	const failing = makeCatalog({ command: () => Promise.reject(cause) });
 	expect(await failureOf(failing.catalog.list())).toMatchObject({ code: 'ERR_CODEX_FETCH', cause });
 });
