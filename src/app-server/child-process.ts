@@ -59,6 +59,7 @@ export class ServerProcess {
 	#resolveExited: (exit?: Exit) => void = () => {};
 	#child: ChildProcessWithoutNullStreams | undefined;
 	#hasExited = false;
+	#isPipeClosed = false;
 	#isDisconnected = false;
 	#killAt = Number.POSITIVE_INFINITY;
 	#shutdownTimer: NodeJS.Timeout | undefined;
@@ -159,6 +160,9 @@ export class ServerProcess {
 
 	/** A closed pipe mostly is the first sign of an exit, whose code is worth a moment. */
 	async #onPipeClosed(): Promise<void> {
+		// Each of many writes to a closed pipe comes here, and Node warns of the eleventh listener.
+		if (this.#isPipeClosed) return;
+		this.#isPipeClosed = true;
 		this.#endInput();
 		if (!this.#hasExited) await this.#waitFor('exit');
 		if (!this.#hasExited) this.#disconnect(unknownExit);

@@ -29,7 +29,7 @@ export function makeModelList(
 }
 
 /** The list with the parts of `last` that are equal, so that `===` means that nothing is new. */
-export function shareParts(list: ModelList, last: ModelList | undefined): ModelList {
+function shareParts(list: ModelList, last: ModelList | undefined): ModelList {
 	if (!last) return list;
 	const pick = <T>(part: T, old: T) => (isDeepStrictEqual(part, old) ? old : part);
 	const { all, visible } = list.views;
@@ -46,7 +46,7 @@ export const isBuiltIn = ({ warnings }: ModelList) =>
 	warnings.some(({ type }) => type === 'built-in-list');
 
 /** Whether the list is young enough not to ask Codex again. */
-export function isYoung(list: ModelList, { maxAgeMs, cooldownMs }: Settings): boolean {
+function isYoung(list: ModelList, { maxAgeMs, cooldownMs }: Settings): boolean {
 	const ageMs = Date.now() - list.fetchedAt;
 	// After the clock was set back the age is unknown, and the list is not fresh until the clock has caught up.
 	return ageMs >= 0 && ageMs < (isBuiltIn(list) ? Math.min(maxAgeMs, cooldownMs) : maxAgeMs);
