@@ -26,7 +26,7 @@ function project(
 }
 
 const unit = project('unit', [
-	'tests/{cache,api,app-server,machine,store,cli,testing}/**/*.test.ts',
+	'tests/{catalog,api,app-server,machine,store,cli,testing}/**/*.test.ts',
 	'tests/*.test.ts',
 ]);
 if (process.platform === 'win32') {

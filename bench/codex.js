@@ -2,7 +2,6 @@
 import { spawn } from 'node:child_process';
 import { chmodSync, copyFileSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
-import { homedir } from 'node:os';
 import path from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { makeDirectory } from './measure.js';
@@ -23,11 +22,11 @@ export function findRealProgram() {
 	return path.join(vendor, readdirSync(vendor)[0], 'bin', 'codex');
 }
 
-/** The least code that gets a list: three messages. `limitMs` and `kills` are for the replay of the incident. */
+/** The least code that gets a list and the configured model: four messages. `limitMs` and `kills` are for the replay of the incident. */
 export async function converse({ command, env, limitMs, kills }) {
 	const startedAt = performance.now();
 	const args = ['app-server', '-c', 'features.plugins=false'];
-	const child = spawn(command, args, { cwd: homedir(), env, stdio: ['pipe', 'pipe', 'ignore'] });
+	const child = spawn(command, args, { cwd: '/', env, stdio: ['pipe', 'pipe', 'ignore'] });
 	const exited = new Promise((resolve) => {
 		child.once('exit', resolve);
 	});
@@ -37,6 +36,7 @@ export async function converse({ command, env, limitMs, kills }) {
 	try {
 		await new Promise((resolve, reject) => {
 			let text = '';
+			const answered = new Set();
 			child.once('error', reject);
 			exited.then((code) => reject(new Error(`${command} ended with exit code ${code}`)));
 			if (limitMs) setTimeout(reject, limitMs, new Error('no answer')).unref();
@@ -45,10 +45,12 @@ export async function converse({ command, env, limitMs, kills }) {
 				text = lines.pop();
 				for (const line of lines) {
 					const { id } = JSON.parse(line);
-					if (id === 2) resolve();
+					answered.add(id);
+					if (answered.has(2) && answered.has(3)) resolve();
 					if (id !== 1) continue;
 					send({ method: 'initialized' });
 					send({ id: 2, method: 'model/list', params: { includeHidden: true } });
+					send({ id: 3, method: 'config/read', params: { includeLayers: true, cwd: '/' } });
 				}
 			});
 		});

@@ -1,5 +1,4 @@
 // The contenders of "A hit": each returns a function that answers from its cache.
-import { homedir } from 'node:os';
 import { dist, importIndex } from './codex.js';
 
 /** The cache that many projects write by hand: a map of lists, and a map of running fetches. */
@@ -36,10 +35,12 @@ const copySummary = (summary) => ({
 const copied = (list) => async () => (await list()).map(copySummary);
 
 export const dropIn = '**`listCodexModels()`**';
+export const wholeList = '**`codexModels.list()`**, whole models';
+export const copiedLru = 'lru-cache, copied';
 
 export const contenders = {
 	[dropIn]: async (_load, build = dist) => (await importIndex(build)).listCodexModels,
-	'**`codexModels.list()`**, whole models': () =>
+	[wholeList]: () =>
 		importIndex(dist).then(
 			({ codexModels }) =>
 				() =>
@@ -47,7 +48,7 @@ export const contenders = {
 		),
 	'a five-minute map': (load) => makeFiveMinuteMap(load),
 	'a five-minute map, copied': (load) => copied(makeFiveMinuteMap(load)),
-	'lru-cache, copied': async (load) => {
+	[copiedLru]: async (load) => {
 		const { LRUCache } = await import('lru-cache');
 		const cache = new LRUCache({ max: 100, ttl: 300_000, allowStale: true, fetchMethod: load });
 		return copied(() => cache.fetch('visible'));
@@ -59,13 +60,4 @@ export const contenders = {
 		const cache = new BentoCache({ default: 'memory', stores: { memory } });
 		return () => cache.getOrSet({ key: 'visible', ttl: 300_000, factory: load });
 	},
-};
-
-/** The work that a hit of the drop-in cannot avoid, for a list of the caller's own. */
-export const parts = {
-	'reading CODEX_HOME': () => process.env.CODEX_HOME,
-	'reading the home': () => homedir(),
-	'reading the clock': () => Date.now(),
-	'the copy': (models) => models.map(copySummary),
-	'the promise': async (models) => models,
 };

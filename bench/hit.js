@@ -1,8 +1,8 @@
-// A hit, beside the caches that users would pick instead, and beside the sum of the parts that it cannot avoid.
+// A hit, beside the caches that users would pick instead.
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { dist, makeScripted } from './codex.js';
-import { contenders, dropIn, parts } from './contenders.js';
+import { contenders, copiedLru, dropIn, wholeList } from './contenders.js';
 import { interleave, makeDirectory, median, medianRatio, runNode } from './measure.js';
 
 const script = fileURLToPath(new URL('hit-contender.js', import.meta.url));
@@ -25,19 +25,12 @@ export async function compareHits(rounds, baseline) {
 
 export async function measureHits(rounds) {
 	const run = prepareRun();
-	const timers = Object.keys({ ...parts, ...contenders }).map((name) => [
-		name,
-		() => run('time', name),
-	]);
+	const timers = Object.keys(contenders).map((name) => [name, () => run('time', name)]);
 	const { samples } = await interleave(rounds, Object.fromEntries(timers));
-	const describe = (name) => ({ name, ns: median(samples[name]) });
 	const rows = [];
-	for (const name of Object.keys(contenders))
-		rows.push({ ...describe(name), bytes: await run('weigh', name) });
-	const partNames = Object.keys(parts);
-	const floors = samples[dropIn].map((_, round) =>
-		partNames.reduce((sum, name) => sum + samples[name][round], 0),
-	);
-	const toFloor = medianRatio(samples[dropIn], floors);
-	return { rounds, rows, parts: partNames.map(describe), floorNs: median(floors), toFloor };
+	for (const name of Object.keys(contenders)) {
+		rows.push({ name, ns: median(samples[name]), bytes: await run('weigh', name) });
+	}
+	const toCopied = (name) => medianRatio(samples[name], samples[copiedLru]);
+	return { rounds, rows, list: toCopied(wholeList), dropIn: toCopied(dropIn) };
 }

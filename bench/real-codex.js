@@ -1,16 +1,8 @@
 // The real Codex: a cold list beside the bare conversation, and the import and the first call of a new process.
-import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { readFileSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { pathToFileURL } from 'node:url';
-import {
-	converse,
-	dist,
-	findRealProgram,
-	importIndex,
-	launcher,
-	makeUsedHome,
-	manifest,
-} from './codex.js';
+import { converse, dist, findRealProgram, importIndex, launcher, makeUsedHome } from './codex.js';
 import { interleave, makeDirectory, median, medianRatio, runNode } from './measure.js';
 
 /** Times a cold list. Returns after the exit of the app-server, as the bare conversation does. */
@@ -20,7 +12,9 @@ async function makeLibrary(folder, codexHome) {
 		let catalog;
 		const exited = new Promise((resolve) => {
 			const onEvent = ({ type }) => type === 'exited' && resolve();
-			catalog = new CodexModelCatalog({ command: launcher, codexHome, onEvent });
+			// By its name, as npm installs it: the launcher is on PATH.
+			const env = { PATH: `${path.dirname(launcher)}${path.delimiter}${process.env.PATH}` };
+			catalog = new CodexModelCatalog({ codexHome, env, onEvent });
 		});
 		const startedAt = performance.now();
 		await catalog.list();
@@ -50,13 +44,22 @@ export async function compareCold(rounds, baseline) {
 	return (await interleave(rounds, builds)).samples;
 }
 
-/** The runtime dependencies that an import of the index loads. */
+/** The built-in modules and the dependencies that an import of the index loads. */
 function findPackages() {
-	const files = readdirSync(dist, { recursive: true }).filter((name) =>
-		/^(?!cli|store).*\.js$/.test(name),
-	);
-	const source = files.map((name) => readFileSync(path.join(dist, name), 'utf8')).join('\n');
-	return Object.keys(manifest.dependencies).filter((name) => source.includes(` from "${name}";`));
+	const read = new Set();
+	const specifiers = new Set();
+	const visit = (file) => {
+		if (read.has(file)) return;
+		read.add(file);
+		for (const [, name] of readFileSync(file, 'utf8').matchAll(
+			/^(?:import|export) .*?["']([^"']+)["'];/gm,
+		)) {
+			if (name.startsWith('.')) visit(path.join(path.dirname(file), name));
+			else specifiers.add(name);
+		}
+	};
+	visit(path.join(dist, 'index.js'));
+	return [...specifiers].sort();
 }
 
 const urlOf = (file) => JSON.stringify(pathToFileURL(file).href);
@@ -76,13 +79,12 @@ function timeInNewProcess(expression, preparation = '') {
 export async function measureStart(rounds) {
 	const folder = makeDirectory();
 	const entry = path.join(dist, 'index.js');
-	const empty = path.join(folder, 'empty.mjs');
-	writeFileSync(empty, '');
 	const packages = findPackages();
-	const floor = [urlOf(empty), ...packages.map((name) => `'${name}'`)].map(
-		(name) => `import(${name})`,
-	);
-	const { codexHome } = await makeUsedHome();
+	// Beside the build, from where the packages can be found.
+	const empty = path.join(dist, 'empty.js');
+	writeFileSync(empty, packages.map((name) => `import '${name}';\n`).join(''));
+	process.once('exit', () => rmSync(empty, { force: true }));
+	const { codexHome, env } = await makeUsedHome();
 	const facts = JSON.stringify([launcher, codexHome, path.join(folder, 'store')]);
 	const prepare = (store) => `
 		import { CodexModelCatalog } from ${urlOf(entry)};
@@ -91,13 +93,15 @@ export async function measureStart(rounds) {
 		const catalog = new CodexModelCatalog({ command, codexHome, store: ${store} });`;
 	const contenders = {
 		ours: () => timeInNewProcess(`import(${urlOf(entry)})`),
-		packages: () => timeInNewProcess(`Promise.all([${floor}])`),
-		empty: () => timeInNewProcess(`import(${urlOf(empty)})`),
+		packages: () => timeInNewProcess(`import(${urlOf(empty)})`),
 		cold: () => timeInNewProcess('catalog.list()', prepare('undefined')),
 		warm: () => timeInNewProcess('catalog.list()', prepare('fileStore({ directory })')),
+		bare: () => converse({ command: launcher, env }),
 	};
 	await contenders.warm();
 	const { samples } = await interleave(rounds, contenders);
 	const ms = Object.fromEntries(Object.entries(samples).map(([name, all]) => [name, median(all)]));
-	return { rounds, packages, ms, toPackages: medianRatio(samples.ours, samples.packages) };
+	const toPackages = medianRatio(samples.ours, samples.packages);
+	const warmToBare = medianRatio(samples.warm, samples.bare);
+	return { rounds, packages, ms, toPackages, warmToBare };
 }

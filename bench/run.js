@@ -7,6 +7,7 @@ import path from 'node:path';
 import { parseArgs } from 'node:util';
 import { drawIncident } from './chart.js';
 import { codexVersion } from './codex.js';
+import { measureGrowth, measureStandstill } from './growth.js';
 import { compareHits, measureHits } from './hit.js';
 import { replayIncident } from './incident.js';
 import { median, medianRatio } from './measure.js';
@@ -37,6 +38,8 @@ async function writePage() {
 		cold: await measureCold(quick ? 3 : 41),
 		start: await measureStart(quick ? 3 : 21),
 		hit: await measureHits(quick ? 1 : 11),
+		standstill: await measureStandstill(),
+		growth: await measureGrowth(),
 		incident: await replayIncident(),
 	};
 	const page = writeReport(facts, results);

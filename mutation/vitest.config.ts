@@ -5,12 +5,12 @@ export default defineConfig({
 	define: { PACKAGE_VERSION: '"0.0.0"' },
 	test: {
 		include: [
-			'tests/{core,cache}/*.test.ts',
+			'tests/{api,machine,catalog}/*.test.ts',
 			'tests/app-server/{line-splitter,parse-message,stderr-tail}.test.ts',
 			'tests/cli/{format-table,messages,parse-arguments,printable,terminal}.test.ts',
 		],
-		// These tests set the home or the directory of the process, which a thread cannot.
-		exclude: ['tests/core/{environment,find-executable}.test.ts'],
+		// These tests start processes.
+		exclude: ['tests/catalog/app-servers.test.ts'],
 		setupFiles: ['tests/windows/in-process-setup.ts'],
 		pool: 'threads',
 		testTimeout: 4_000,

@@ -5,21 +5,22 @@ import type { CodexModel } from './api/codex-model.js';
 import { hostError, MisuseError } from './api/errors.js';
 import { createEmitter } from './api/events.js';
 import type { Fetcher, Target } from './api/fetch.js';
+import { check, type Rule } from './api/option-rules.js';
 import type { CodexModelCatalogOptions, ListOptions, TargetOptions } from './api/options.js';
 import {
 	checkCommand,
 	checkListener,
-	checkListOptions,
-	checkTargetOptions,
+	listRules,
 	resolveSettings,
 	type Settings,
+	targetRules,
 } from './api/settings.js';
 import type { CatalogSnapshot, SnapshotListener } from './api/snapshot.js';
 import { createFetcher } from './app-server/fetch-models.js';
 import type { CommandSource } from './cache/context.js';
 import { ModelCache } from './cache/model-cache.js';
 import { createHostFetcher } from './host-fetch.js';
-import { findCodexUserHome, resolvePath } from './system/environment.js';
+import { findHome, resolvePath } from './system/environment.js';
 import { keepProcessAlive } from './system/timers.js';
 
 /** The options of a call without any, which need no check. */
@@ -82,7 +83,7 @@ export class CodexModelCatalog implements AsyncDisposable {
 
 	/** The snapshot that `read` would serve from memory, or `undefined`; starts nothing. @throws TypeError for a wrong option. */
 	peek(options: TargetOptions = none): CatalogSnapshot | undefined {
-		return this.#cache.peek(this.#resolveTarget(options, checkTargetOptions), options);
+		return this.#cache.peek(this.#resolveTarget(options, targetRules), options);
 	}
 
 	/**
@@ -94,7 +95,7 @@ export class CodexModelCatalog implements AsyncDisposable {
 	 */
 	subscribe(listener: SnapshotListener, options: TargetOptions = none): () => void {
 		checkListener(listener);
-		const target = this.#resolveTarget(options, checkTargetOptions);
+		const target = this.#resolveTarget(options, targetRules);
 		return this.#cache.subscribe(target, listener, { ...options });
 	}
 
@@ -126,8 +127,8 @@ export class CodexModelCatalog implements AsyncDisposable {
 		await Promise.all([this.#cache.close(), this.#fetcher.close()]).finally(release);
 	}
 
-	#resolveTarget(options: ListOptions, check = checkListOptions): ResolvedTarget {
-		if (options !== none) check(options);
+	#resolveTarget(options: ListOptions, rules: Record<string, Rule> = listRules): ResolvedTarget {
+		if (options !== none) check(options, rules);
 		this.#lastTarget = resolveTarget(this.#settings, options, this.#lastTarget);
 		return this.#lastTarget;
 	}
@@ -170,7 +171,7 @@ function resolveTarget(
 	const chosen = said ?? inherited;
 	// A function of the host asks an app-server of its own, and hears only of what an option says.
 	const codexHome = settings.fetchModels ? said : chosen;
-	const root = chosen ?? findCodexUserHome({ HOME: settings.env.HOME ?? process.env.HOME });
+	const root = chosen ?? findHome({ HOME: settings.env.HOME ?? process.env.HOME });
 	if (last?.cwd === cwd && last.codexHome === codexHome && last.root === root) return last;
 	// Codex takes a relative CODEX_HOME from its own working directory.
 	const home = chosen === undefined ? path.join(root, '.codex') : resolvePath(cwd, chosen);

@@ -27,7 +27,8 @@ async function ask(
 		const asked = (async () => fetchModels(request))();
 		const answer = await pTimeout(asked, { milliseconds: Number.POSITIVE_INFINITY, signal });
 		if (!Array.isArray(answer?.models)) {
-			throw protocolError({ problem: 'it has no array of models', phase: 'model/list' });
+			const hint = 'The function "fetchModels" must return an object whose "models" are an array.';
+			throw protocolError({ problem: 'it has no array of models', phase: 'model/list', hint });
 		}
 		return {
 			models: answer.models.flatMap((entry) => toCodexModel(entry) ?? []),

@@ -1,73 +1,44 @@
-import os from 'node:os';
 import path from 'node:path';
 import { expect, test, vi } from 'vitest';
 
 vi.mock('node:os', async (importOriginal) => {
-	const original = await importOriginal<typeof os>();
-	return { ...original, homedir: vi.fn(original.homedir), userInfo: vi.fn(original.userInfo) };
+	const original = await importOriginal<typeof import('node:os')>();
+	return { ...original, userInfo: vi.fn(original.userInfo) };
 });
 
 // The setup of the tests has loaded these modules before.
 vi.resetModules();
-const { homedir, userInfo } = vi.mocked(await import('node:os'));
-const {
-	buildEnvironment,
-	findCodexUserHome,
-	findHome,
-	findSpelling,
-	isWindows,
-	lookUp,
-	resolvePath,
-} = await import('../src/system/environment.js');
-
-test('the home directory is that at the time of the call', () => {
-	for (const home of ['/one', '/two', '/one']) {
-		vi.stubEnv('HOME', home);
-		expect(findHome()).toBe(home);
-		expect(findHome()).toBe(home);
-	}
-});
-
-test.each(['', 'a/relative/path'])(
-	"a HOME of %j does not count, but the user's own home",
-	(home) => {
-		vi.stubEnv('HOME', home);
-		expect(findHome()).toBe(userInfo().homedir);
-		expect(path.isAbsolute(findHome())).toBe(true);
-	},
+const { userInfo } = vi.mocked(await import('node:os'));
+const { buildEnvironment, findHome, findSpelling, isWindows, lookUp } = await import(
+	'../src/system/environment.js'
 );
-
-const none = () => {
-	throw Object.assign(new Error('no such user'), { code: 'ERR_SYSTEM_ERROR' });
-};
-
-test('a user without a name and a home has the root', () => {
-	const root = path.parse(process.cwd()).root;
-	homedir.mockImplementationOnce(none);
-	userInfo.mockImplementationOnce(none);
-	expect(findHome()).toBe(root);
-	vi.stubEnv('HOME', 'relative');
-	userInfo.mockImplementationOnce(() => ({ ...os.userInfo(), homedir: '' }));
-	expect(findHome()).toBe(root);
-});
-
-test('a home that can be found again is found again', () => {
-	homedir.mockImplementationOnce(none);
-	userInfo.mockImplementationOnce(none);
-	findHome();
-	vi.stubEnv('HOME', '/later');
-	expect(findHome()).toBe('/later');
-});
 
 test.skipIf(isWindows)(
-	"Codex's home is HOME of the app-server's environment, if that is an absolute path",
+	'the home is HOME at the time of the call, or that of an environment',
 	() => {
-		vi.stubEnv('HOME', '/of-process');
-		expect(findCodexUserHome({ HOME: '/of-env' })).toBe('/of-env');
-		for (const environment of [{ HOME: '' }, { HOME: 'relative' }, {}])
-			expect(findCodexUserHome(environment)).toBe('/of-process');
+		for (const home of ['/one', '/two', '/one']) {
+			vi.stubEnv('HOME', home);
+			expect(findHome()).toBe(home);
+			expect(findHome({ HOME: '/of-env' })).toBe('/of-env');
+		}
 	},
 );
+
+test.each(['', 'a/relative/path', undefined])(
+	"a HOME of %j does not count, but the user's own home",
+	(HOME) => {
+		expect(findHome({ HOME })).toBe(userInfo().homedir);
+		expect(path.isAbsolute(findHome({ HOME }))).toBe(true);
+	},
+);
+
+test('a user without a name has the root for a home, until there is another', () => {
+	userInfo.mockImplementationOnce(() => {
+		throw new Error('no such user');
+	});
+	expect(findHome({})).toBe(path.parse(process.cwd()).root);
+	expect(findHome({})).toBe(userInfo().homedir);
+});
 
 test("the environment is the process's at the time of the call, with the overlay and CODEX_HOME laid over it", () => {
 	vi.stubEnv('TEST_KEPT', 'kept');
@@ -100,21 +71,7 @@ test("the environment is the process's at the time of the call, with the overlay
 	expect(buildEnvironment({ CODEX_HOME: '/of-env' }, '/of-target').CODEX_HOME).toBe('/of-target');
 });
 
-test.skipIf(isWindows)(
-	'the names of variables differ by case, and names of prototypes are no variables',
-	() => {
-		expect(lookUp({ Path: '/a' }, 'PATH')).toBeUndefined();
-		expect(findSpelling({ PATH: '/a' }, 'PATH')).toBe('PATH');
-		expect(findSpelling({}, 'constructor')).toBeUndefined();
-	},
-);
-
-test('a path is absolute, and stays relative where the current directory was deleted', () => {
-	expect(resolvePath('a')).toBe(path.resolve('a'));
-	vi.spyOn(process, 'cwd').mockImplementation(() => {
-		throw new Error('ENOENT: uv_cwd');
-	});
-	// Not "a", which would be looked up on PATH.
-	expect(resolvePath('./a')).toBe('./a');
-	expect(resolvePath('/a')).toBe(path.resolve('/a'));
+test.skipIf(isWindows)('the names of variables differ by case', () => {
+	expect(lookUp({ Path: '/a' }, 'PATH')).toBeUndefined();
+	expect(findSpelling({ Path: '/a' }, 'PATH')).toBe('PATH');
 });

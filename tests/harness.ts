@@ -190,7 +190,7 @@ export function script(...steps: Step[]) {
 type EventOf<T extends CatalogEvent['type']> = Extract<CatalogEvent, { type: T }>;
 
 /** Remembers the events of a catalog, and lets tests wait for one. */
-function recordEvents() {
+export function recordEvents() {
 	const events: CatalogEvent[] = [];
 	const wakers = new Set<() => void>();
 	const ofType = <T extends CatalogEvent['type']>(type: T) =>

@@ -1,13 +1,13 @@
 import path from 'node:path';
-import { isObject, toText } from './codex-model.js';
+import { isObject, toObjects, toText } from './codex-model.js';
 
 /** The choice of the user's configuration (`config.toml`, `-c` arguments); `null` where it names none. */
-export type CodexConfiguredModel = {
+export type CodexConfiguredModel = Readonly<{
 	/** The `id` or `model` of a listed model, or a name that is on no list. */
-	readonly model: string | null;
-	readonly modelProvider: string | null;
-	readonly reasoningEffort: string | null;
-};
+	model: string | null;
+	modelProvider: string | null;
+	reasoningEffort: string | null;
+}>;
 
 /** The configured model by Codex's own names or by ours; the rest of a configuration may hold secrets and is dropped here. */
 export function toConfiguredModel(config: unknown): CodexConfiguredModel {
@@ -19,10 +19,10 @@ export function toConfiguredModel(config: unknown): CodexConfiguredModel {
 	});
 }
 
-/** What a `config/read` result with layers says of a list: the configured model, and the files that it was made from. */
+/** The configured model and the files that a list was made from, by a `config/read` result with layers. */
 export function readConfigAnswer(result: unknown) {
 	const { config, layers } = isObject(result) ? result : {};
-	const files = (Array.isArray(layers) ? layers.filter(isObject) : []).map(({ name, source }) => {
+	const files = toObjects(layers).map(({ name, source }) => {
 		// 0.66.0 has `name: 'user'` and `source: FILE` in place of an object.
 		if (!isObject(name)) return source;
 		const folder = toText(name.dotCodexFolder);

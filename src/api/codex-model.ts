@@ -1,45 +1,48 @@
-/** An entry of `model/list` in Codex's own names. What an older release lacks is `null`, `false` or `[]`. Deep-frozen. */
-export type CodexModel = {
+/**
+ * An entry of `model/list` in Codex's own names, deep-frozen. A property that an older release lacks is `null`, `false` or
+ * `[]`, and one that this version does not know passes through.
+ */
+export type CodexModel = Readonly<{
 	/** The value that a picker stores. */
-	readonly id: string;
+	id: string;
 	/** The name that is sent to the model provider; mostly the same as `id`. */
-	readonly model: string;
-	readonly displayName: string;
-	readonly description: string | null;
+	model: string;
+	displayName: string;
+	description: string | null;
 	/** Codex's own picker leaves a hidden model out. */
-	readonly hidden: boolean;
+	hidden: boolean;
 	/** Codex's own default, whatever the user's configuration picks. */
-	readonly isDefault: boolean;
+	isDefault: boolean;
 	/** The `id` of the model that Codex proposes instead. */
-	readonly upgrade: string | null;
-	readonly upgradeInfo: {
-		readonly model: string;
-		readonly upgradeCopy: string | null;
-		readonly modelLink: string | null;
-		readonly migrationMarkdown: string | null;
+	upgrade: string | null;
+	upgradeInfo: Readonly<{
+		model: string;
+		upgradeCopy: string | null;
+		modelLink: string | null;
+		migrationMarkdown: string | null;
 		/** In epoch seconds. */
-		readonly retirementAt: number | null;
-	} | null;
+		retirementAt: number | null;
+	}> | null;
 	/** A note about a new model. */
-	readonly availabilityNux: { readonly message: string } | null;
+	availabilityNux: Readonly<{ message: string }> | null;
 	/** A `reasoningEffort` is a free string: new models bring new efforts. */
-	readonly supportedReasoningEfforts: readonly {
-		readonly reasoningEffort: string;
-		readonly description: string | null;
-	}[];
-	readonly defaultReasoningEffort: string | null;
-	readonly serviceTiers: readonly {
-		readonly id: string;
-		readonly name: string | null;
-		readonly description: string | null;
-	}[];
-	readonly defaultServiceTier: string | null;
-	readonly additionalSpeedTiers: readonly string[];
+	supportedReasoningEfforts: readonly Readonly<{
+		reasoningEffort: string;
+		description: string | null;
+	}>[];
+	defaultReasoningEffort: string | null;
+	serviceTiers: readonly Readonly<{
+		id: string;
+		name: string | null;
+		description: string | null;
+	}>[];
+	defaultServiceTier: string | null;
+	additionalSpeedTiers: readonly string[];
 	/** For example `'text'` and `'image'`. */
-	readonly inputModalities: readonly string[];
-	readonly modelSpecialty: string | null;
-	readonly multiAgentVersion: string | null;
-};
+	inputModalities: readonly string[];
+	modelSpecialty: string | null;
+	multiAgentVersion: string | null;
+}>;
 
 /** A model as `listCodexModels` returns it: these seven properties and no others. */
 export type CodexModelSummary = {
@@ -59,13 +62,16 @@ type Properties = Record<string, unknown>;
 export const isObject = (value: unknown): value is Properties =>
 	typeof value === 'object' && value !== null && !Array.isArray(value);
 
+export const toObjects = (value: unknown): Properties[] =>
+	Array.isArray(value) ? value.filter(isObject) : [];
+
 /** The trimmed string; `null` for a blank one and for a value that is no string. */
 export const toText = (value: unknown): string | null =>
 	typeof value === 'string' ? value.trim() || null : null;
 
+const toTexts = (value: unknown): string[] =>
+	Array.isArray(value) ? value.flatMap((item) => toText(item) ?? []) : [];
 const toStringOrNull = (value: unknown) => (typeof value === 'string' ? value : null);
-const toArray = (value: unknown): unknown[] => (Array.isArray(value) ? value : []);
-const toTexts = (value: unknown) => toArray(value).flatMap((item) => toText(item) ?? []);
 
 /**
  * Reads one entry of a `model/list` answer of any release from 0.66.0 on, or a `CodexModel` that was stored as JSON.
@@ -78,7 +84,7 @@ export function toCodexModel(entry: unknown): CodexModel | undefined {
 	const id = toText(entry.id) ?? toText(entry.model);
 	if (id === null) return undefined;
 	const { upgradeInfo, availabilityNux } = entry;
-	return deepFreeze({
+	const model: CodexModel = {
 		...entry,
 		id,
 		model: toText(entry.model) ?? id,
@@ -92,15 +98,17 @@ export function toCodexModel(entry: unknown): CodexModel | undefined {
 			isObject(availabilityNux) && typeof availabilityNux.message === 'string'
 				? { ...availabilityNux, message: availabilityNux.message }
 				: null,
-		supportedReasoningEfforts: toArray(entry.supportedReasoningEfforts).flatMap(toEffort),
+		supportedReasoningEfforts: toObjects(entry.supportedReasoningEfforts).flatMap(toEffort),
 		defaultReasoningEffort: toText(entry.defaultReasoningEffort),
-		serviceTiers: toArray(entry.serviceTiers).flatMap(toServiceTier),
+		serviceTiers: toObjects(entry.serviceTiers).flatMap(toServiceTier),
 		defaultServiceTier: toText(entry.defaultServiceTier),
 		additionalSpeedTiers: toTexts(entry.additionalSpeedTiers),
 		inputModalities: toTexts(entry.inputModalities),
 		modelSpecialty: toStringOrNull(entry.modelSpecialty),
 		multiAgentVersion: toStringOrNull(entry.multiAgentVersion),
-	});
+	};
+	// A copy, because the entry may belong to a host, which goes on to change it.
+	return JSON.parse(JSON.stringify(model), (_, part) => Object.freeze(part));
 }
 
 function toUpgradeInfo(info: Properties): CodexModel['upgradeInfo'] {
@@ -116,43 +124,31 @@ function toUpgradeInfo(info: Properties): CodexModel['upgradeInfo'] {
 	};
 }
 
-function toEffort(item: unknown) {
-	const reasoningEffort = isObject(item) ? toText(item.reasoningEffort) : null;
-	if (!isObject(item) || reasoningEffort === null) return [];
-	return { ...item, reasoningEffort, description: toStringOrNull(item.description) };
+function toEffort(effort: Properties) {
+	const reasoningEffort = toText(effort.reasoningEffort);
+	if (reasoningEffort === null) return [];
+	return { ...effort, reasoningEffort, description: toStringOrNull(effort.description) };
 }
 
-function toServiceTier(item: unknown) {
-	if (!isObject(item)) return [];
-	const name = toText(item.name);
-	const id = toText(item.id) ?? name;
-	return id === null ? [] : { ...item, id, name, description: toStringOrNull(item.description) };
-}
-
-/** A copy, because the value may belong to a host, which goes on to change it. */
-export function deepFreeze<T>(value: T): T {
-	if (typeof value !== 'object' || value === null) return value;
-	if (Array.isArray(value)) return Object.freeze(value.map(deepFreeze)) as T;
-	const copy = { ...value };
-	for (const name in copy) copy[name] = deepFreeze(copy[name]);
-	return Object.freeze(copy);
+function toServiceTier(tier: Properties) {
+	const name = toText(tier.name);
+	const id = toText(tier.id) ?? name;
+	return id === null ? [] : { ...tier, id, name, description: toStringOrNull(tier.description) };
 }
 
 /** The model as `listCodexModels` returns it; shares nothing with its argument. */
 export function toSummary(model: CodexModel): CodexModelSummary {
-	const efforts = model.supportedReasoningEfforts.flatMap(
-		({ reasoningEffort }) => toText(reasoningEffort) ?? [],
-	);
-	const tokens = model.serviceTiers.flatMap(({ id, name }) =>
-		[id, name].flatMap((part) => toText(part)?.toLowerCase() ?? []),
-	);
+	const { id, displayName, isDefault, defaultReasoningEffort, defaultServiceTier } = model;
+	const efforts = model.supportedReasoningEfforts.map(({ reasoningEffort }) => reasoningEffort);
+	const tiers = model.serviceTiers.flatMap((tier) => [tier.id, tier.name ?? tier.id]);
+	const tokens = new Set(tiers.map((token) => token.toLowerCase()));
 	return {
-		id: model.id,
-		displayName: model.displayName,
-		isDefault: model.isDefault,
-		defaultReasoningEffort: model.defaultReasoningEffort,
-		defaultServiceTier: model.defaultServiceTier,
+		id,
+		displayName,
+		isDefault,
+		defaultReasoningEffort,
+		defaultServiceTier,
 		supportedReasoningEfforts: efforts.length > 0 ? efforts : undefined,
-		serviceTiers: tokens.length > 0 ? [...new Set(tokens)] : undefined,
+		serviceTiers: tokens.size > 0 ? [...tokens] : undefined,
 	};
 }

@@ -11,32 +11,18 @@ export type FetchProgress = { phase: FetchPhase; stderr: string; lastWords: stri
 
 export const notStarted: FetchProgress = { phase: 'spawn', stderr: '', lastWords: '' };
 
-type Kind =
-	| 'NOT_FOUND'
-	| 'EXITED'
-	| 'TIMEOUT'
-	| 'RPC'
-	| 'PROTOCOL'
-	| 'FALLBACK'
-	| 'FETCH'
-	| 'CLOSED';
+/** Tells the kinds of `CodexModelsError` apart. */
+export type CodexModelsErrorCode =
+	| 'ERR_CODEX_NOT_FOUND'
+	| 'ERR_CODEX_EXITED'
+	| 'ERR_CODEX_TIMEOUT'
+	| 'ERR_CODEX_RPC'
+	| 'ERR_CODEX_PROTOCOL'
+	| 'ERR_CODEX_FALLBACK'
+	| 'ERR_CODEX_FETCH'
+	| 'ERR_CODEX_CLOSED';
 
-/** The `code` tells the kinds of `CodexModelsError` apart. */
-export type CodexModelsErrorCode = `ERR_CODEX_${Kind}`;
-
-const factNames = [
-	'hint',
-	'phase',
-	'command',
-	'exitCode',
-	'signal',
-	'stderr',
-	'timeoutMs',
-	'rpcCode',
-	'rpcData',
-] as const;
-
-type Facts = Partial<Pick<CodexModelsError, (typeof factNames)[number]>> & { cause?: unknown };
+type Facts = Partial<Omit<CodexModelsError, keyof Error | 'code' | 'toJSON'>> & ErrorOptions;
 
 /**
  * The one class of error that a list of models fails with; misuse of the library is a `TypeError` instead. The message can
@@ -71,18 +57,13 @@ export class CodexModelsError extends Error {
 
 	/** For logs and answers in JSON: everything but `cause` and `stack`. */
 	toJSON(): Record<string, unknown> {
-		const facts = factNames.filter((name) => this[name] !== undefined);
 		const { name, code, message } = this;
-		return { name, code, message, ...Object.fromEntries(facts.map((fact) => [fact, this[fact]])) };
+		return { name, code, message, ...(this as object) };
 	}
 }
 
 // A name on the prototype, as with the errors of the language, adds no line to a printed error.
-Object.defineProperty(CodexModelsError.prototype, 'name', {
-	value: 'CodexModelsError',
-	configurable: true,
-	writable: true,
-});
+CodexModelsError.prototype.name = 'CodexModelsError';
 
 export const checkLogin = 'Check the network and the login ("codex login status"), then try again.';
 
@@ -100,30 +81,34 @@ export function makeError(
 	return new CodexModelsError(code, `${what} (phase ${phase}${time})${quoted} ${advice}`, facts);
 }
 
-type Limit = { limit: 'deadlineMs' | 'fetchTimeoutMs'; timeoutMs: number };
+const afterTimeout = {
+	deadlineMs: 'The fetch goes on and fills the cache.',
+	fetchTimeoutMs: 'The app-server was ended.',
+};
+type Limit = { limit: keyof typeof afterTimeout; timeoutMs: number };
 
 export function timeoutError({ limit, timeoutMs, lastWords, ...facts }: FetchProgress & Limit) {
-	const isDeadline = limit === 'deadlineMs';
-	const state = isDeadline ? 'The fetch goes on and fills the cache.' : 'The app-server was ended.';
-	const hint = `${state} Allow a longer "${limit}" if this happens often.`;
+	const hint = `${afterTimeout[limit]} Allow a longer "${limit}" if this happens often.`;
 	const parts = [`Codex did not list its models within ${timeoutMs} ms`, lastWords, checkLogin];
 	return makeError('ERR_CODEX_TIMEOUT', facts, parts, { ...facts, timeoutMs, hint });
 }
 
 /** The same failure as a caller met it who joined the fetch late. */
 export function withWait(error: unknown, waitedMs: number): unknown {
-	if (!(error instanceof CodexModelsError) || error.timeoutMs === undefined) return error;
-	const within = (ms: number) => `within ${Math.round(ms)} ms`;
-	const { code, message, timeoutMs } = error;
-	if (waitedMs >= timeoutMs) return error;
-	const told = message.replace(within(timeoutMs), within(waitedMs));
-	return new CodexModelsError(code, told, { ...error, cause: error.cause });
+	if (!(error instanceof CodexModelsError) || waitedMs >= (error.timeoutMs ?? 0)) return error;
+	const told = error.message.replace(/within \d+ ms/, `within ${Math.round(waitedMs)} ms`);
+	return new CodexModelsError(error.code, told, error);
 }
 
-export function protocolError({ problem, ...at }: At & { problem: string }): CodexModelsError {
+const checkCommand = 'Check that the options "command" and "args" start `codex app-server`.';
+
+export function protocolError({
+	problem,
+	hint = checkCommand,
+	...at
+}: At & { problem: string; hint?: string }): CodexModelsError {
 	const update =
 		'Check that the program is the Codex CLI ("codex --version"), update it, then try again.';
-	const hint = 'Check that the options "command" and "args" start `codex app-server`.';
 	const parts = [`Codex gave an answer that cannot be read: ${problem}`, '', update];
 	return makeError('ERR_CODEX_PROTOCOL', at, parts, { phase: at.phase, hint });
 }

@@ -40,21 +40,13 @@ export type CatalogEventPayload =
 export type EmitEvent = (target: EventTarget, payload: CatalogEventPayload) => void;
 
 const debug = debuglog('codex-models');
-const skipError = () => {};
-const showErrors = (_name: string, value: unknown) =>
-	value instanceof Error ? value.message : value;
 
 /** Hands events to the listener, and to stderr with `NODE_DEBUG=codex-models`. */
-export function createEmitter(onEvent: ((event: CatalogEvent) => unknown) | undefined): EmitEvent {
-	if (!onEvent && !debug.enabled) return () => {};
-	// A reader of stderr that leaves must not end this process (EPIPE).
-	if (debug.enabled && !process.stderr.listeners('error').includes(skipError))
-		process.stderr.on('error', skipError);
-	return ({ cwd, codexHome }, payload) => {
-		// A listener that throws or rejects harms nothing, and neither does a closed stderr.
-		try {
-			if (debug.enabled) debug('%s', JSON.stringify(payload, showErrors));
-			Promise.resolve(onEvent?.({ at: Date.now(), cwd, codexHome, ...payload })).catch(() => {});
-		} catch {}
+export const createEmitter =
+	(onEvent: ((event: CatalogEvent) => unknown) | undefined): EmitEvent =>
+	({ cwd, codexHome }, payload) => {
+		debug('%j', payload);
+		if (!onEvent) return;
+		// A listener that throws or rejects harms nothing.
+		(async () => onEvent({ at: Date.now(), cwd, codexHome, ...payload }))().catch(() => {});
 	};
-}

@@ -1,43 +1,42 @@
 import { sanitizeLine } from '../system/sanitize.js';
 import type { CodexConfiguredModel } from './codex-config.js';
-import { type CodexModel, isObject } from './codex-model.js';
+import { type CodexModel, toObjects } from './codex-model.js';
 import type { FetchProgress } from './errors.js';
 import type { EmitEvent } from './events.js';
 
-/** What a call is about. */
-export type Target = {
+/** The subject of a call. */
+export type Target = Readonly<{
 	/** Tells the targets of one catalog apart. */
-	readonly key: string;
+	key: string;
 	/** An absolute path. */
-	readonly cwd: string;
+	cwd: string;
 	/** The CODEX_HOME to set; `undefined`: Codex's own default. */
-	readonly codexHome: string | undefined;
+	codexHome: string | undefined;
 	/** The CODEX_HOME in force, an absolute path. */
-	readonly home: string;
-};
+	home: string;
+}>;
 
-/** What Codex said that makes a list another one than the user expects. */
-export type CatalogWarning = {
+/** Words of Codex that make a list another one than the user expects. */
+export type CatalogWarning = Readonly<{
 	/**
 	 * `config-ignored`: Codex could not read the configuration and used its defaults. `built-in-list`: Codex could not ask
 	 * its server and answered with the models that are built into the program.
 	 */
-	readonly type: 'config-ignored' | 'built-in-list';
+	type: 'config-ignored' | 'built-in-list';
 	/** One line of text, sanitized. */
-	readonly message: string;
-};
+	message: string;
+}>;
 
 const maxWarningLength = 1_000;
 
 /** The warnings of a host or a store. */
-export const toWarnings = (value: unknown): readonly CatalogWarning[] =>
-	Object.freeze(
-		(Array.isArray(value) ? value : []).flatMap((item): CatalogWarning[] => {
-			const { type, message } = isObject(item) ? item : {};
-			if (type !== 'config-ignored' && type !== 'built-in-list') return [];
-			return [Object.freeze({ type, message: sanitizeLine(String(message), maxWarningLength) })];
-		}),
-	);
+export function toWarnings(value: unknown): readonly CatalogWarning[] {
+	const warnings = toObjects(value).flatMap(({ type, message }) => {
+		if (type !== 'config-ignored' && type !== 'built-in-list') return [];
+		return Object.freeze({ type, message: sanitizeLine(String(message), maxWarningLength) });
+	});
+	return Object.freeze(warnings);
+}
 
 export type ModelListAnswer = {
 	models: readonly CodexModel[];
@@ -50,8 +49,8 @@ export type ModelListAnswer = {
 /** One fetch under way: attempts with an app-server each, one after the other. */
 export type Fetch = {
 	/** Rejects with a `CodexModelsError`, or with the reason of an abort. */
-	readonly answer: Promise<ModelListAnswer>;
-	readonly attempts: number;
+	answer: Promise<ModelListAnswer>;
+	attempts: number;
 	progress(): FetchProgress;
 	/** Ends the app-server, or keeps the one that has answered for a fetch from the same `inputs`. */
 	release(inputs?: string): void;

@@ -6,9 +6,9 @@ import { MisuseError } from './errors.js';
 /** A test, the words for what passes it, and the default. */
 export type Rule = { expected: string; test(value: unknown): boolean; default?: unknown };
 
-/** Names the option, its bounds and the value. */
+/** Names the option, its bounds and the value; only the type of one that may hold secrets. */
 export function misuse(name: string, expected: string, value: unknown): MisuseError {
-	const limits = { depth: 0, customInspect: false, maxStringLength: 100, maxArrayLength: 3 };
+	const limits = { depth: 0, maxStringLength: 100, maxArrayLength: 3 };
 	const isSecret = name === 'env' || name === 'args';
 	const shown = isSecret ? 'a value' : inspect(value, limits);
 	return new MisuseError(
@@ -16,27 +16,14 @@ export function misuse(name: string, expected: string, value: unknown): MisuseEr
 	);
 }
 
-export const integer = (min: number, max: number, unit: string): Rule => ({
-	expected: `a whole number of ${unit} from ${min} to ${max}`,
-	test: (value) => Number.isInteger(value) && (value as number) >= min && (value as number) <= max,
-});
-
-// `setTimeout` takes anything longer for 1 ms.
-export const duration = integer(0, 2_147_483_647, 'milliseconds');
-export const durationOrInfinity: Rule = {
-	expected: `${duration.expected}, or Infinity`,
-	test: (value) => value === Number.POSITIVE_INFINITY || duration.test(value),
-};
-
 // The operating system ends a string at a NUL byte, and `spawn` refuses it.
 export const isString = (value: unknown): value is string =>
 	typeof value === 'string' && !value.includes('\0');
-export const isStringOrUndefined = (value: unknown) => value === undefined || isString(value);
-export const isFilled = (value: unknown): value is string => isString(value) && value.trim() !== '';
 export const isFunction = (value: unknown) => typeof value === 'function';
+export const isPath = (value: unknown): value is string =>
+	isString(value) && value.trim() !== '' && !/^~(?:[\\/]|$)/.test(value);
 
-const isPath = (value: unknown): value is string => isFilled(value) && !/^~(?:[\\/]|$)/.test(value);
-// A name with a blank in it mostly is a program with its arguments; a path may have blanks.
+/** A name with a blank in it mostly is a program with its arguments; a path may have blanks. */
 export const isCommand = (value: unknown): value is string =>
 	isPath(value) && (/[\\/]/.test(value) || !/\s/.test(value.trim()));
 
@@ -46,25 +33,39 @@ export const aPath: Rule = {
 	expected: 'a path that is not blank and has no NUL, with the home directory in place of "~"',
 	test: isPath,
 };
-export const codexHome: Rule = {
+export const absolutePath: Rule = {
 	expected: 'an absolute path of a folder, such as path.join(os.homedir(), ".codex")',
 	test: (value) => isPath(value) && path.isAbsolute(value),
 };
-export const commandWords =
-	'the name or path of a program, with its arguments in "args" and the home directory in place of "~"';
 
-/** The name that a mistyped one may stand for: a letter off, or a part of it, as `timeout` of `fetchTimeoutMs`. */
-function findSimilar(name: string, names: string[]): string | undefined {
-	const shorten = (word: string) => [
-		word,
-		...Array.from(word, (_, at) => word.slice(0, at) + word.slice(at + 1)),
-	];
-	const forms = shorten(name.toLowerCase());
-	return names.find((known) => {
-		const word = known.toLowerCase();
-		const isPart = name.length > 3 && word.includes(name.toLowerCase());
-		return isPart || shorten(word).some((form) => forms.includes(form));
-	});
+export const integer = (unit: string, min: number, max: number, byDefault?: number): Rule => ({
+	expected: `a whole number of ${unit} from ${min} to ${max}`,
+	test: (value) => Number.isInteger(value) && (value as number) >= min && (value as number) <= max,
+	default: byDefault,
+});
+
+// `setTimeout` takes anything longer for 1 ms.
+export const duration = (byDefault?: number) =>
+	integer('milliseconds', 0, 2_147_483_647, byDefault);
+
+export function durationOrInfinity(byDefault?: number): Rule {
+	const { expected, test } = duration();
+	return {
+		expected: `${expected}, or Infinity`,
+		test: (value) => value === Number.POSITIVE_INFINITY || test(value),
+		default: byDefault,
+	};
+}
+
+/** Whether a name is a letter off another one, or a part of it, as `maxage` of `maxagems`. */
+function isSimilar(name: string, known: string): boolean {
+	// Elsewhere, the wait of a caller mostly has that name. A `fetchTimeoutMs` in its place would end slow fetches.
+	if (name.startsWith('timeout')) return known === 'deadlinems';
+	if (name.length > 3 && known.includes(name)) return true;
+	const shorten = (word: string) =>
+		Array.from(word, (_, at) => word.slice(0, at) + word.slice(at + 1));
+	const forms = [known, ...shorten(known)];
+	return [name, ...shorten(name)].some((form) => forms.includes(form));
 }
 
 /** The value of each option, or its default; also an inherited one, such as a getter of a class. */
@@ -74,11 +75,10 @@ export function check(options: unknown, rules: Record<string, Rule>): Record<str
 		// A mistyped `deadlineMs` must not mean 15 seconds.
 		if (Object.hasOwn(rules, name) || options[name] === undefined) continue;
 		const names = Object.keys(rules);
-		const similar = findSimilar(name, names);
+		const similar = names.find((known) => isSimilar(name.toLowerCase(), known.toLowerCase()));
 		const question = similar === undefined ? '' : `Did you mean "${similar}"? `;
-		throw new MisuseError(
-			`Unknown option "${name}". ${question}The options are ${names.join(', ')}`,
-		);
+		const all = names.join(', ');
+		throw new MisuseError(`Unknown option "${name}". ${question}The options are ${all}`);
 	}
 	const checked: Record<string, unknown> = {};
 	for (const name in rules) {

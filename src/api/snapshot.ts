@@ -7,19 +7,19 @@ import type { CatalogWarning } from './fetch.js';
  * A list of models, and where it stands. Shared by all callers and deep-frozen, `refreshError` excepted: the same object until
  * something in it changes.
  */
-export type CatalogSnapshot = {
-	readonly models: readonly CodexModel[];
+export type CatalogSnapshot = Readonly<{
+	models: readonly CodexModel[];
 	/** The time at which Codex answered, in epoch ms. */
-	readonly fetchedAt: number;
+	fetchedAt: number;
 	/** Whether the list is younger than `maxAgeMs`, and nothing that it was made from has changed. */
-	readonly isFresh: boolean;
+	isFresh: boolean;
 	/** The choice of the user's configuration; three `null`s where Codex does not tell. */
-	readonly configured: CodexConfiguredModel;
-	/** What Codex said that makes this list another one than the user expects. */
-	readonly warnings: readonly CatalogWarning[];
+	configured: CodexConfiguredModel;
+	/** Words of Codex that make this list another one than the user expects. */
+	warnings: readonly CatalogWarning[];
 	/** The reason why the last refresh after `fetchedAt` failed; `null` if none did. */
-	readonly refreshError: CodexModelsError | null;
-};
+	refreshError: CodexModelsError | null;
+}>;
 
 /** Gets what `peek` gives now. */
 export type SnapshotListener = (snapshot: CatalogSnapshot | undefined) => void;

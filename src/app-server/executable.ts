@@ -112,8 +112,6 @@ function addVariables(
 	if (source.includes('CODEX_MANAGED_PACKAGE_ROOT')) result.CODEX_MANAGED_PACKAGE_ROOT = root;
 	const folders = (lookUp(env, 'PATH') ?? '').split(path.delimiter).filter(Boolean);
 	if (extraFolders.length > 0)
-		result[findSpelling(env, 'PATH') ?? 'PATH'] = [...extraFolders, ...folders].join(
-			path.delimiter,
-		);
+		result[findSpelling(env, 'PATH')] = [...extraFolders, ...folders].join(path.delimiter);
 	return result;
 }

@@ -9,6 +9,7 @@ import { sanitizeLine } from '../system/sanitize.js';
 
 const install = 'Install Codex with "npm install -g @openai/codex", then try again.';
 const update = 'Update Codex with "npm install -g @openai/codex", then try again.';
+const checkProgram = `Check that the program is the Codex CLI ("codex --version"). ${update}`;
 
 /** With the folders in which a program was looked for, where it was looked for. */
 type StartCause = NodeJS.ErrnoException & { folders?: string[] };
@@ -54,20 +55,23 @@ const login =
 
 /** Which advice fits the end of an app-server, by its exit code and its last words. The first that fits counts. */
 const exitAdvice: [exitCodeAndWords: RegExp, advice: string][] = [
-	// A shell cannot run the program, or does not find its interpreter; 9009 is that of cmd.exe.
-	[/^(?:126|127|9009) /, `The program cannot run. ${install}`],
+	// A shell cannot run the program, or does not find its interpreter; 9009 is that of cmd.exe. `spawn` hands a program for
+	// another processor to /bin/sh, which takes it for a script.
+	[/^(?:126|127|9009) |\bsyntax error: /i, `The program cannot run. ${install}`],
 	[
 		/CODEX_HOME.*(?:not exist|not a directory|no such file)/i,
 		'Create the folder that CODEX_HOME names, then try again.',
 	],
 	[/optional dependency|unsupported platform/i, install],
+	// A Codex without `app-server` takes the word for a prompt, and asks for a terminal (0.42.0: ENXIO).
 	[
-		/\b(?:unrecognized|unknown|invalid|unexpected)\b.*\b(?:subcommand|command|argument)/i,
-		`Check that the program is the Codex CLI ("codex --version"). ${update}`,
+		/\b(?:unrecognized|unknown|invalid|unexpected)\b.*\b(?:subcommand|command|argument|choice)|not a terminal|os error 6\)/i,
+		checkProgram,
 	],
 	// Without words.
 	[/^\S+ $/, checkLogin],
 	[login, checkLogin],
+	[/^0 /, checkProgram],
 ];
 
 type Exit = { exitCode: number | null; signal: string | null };

@@ -5,7 +5,7 @@ import type { ModelListAnswer, Target } from '../api/fetch.js';
 import type { TargetOptions } from '../api/options.js';
 import type { Settings } from '../api/settings.js';
 import type { CatalogSnapshot } from '../api/snapshot.js';
-import { type Inputs, isCurrent, type Look } from './inputs.js';
+import { type Inputs, isCurrent, type Look, toInputs } from './inputs.js';
 
 /** What Codex answered, and what the answer was made from. Immutable. */
 export type ModelList = Omit<ModelListAnswer, 'models' | 'files'> & {
@@ -83,9 +83,9 @@ export class CacheEntry {
 	}
 
 	/** Takes a list that is to be remembered; returns it with the parts of the last one that are equal. */
-	remember(list: ModelList, isCurrent = true): ModelList {
+	remember(list: ModelList): ModelList {
 		const shared = shareParts(list, this.list);
-		this.#state = { list: shared, isCurrent };
+		this.#state = { list: shared, isCurrent: true };
 		return shared;
 	}
 
@@ -101,7 +101,11 @@ export class CacheEntry {
 	compare(look: Look): void {
 		const { list, isCurrent: wasCurrent } = this.#state;
 		if (!list) return;
-		this.#state = { ...this.#state, isCurrent: isCurrent(list.inputs, look, wasCurrent) };
+		// A list of another machine brings no files, and those of this machine count from now on.
+		const isForeign = Object.keys(list.inputs.files).length === 0;
+		const known = isForeign ? { ...list, inputs: toInputs(this.target, look) } : list;
+		const isSame = isCurrent(known.inputs, look, wasCurrent);
+		this.#state = { ...this.#state, list: known, isCurrent: isSame };
 	}
 
 	/** The list, if it may be served to a caller whose program is `command`. */

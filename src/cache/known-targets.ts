@@ -4,13 +4,8 @@ import type { CacheEntry } from './cache-entry.js';
 import type { CacheContext } from './context.js';
 import { listFiles, lookAtInputs, withPatience } from './inputs.js';
 
-/** A target: the login at the last look at its files, the time of that look in epoch ms, and the entries by login. */
-type KnownTarget = {
-	login: string;
-	lookedAt: number;
-	look: Promise<true> | undefined;
-	readonly entries: QuickLRU<string, CacheEntry>;
-};
+/** The last look at the files of a target, at `lookedAt` in epoch ms: the login that was there, and the look under way. */
+type LastLook = { login: string; lookedAt: number; pending: Promise<true> | undefined };
 
 /** The minimum time between two looks at the files, in milliseconds, so that a hit stays cheap. */
 const lookIntervalMs = 1_000;
@@ -18,47 +13,46 @@ const lookIntervalMs = 1_000;
 const patienceMs = { withList: 100, withoutList: 1_000 };
 /** The login of files that cannot be looked at. Its lists are not remembered. */
 const unknownLogin = 'unknown';
-/** The logins between which a user may switch without a fetch. */
-const maxLogins = 8;
+/** The looks at targets without a list, such as ones that fail, which evict no look at a target with one. */
+const spareLooks = 1_000;
 
-/** The targets of a cache, and the login that each has at the last look at its files. */
+/** The lists of a cache by target and login, and the login that each target has at the last look at its files. */
 export class KnownTargets {
 	readonly #context: CacheContext;
 	readonly #onLook: (target: Target) => void;
-	readonly #targets: QuickLRU<string, KnownTarget>;
+	readonly #looks: QuickLRU<string, LastLook>;
+	/** The entries that have a list. */
+	readonly #entries: QuickLRU<string, CacheEntry>;
 
 	/** @param onLook - is called after each look. */
 	constructor(context: CacheContext, onLook: (target: Target) => void) {
 		this.#context = context;
 		this.#onLook = onLook;
-		this.#targets = new QuickLRU({ maxSize: context.settings.maxEntries });
+		const { maxEntries } = context.settings;
+		this.#looks = new QuickLRU({ maxSize: maxEntries + spareLooks });
+		this.#entries = new QuickLRU({ maxSize: maxEntries });
 	}
 
 	/** Whether it is not yet time for another look. */
 	isRecent(target: Target): boolean {
-		const ageMs = Date.now() - (this.#targets.get(target.key)?.lookedAt ?? Number.NaN);
+		const ageMs = Date.now() - (this.#looks.get(target.key)?.lookedAt ?? Number.NaN);
 		return ageMs >= 0 && ageMs < lookIntervalMs;
 	}
 
-	/** The entry of the login at the last look. */
-	peekEntry(target: Target): CacheEntry | undefined {
-		const known = this.#targets.peek(target.key);
-		return known?.entries.peek(known.login);
+	/** The entry of a login, by default of that at the last look. */
+	getEntry(target: Target, login = this.#looks.peek(target.key)?.login): CacheEntry | undefined {
+		return this.#entries.get(toKey(target, login));
 	}
 
-	getEntry(target: Target, login: string): CacheEntry | undefined {
-		return this.#targets.peek(target.key)?.entries.get(login);
-	}
-
+	/** Remembers an entry that has a list. */
 	addEntry(entry: CacheEntry): void {
-		this.#targets.peek(entry.target.key)?.entries.set(entry.login, entry);
+		if (entry.list && !entry.isDropped) this.#entries.set(toKey(entry.target, entry.login), entry);
 	}
 
 	/** Forgets every entry; returns them. */
 	takeEntries(): CacheEntry[] {
-		const all = [...this.#targets.values()].map(({ entries }) => entries);
-		const taken = all.flatMap((entries) => [...entries.values()]);
-		for (const entries of all) entries.clear();
+		const taken = [...this.#entries.values()];
+		this.#entries.clear();
 		return taken;
 	}
 
@@ -67,31 +61,29 @@ export class KnownTargets {
 	 * wait for long.
 	 */
 	async look(target: Target): Promise<string> {
-		const known = this.#targets.get(target.key) ?? {
-			login: unknownLogin,
-			lookedAt: Number.NaN,
-			look: undefined,
-			entries: new QuickLRU({ maxSize: maxLogins }),
-		};
-		this.#targets.set(target.key, known);
-		if (this.isRecent(target)) return known.login;
-		known.look ??= this.#lookNow(target, known);
-		const hasList = this.peekEntry(target)?.list !== undefined;
+		const nothing = { login: unknownLogin, lookedAt: Number.NaN, pending: undefined };
+		const look: LastLook = this.#looks.get(target.key) ?? nothing;
+		this.#looks.set(target.key, look);
+		if (this.isRecent(target)) return look.login;
+		look.pending ??= this.#lookNow(target, look);
+		const hasList = this.getEntry(target) !== undefined;
 		const limitMs = hasList ? patienceMs.withList : patienceMs.withoutList;
-		const isDone = await withPatience(known.look, limitMs);
+		const isDone = await withPatience(look.pending, limitMs);
 		// A look that does not come back is not waited for again before the next one is due.
-		if (hasList && !isDone) known.lookedAt = Date.now();
-		return known.login;
+		if (hasList && !isDone) look.lookedAt = Date.now();
+		return look.login;
 	}
 
-	async #lookNow(target: Target, known: KnownTarget): Promise<true> {
+	async #lookNow(target: Target, look: LastLook): Promise<true> {
 		const { settings, command } = this.#context;
 		const lookedAt = Date.now();
-		const files = listFiles(known.entries.peek(known.login)?.list?.inputs);
+		const files = listFiles(this.getEntry(target)?.list?.inputs);
 		const seen = await lookAtInputs(target, settings, command.latest, files);
-		Object.assign(known, { login: seen.login ?? known.login, lookedAt, look: undefined });
-		known.entries.peek(known.login)?.compare(seen);
+		Object.assign(look, { login: seen.login ?? look.login, lookedAt, pending: undefined });
+		this.getEntry(target)?.compare(seen);
 		this.#onLook(target);
 		return true;
 	}
 }
+
+const toKey = ({ key }: Target, login: string | undefined) => `${key}\0${login}`;

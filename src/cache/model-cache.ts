@@ -68,7 +68,7 @@ export class ModelCache {
 
 	/** The snapshot that `lookup` would serve; starts nothing and looks at no file. */
 	peek(target: Target, options: TargetOptions): CatalogSnapshot | undefined {
-		const entry = this.#targets.peekEntry(target);
+		const entry = this.#targets.getEntry(target);
 		const list = entry?.getServable(this.#context.command.latest);
 		return list && entry?.snapshot(list, options);
 	}
@@ -120,7 +120,7 @@ export class ModelCache {
 	/** The list in memory that may be served. A stale list is revalidated in the background. */
 	#serve(target: Target, options: ListOptions): CatalogSnapshot | undefined {
 		const { command, emit } = this.#context;
-		const entry = this.#targets.peekEntry(target);
+		const entry = this.#targets.getEntry(target);
 		const list = entry?.getServable(command.latest);
 		if (!entry || !list) return undefined;
 		const isFresh = entry.isFresh();
@@ -135,16 +135,22 @@ export class ModelCache {
 		const running = this.#running.find(target, login);
 		const known = running?.entry ?? this.#targets.getEntry(target, login);
 		const entry = known ?? new CacheEntry(target, login, this.#context.settings);
-		this.#targets.addEntry(entry);
 		if (running) return running;
 		const revalidation = new Revalidation(entry, this.#context, {
 			toStored: (command) => this.#toStored(entry, command),
 			waitForTurn: (waiting) => this.#running.waitForTurn(waiting),
-			onChange: () => this.#subscriptions.notify(target.key),
+			onChange: () => this.#onChange(entry),
 			clearedAt: this.#clearedAt,
 		});
 		this.#running.add(revalidation);
 		return revalidation;
+	}
+
+	/** Remembers the entry if it has a list, and tells the subscribers. */
+	#onChange(entry: CacheEntry): void {
+		if (this.#closed.signal.aborted) return;
+		this.#targets.addEntry(entry);
+		this.#subscriptions.notify(entry.target.key);
 	}
 
 	#toStored(entry: CacheEntry, command: string): StoredList | undefined {

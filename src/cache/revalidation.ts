@@ -15,7 +15,6 @@ import type { CacheContext } from './context.js';
 import {
 	digest,
 	heldStill,
-	isCurrent,
 	type Look,
 	listFiles,
 	lookAtInputs,
@@ -130,10 +129,10 @@ export class Revalidation {
 		const stored = await this.#stored?.load(newerThan);
 		if (!stored || entry.isDropped || this.#controller.signal.aborted) return undefined;
 		const look = await this.#look(listFiles(stored.inputs));
-		const isSame = !look || isCurrent(stored.inputs, look);
-		const list = entry.remember(stored, isSame);
+		entry.remember(stored);
+		if (look) entry.compare(look);
 		this.#host.onChange();
-		return list;
+		return entry.list;
 	}
 
 	/** Whether the list of another process will do. */

@@ -38,19 +38,23 @@ export function createStoredList(
 	const { cwd, codexHome = null } = target;
 	const key = `codex-models:${version}:${hash(command, args, env, cwd, codexHome, login)}`;
 
+	let lastReason: string | undefined;
+
+	/** Tells of a failure, and once where all operations fail alike, as in a directory that is refused. */
+	function tell(operation: Operation, error: unknown): undefined {
+		const reason = toReason(error);
+		if (reason !== lastReason) emit({ type: 'store-failed', operation, reason });
+		lastReason = reason;
+	}
+
 	/** The result of an operation; `undefined` where it failed or took too long. */
-	async function attempt<T>(
-		operation: Operation,
-		act: () => T | Promise<T>,
-		limitMs = storeTimeoutMs,
-	) {
-		const message = `The store did not answer within ${limitMs} ms`;
+	async function attempt<T>(operation: Operation, act: () => T | Promise<T>) {
+		const message = `The store did not answer within ${storeTimeoutMs} ms`;
 		try {
-			const limits = { milliseconds: limitMs, message, customTimers: unrefTimers };
+			const limits = { milliseconds: storeTimeoutMs, message, customTimers: unrefTimers };
 			return await pTimeout((async () => act())(), limits);
 		} catch (error) {
-			emit({ type: 'store-failed', operation, reason: toReason(error) });
-			return undefined;
+			return tell(operation, error);
 		}
 	}
 
@@ -81,9 +85,7 @@ export function createStoredList(
 			try {
 				return await store.lock?.(key, signal);
 			} catch (error) {
-				if (!signal.aborted)
-					emit({ type: 'store-failed', operation: 'lock', reason: toReason(error) });
-				return undefined;
+				return signal.aborted ? undefined : tell('lock', error);
 			}
 		},
 

@@ -4,8 +4,8 @@ import { lstat, readdir, rename, rm, rmdir, stat, writeFile } from 'node:fs/prom
 import path from 'node:path';
 import process from 'node:process';
 import pRetry from 'p-retry';
+import { aPath, check } from '../api/option-rules.js';
 import type { ModelListStore } from '../api/options.js';
-import { checkStoreOptions } from '../api/settings.js';
 import { findHome, isWindows, lookUp, resolvePath } from '../system/environment.js';
 import { hasCode, readRegularFile } from '../system/files.js';
 import { hash } from '../system/hash.js';
@@ -41,7 +41,7 @@ const ownName = /^v1-\w{32}\.(json|lock|json\.[\w-]{36})$/;
  * @throws TypeError when `directory` is not a path, or an option is unknown.
  */
 export function fileStore(options: FileStoreOptions = {}): Required<ModelListStore> {
-	checkStoreOptions(options);
+	check(options, { directory: aPath });
 	const directory = resolvePath(options.directory ?? findCacheDirectory());
 	const toPath = (key: string, suffix: string) => path.join(directory, `v1-${hash(key)}.${suffix}`);
 

@@ -1,8 +1,7 @@
 import { constants } from 'node:fs';
 import { access, stat } from 'node:fs/promises';
 import path from 'node:path';
-import process from 'node:process';
-import { findCodexUserHome, isWindows } from './environment.js';
+import { isWindows } from './environment.js';
 import { hasCode, lookOnce } from './files.js';
 import { findLatest, listFolders } from './install-folders.js';
 
@@ -14,7 +13,6 @@ const suffixes = isWindows ? ['.com', '.exe', '.bat', '.cmd'] : [''];
 
 /**
  * Finds the file that a command stands for: a name on PATH, and `codex` also where installers put it. Links are not followed.
- * A relative or empty entry of PATH is skipped: it stands for the current directory, where anyone may have put a program.
  *
  * @throws an error whose `code` is ENOENT (with the `folders` that were searched), or EACCES where a file may not be run, or
  * that of the system's failure.
@@ -24,8 +22,7 @@ export async function findExecutable(
 	environment: NodeJS.ProcessEnv,
 ): Promise<string> {
 	const isName = path.basename(command) === command;
-	const HOME = findCodexUserHome(environment);
-	const folders = isName ? listFolders(command, { ...environment, HOME }, process.platform) : [''];
+	const folders = isName ? listFolders(command, environment) : [''];
 	const isWhole = suffixes.includes(path.extname(command).toLowerCase());
 	let failure: NodeJS.ErrnoException | undefined;
 	for (const folder of folders) {

@@ -1,8 +1,9 @@
 import { readdir, stat } from 'node:fs/promises';
 import path from 'node:path';
-import { lookUp } from './environment.js';
+import process from 'node:process';
+import { findHome, lookUp } from './environment.js';
 
-/** Folders of programs that need no Node come first, those of desktop programs last. `$HOME` is the user's home everywhere. */
+/** Folders of programs that need no Node come first, those of desktop programs last. `$HOME` is the user's home everywhere, and `*` any name. */
 const posix = [
 	'$HOME/.local/bin',
 	'/usr/local/bin',
@@ -63,24 +64,19 @@ const installFolders: Record<string, string[]> = {
 };
 
 /**
- * The folders in which a command is looked up, all absolute; `*` is any name. PATH comes first. Its relative and empty entries
- * are left out: they stand for the current directory, where anyone may have put a program. On Windows, `\tools` and `C:tools`
- * depend on the current drive, too.
+ * The folders in which a command is looked up. PATH comes first. Relative and empty entries are left out: they stand for the
+ * current directory, where anyone may have put a program.
  */
-export function listFolders(
-	command: string,
-	environment: NodeJS.ProcessEnv,
-	platform: string,
-): string[] {
-	const [system, rootLength] = platform === 'win32' ? [path.win32, 3] : [path.posix, 1];
-	const fill = (_: string, name: string) => lookUp(environment, name) || '?';
-	const installed = command === 'codex' ? (installFolders[platform] ?? []) : [];
+export function listFolders(command: string, environment: NodeJS.ProcessEnv): string[] {
+	const variables = { ...environment, HOME: findHome(environment) };
+	const fill = (_: string, name: string) => lookUp(variables, name) || '?';
+	const installed = command === 'codex' ? (installFolders[process.platform] ?? []) : [];
 	// Without a PATH, POSIX systems search their own folders. Windows allows quotes.
-	const folders = (lookUp(environment, 'PATH') ?? '/usr/bin:/bin')
-		.split(system.delimiter)
-		.map((folder) => folder.replace(/^"([a-z\\].*)"$/i, '$1'))
-		.concat(installed.map((folder) => system.normalize(folder.replace(/^\$(\w+)/, fill))))
-		.filter((folder) => system.parse(folder).root.length >= rootLength);
+	const onPath = (lookUp(environment, 'PATH') ?? '/usr/bin:/bin').replaceAll('"', '');
+	const folders = onPath
+		.split(path.delimiter)
+		.concat(installed.map((folder) => path.normalize(folder.replace(/^\$(\w+)/, fill))))
+		.filter((folder) => path.isAbsolute(folder));
 	return [...new Set(folders)];
 }
 

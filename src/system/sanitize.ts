@@ -3,7 +3,8 @@ import { stripVTControlCharacters } from 'node:util';
 const redacted = '[redacted]';
 
 /** A part of the names of secrets: `OPENAI_API_KEY`, `refresh_token`, `clientSecret`. */
-const secretName = /token|secret|password|api[ _-]?key/i;
+const secretName = /token|secret|password|api[ _-]?key|authorization/i;
+const scheme = '(?:basic|bearer|token|apikey|negotiate)';
 
 /** The part of a text that is replaced stands in brackets in each example. No expression takes more than linear time. */
 const secrets = [
@@ -11,12 +12,13 @@ const secrets = [
 	/(?<=:\/\/)[^\s/"'`]{1,400}(?=@)/g,
 	// [sk-proj-a1b2c3], [sess-a1b2c3], [rt_a1b2c3], [eyJhbGci.eyJlbWFp.c2lnbmF0] (a JWT)
 	/\b(?:sk-|sess-|rt_|eyJ)[\w*-]{6,}(?:\.[\w-]*){0,4}/g,
-	// Authorization: [Basic a1b2c3]
-	/(?<=authorization\W{0,3}[=:]\W{0,3})(?:[\w-]+ )?[^\s"'\\]+/gi,
-	// "refresh_token": "[a1b2c3]", OPENAI_API_KEY=[a1b2c3]
-	new RegExp(String.raw`(?<=(?:${secretName.source})\W{0,3}[=:]\W{0,3})[^\s"'\\]+`, 'gi'),
+	// "refresh_token": "[a1b2c3]", OPENAI_API_KEY=[a1b2c3], Authorization: [Basic a1b2c3]
+	new RegExp(
+		String.raw`(?<=(?:${secretName.source})\W{0,3}[=:]\W{0,3})(?:${scheme} )?[^\s"'\\]+`,
+		'gi',
+	),
 	// Bearer [a1b2c3], but not "Missing bearer or basic authentication"
-	/(?<=\bbearer\W{1,3})(?!(?:or|auth|authentication|tokens?)\b)[^\s"'\\]+/gi,
+	/(?<=\bbearer\W{1,3})(?!(?:or|auth|authentication|tokens?)(?![\w-]))[^\s"'\\]+/gi,
 ];
 
 /** The text without terminal codes, control and invisible characters (line feeds and tabs excepted), and secrets. */
@@ -46,11 +48,17 @@ export function toReason(error: unknown): string {
 
 /** A value of JSON with every string sanitized; a placeholder where it takes more than `maxBytes`. */
 export function sanitizeJson(value: unknown, maxBytes: number): unknown {
-	const json = JSON.stringify(value);
-	if (json === undefined) return undefined;
-	if (Buffer.byteLength(json) > maxBytes) return `[omitted: more than ${maxBytes} bytes of JSON]`;
-	return JSON.parse(json, (name, part) => {
-		if (typeof part !== 'string') return part;
-		return secretName.test(name) ? redacted : sanitize(part);
-	});
+	try {
+		const json = JSON.stringify(value);
+		if (json === undefined) return undefined;
+		if (Buffer.byteLength(json) <= maxBytes) {
+			return JSON.parse(json, (name, part) => {
+				if (typeof part !== 'string') return part;
+				return secretName.test(name) ? redacted : sanitize(part);
+			});
+		}
+	} catch {
+		// It nests too deep for the stack.
+	}
+	return `[omitted: more than ${maxBytes} bytes of JSON]`;
 }

@@ -1,4 +1,4 @@
-import { setTimeout as sleepInRealTime } from 'node:timers/promises';
+import nodeTimers from 'node:timers';
 
 /**
  * A timer that does not keep the process alive. It is one of the global functions, because fake timers replace no others
@@ -22,4 +22,5 @@ export function keepProcessAlive(): () => void {
 }
 
 /** Sleeps in real time, also where a test has replaced the clock: the end of a process is real. */
-export const sleep = (ms: number) => sleepInRealTime(ms, undefined, { ref: false });
+export const sleep = (ms: number) =>
+	new Promise<void>((resolve) => nodeTimers.setTimeout(resolve, ms).unref());

@@ -58,7 +58,7 @@ export type CodexScript = {
 const rules: Record<keyof CodexScript, Rule> = {
 	models: { expected: 'an array', test: Array.isArray, default: [] },
 	config: { expected: 'an object', test: isObject, default: {} },
-	delayMs: duration,
+	delayMs: duration(),
 	hangs: boolean,
 	exitCode: { expected: 'a whole number', test: Number.isInteger },
 	stderr: { expected: 'a string', test: isString, default: '' },

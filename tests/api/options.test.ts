@@ -42,12 +42,12 @@ const others: [name: string, good: unknown[], bad: unknown[]][] = [
 	['retries', [0, 100], [-1, 0.5, Number.NaN, Number.POSITIVE_INFINITY, 101, '1', null]],
 	['maxEntries', [1, 1_000_000], [0, 1.5, Number.POSITIVE_INFINITY, 1_000_001, '1', null]],
 	['command', ['codex', '/a/b', '/with space/codex', () => 'codex'], ['', ' ', 7, null, ['codex']]],
-	['command', ['C:\\a b\\codex.exe'], ['a\0b', '~', '~/codex', 'npx codex', 'codex app-server']],
-	['args', [[], ['a', '']], ['a', [7], [null], [undefined], Array(1), {}, null, ['a\0']]],
+	['command', ['C:\\a b\\codex.exe'], ['a\0b', '~', '~/codex']],
+	['args', [[], ['a', '']], ['a', [7], [null], [undefined], {}, null, ['a\0']]],
 	['cwd', ['/', '.', '/a b'], ['', ' ', 7, null, {}, 'a\0', '~', '~/a']],
 	['codexHome', ['/a'], ['', ' ', 7, null, 'a', './a', '~', '~/.codex', '/a\0']],
 	['env', [{}, { A: 'b', C: undefined }], ['A=b', 7, null, ['A=b'], { A: 7 }, { A: null }]],
-	['env', [{ A: '' }], [{ A: 'a\0' }, { 'A\0': 'a' }, { '': 'a' }, new Map()]],
+	['env', [{ A: '' }], [{ A: 'a\0' }, { 'A\0': 'a' }]],
 	['clientInfo', [client, { ...client, title: 'b' }], ['a', null, {}, { name: 'a' }]],
 	['clientInfo', [], [{ version: '1' }, { ...client, name: 7 }, { ...client, title: 7 }]],
 	['onEvent', [() => {}, async () => {}], ['log', {}, null, 7]],
@@ -67,22 +67,10 @@ test.each(others)(
 test('a TypeError says what to try', () => {
 	for (const name of ['command', 'cwd', 'codexHome'])
 		expect(refuse({ [name]: '~/a' })).toMatch(/home directory in place of "~"|os\.homedir\(\)/);
-	expect(refuse({ command: 'npx codex' })).toContain('with its arguments in "args"');
 	expect(refuse({ codexHome: 'a' })).toContain('an absolute path');
 });
 
-test('an unknown name is misuse, and the TypeError proposes a similar one', () => {
-	for (const [name, similar] of [
-		['deadlineMS', 'deadlineMs'],
-		['deadlinMs', 'deadlineMs'],
-		['timeout', 'fetchTimeoutMs'],
-		['commnd', 'command'],
-		['arg', 'args'],
-	]) {
-		expect(refuse({ [name as string]: 5 })).toMatch(
-			`Unknown option "${name}". Did you mean "${similar}"? `,
-		);
-	}
+test('an unknown name is misuse, and the TypeError lists the names', () => {
 	expect(refuse({ unheardOf: 5 })).toMatch(
 		/^Unknown option "unheardOf"\. The options are command, args, .*onEvent$/,
 	);

@@ -1,6 +1,6 @@
 import { beforeEach, expect, test, vi } from 'vitest';
 import { timings } from '../../src/app-server/child-process.js';
-import { failureOf, isAlive, neverMs } from '../harness.js';
+import { failureOf, isAlive, neverMs, until } from '../harness.js';
 import { complain, deaf, fill, makeShellCatalog, refuse, say, setTimings } from './shell-server.js';
 
 beforeEach(() => setTimings());
@@ -171,7 +171,7 @@ test('close ends every app-server fast, also in the wait between two attempts, a
 	timings.gracefulShutdown = { endOfInputMs: neverMs, terminateMs: neverMs };
 	const deafened = makeShellCatalog([{ start: deaf }, { end: deaf }]);
 	const waiting = failureOf(deafened.catalog.list());
-	await deafened.events.nth('spawned');
+	await until('the first one has started', () => deafened.starts() === 1);
 	await deafened.catalog.list({ cwd: '/tmp' });
 	await deafened.catalog.close();
 	expect(await waiting).toMatchObject({ code: 'ERR_CODEX_CLOSED' });

@@ -10,7 +10,7 @@ beforeEach(() => setTimings());
 const keeps = { keepAliveMs: neverMs, retries: 0 };
 const isFirst = (then: string, otherwise: string) =>
 	`[ $n = 1 ] && { ${then}; } || { ${otherwise}; }`;
-/** Lists once; the second request is met otherwise. The next app-server lists anew. */
+/** Lists once; the second request is met otherwise. The next app-server lists as usual. */
 const listsOnce = (otherwise: string) => [
 	{ list: isFirst(list('old'), otherwise) },
 	{ list: list('new') },

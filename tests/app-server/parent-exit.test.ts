@@ -15,12 +15,13 @@ beforeAll(() => copyFileSync(new URL(buildModule('app-server/child-process.ts'))
 afterAll(() => rmSync(folder, { recursive: true }));
 
 /** A host with a child that ignores the end of its input and SIGTERM, and a grandchild that does, too. */
-function startHost(source: string) {
+function startHost(source: string, before = '') {
 	const script = `(${deaf}) & echo "$$ up $!"; ${deaf}`;
 	const host = runModule(`
 		import { startProcess } from ${JSON.stringify(moduleFile)};
 		let resolve;
 		const up = new Promise((r) => { resolve = r; });
+		${before}
 		const server = startProcess(
 			{ file: '/bin/sh', args: ['-c', ${JSON.stringify(script)}], cwd: '/', env: process.env },
 			{ onStdout: (chunk) => resolve(String(chunk)), onStderr() {} },
@@ -69,14 +70,13 @@ test('a parent process that a signal ends leaves neither child nor grandchild', 
 
 test('a parent process that handles SIGTERM itself, by on or once, ends as it likes', async () => {
 	const hosts = ['on', 'once'].map(async (on) => {
-		const host = startHost(`
-			process.${on}('SIGTERM', async () => {
-				server.shutDown('fastShutdown');
-				console.log('gone', JSON.stringify(await server.exited));
-				process.exit(3);
-			});
-			process.stdin.resume();
-			console.log('listens');`);
+		// A listener from before the start runs first, and is gone afterwards where it was added by once.
+		const handle = `process.${on}('SIGTERM', async () => {
+			server.shutDown('fastShutdown');
+			console.log('gone', JSON.stringify(await server.exited));
+			process.exit(3);
+		});`;
+		const host = startHost(`process.stdin.resume(); console.log('listens');`, handle);
 		await host.untilSaid('listens');
 		host.child.kill('SIGTERM');
 		const stdout = expect.stringContaining('"SIGKILL"');

@@ -1,15 +1,13 @@
 import { execFile } from 'node:child_process';
-import { cpSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import path from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { build, stop } from 'esbuild';
 import { expect, inject, test } from 'vitest';
-import { hasPackage, installPackage } from '../../scripts/install-package.js';
 import { makeDirectory, realCodex } from '../harness.js';
+import { installTool, makeConsumer, root } from './consumer.js';
 
 const run = promisify(execFile);
-const root = fileURLToPath(new URL('../..', import.meta.url));
 const program = path.join(root, 'tests', 'bundles', 'program.ts');
 
 type Command = [file: string, ...args: string[]];
@@ -41,29 +39,9 @@ async function compile(runtime: string): Promise<Command> {
 
 /** Runs the source by tsx, against an installed copy of the package. */
 async function installTsx(): Promise<Command> {
-	const version = '4';
-	const folder = path.join(root, '.cache', 'tsx');
-	await installPackage({
-		folder,
-		spec: `tsx@${version}`,
-		isComplete: (at: string) => hasPackage(at, 'tsx', version),
-	});
-	const app = makeDirectory();
-	const installed = path.join(app, 'node_modules', 'codex-models');
-	mkdirSync(installed, { recursive: true });
-	const { dependencies } = JSON.parse(readFileSync(path.join(root, 'package.json'), 'utf8'));
-	for (const part of ['dist', 'package.json'])
-		cpSync(path.join(root, part), path.join(installed, part), { recursive: true });
-	// p-retry needs is-network-error.
-	for (const name of [...Object.keys(dependencies), 'is-network-error']) {
-		cpSync(path.join(root, 'node_modules', name), path.join(app, 'node_modules', name), {
-			recursive: true,
-		});
-	}
-	cpSync(program, path.join(app, 'program.ts'));
-	writeFileSync(path.join(app, 'package.json'), '{ "type": "module" }');
-	const loader = path.join(folder, 'node_modules', 'tsx', 'dist', 'esm', 'index.mjs');
-	return [process.execPath, '--import', loader, path.join(app, 'program.ts')];
+	const loader = path.join(await installTool('tsx', '4'), 'dist', 'esm', 'index.mjs');
+	const folder = makeConsumer({ 'program.ts': readFileSync(program, 'utf8') });
+	return [process.execPath, '--import', loader, path.join(folder, 'program.ts')];
 }
 
 type Report = { ids: string[]; started: string[]; failures: string[] };

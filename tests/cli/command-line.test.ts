@@ -66,7 +66,7 @@ test.each([
 
 test('the table shows nothing of a name that a terminal obeys, and lines up wide letters', async () => {
 	const names = [
-		'a\u001b[2Jb\u0007c\nd\u009b31me\u202ef\u2028g\u200bh\u001b]0;title\u0007',
+		'a\u001b[2Jb \u0007c\nd\u009b31me\u202ef\u2028g\u200bh\u001b]0;title\u0007',
 		'漢字かな',
 		'한국어',
 		'ok 🎉',

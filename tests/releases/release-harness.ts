@@ -2,7 +2,8 @@ import { chmodSync, mkdirSync, readFileSync, readlinkSync, writeFileSync } from 
 import path from 'node:path';
 import { inject, TestRunner } from 'vitest';
 import type { CodexModelCatalogOptions } from '../../src/api/options.js';
-import { findProcesses, makeCatalog, makeDirectory } from '../harness.js';
+import type { ModelCatalog } from '../../src/catalog.js';
+import { findProcesses, idsOf, makeCatalog, makeDirectory, until } from '../harness.js';
 import type { Cell } from './compatibility-page.js';
 import type { Release } from './install.js';
 
@@ -43,6 +44,20 @@ export function wrap({ version, command }: Release): Release {
 	writeFileSync(file, `#!/bin/sh\nexec '${command}' "$@"\n`);
 	chmodSync(file, 0o755);
 	return { version, command: file };
+}
+
+/** The ways to start a release: the library looks behind the launcher, or not. */
+export const ways = [
+	{ way: 'the binary', toCommand: (release: Release) => release },
+	{ way: 'the launcher', toCommand: wrap },
+];
+
+/** Lists until the catalog has looked at the files again, which it does once a second. */
+export async function untilListed(catalog: ModelCatalog, ids: string[]): Promise<void> {
+	await until(`the list is ${ids}`, () => {
+		void catalog.list().catch(() => {});
+		return idsOf(catalog.peek()?.models ?? []).join() === ids.join();
+	});
 }
 
 /** A new CODEX_HOME with these files; `null` makes a directory. */

@@ -1,12 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import {
-	existsSync,
-	mkdirSync,
-	readdirSync,
-	symlinkSync,
-	utimesSync,
-	writeFileSync,
-} from 'node:fs';
+import fs from 'node:fs';
 import path from 'node:path';
 import { expect, test, vi } from 'vitest';
 import { acquireLock } from '../../src/store/file-lock.js';
@@ -21,12 +14,12 @@ const nameOf = (key: string, suffix: string) => `v1-${hash(key)}.${suffix}`;
 /** Sets the time of a file or directory back by `ms` milliseconds from now. */
 function age(file: string, ms: number): void {
 	const seconds = (Date.now() - ms) / 1_000;
-	utimesSync(file, seconds, seconds);
+	fs.utimesSync(file, seconds, seconds);
 }
 
 function write(directory: string, name: string, ageMs = 10 * monthMs, content = ''): string {
 	const file = path.join(directory, name);
-	writeFileSync(file, content);
+	fs.writeFileSync(file, content);
 	age(file, ageMs);
 	return file;
 }
@@ -49,27 +42,28 @@ test('lists that have expired or are damaged go, and no others', async () => {
 	write(directory, nameOf('damaged', 'json'), 0, '{');
 	await sweep(directory);
 	const kept = ['fresh', 'endless'].map((key) => nameOf(key, 'json'));
-	expect(readdirSync(directory).toSorted()).toEqual(kept.toSorted());
+	expect(fs.readdirSync(directory).toSorted()).toEqual(kept.toSorted());
 });
 
 test('drafts and locks go when they were untouched for a month, whatever the clock of this process says', async () => {
 	const directory = makeDirectory();
 	const { signal } = new AbortController();
-	const drafts = [1_000, -60_000].map((ms) =>
-		write(directory, nameOf('a', `json.${randomUUID()}`), monthMs + ms),
-	);
-	const locks = ['old', 'recent'].map((key) => path.join(directory, nameOf(key, 'lock')));
-	for (const [index, lock] of locks.entries()) {
-		await (await acquireLock(lock, signal))();
-		age(lock, monthMs + (index === 0 ? 1_000 : -60_000));
-	}
+	const ages = [monthMs + 1_000, monthMs - 60_000];
+	const drafts = ages.map((ms) => write(directory, nameOf('a', `json.${randomUUID()}`), ms));
+	const [old, recent] = ages.map((ms) => path.join(directory, nameOf(String(ms), 'lock')));
+	const locks = [old ?? '', recent ?? ''];
+	for (const lock of locks) await (await acquireLock(lock, signal))();
+	for (const [index, lock] of locks.entries()) age(lock, ages[index] ?? 0);
 	for (const now of [0, Date.now() + 10 * monthMs]) {
 		vi.useFakeTimers({ now, toFake: ['Date'] });
 		await sweep(directory);
 	}
-	expect([...drafts, ...locks].map((file) => existsSync(file))).toEqual([false, true, false, true]);
-	await (await acquireLock(locks[0] ?? '', signal))();
-	expect(readdirSync(locks[0] ?? '')).toEqual(['1']);
+	expect([...drafts, ...locks].map((file) => fs.existsSync(file))).toEqual([
+		false,
+		true,
+		false,
+		true,
+	]);
 });
 
 test('a file of another name or version, and what else is in a lock, stays', async () => {
@@ -78,35 +72,37 @@ test('a file of another name or version, and what else is in a lock, stays', asy
 	const names = ['notes.json', 'x.lock', list.replace('v1', 'v2'), `${list}.bak`, 'v1-0.lock'];
 	for (const name of names) write(directory, name);
 	const lock = path.join(directory, nameOf('a', 'lock'));
-	mkdirSync(lock);
+	fs.mkdirSync(lock);
 	for (const name of ['007', 'notes', '7']) write(lock, name);
 	age(lock, 10 * monthMs);
 	await sweep(directory);
-	expect(readdirSync(directory).toSorted()).toEqual([...names, path.basename(lock)].toSorted());
-	expect(readdirSync(lock)).toEqual(['007', 'notes']);
+	expect(fs.readdirSync(directory).toSorted()).toEqual([...names, path.basename(lock)].toSorted());
+	expect(fs.readdirSync(lock)).toEqual(['007', 'notes']);
 });
 
 test('a sweep never follows a link', async () => {
 	const [directory, elsewhere] = [makeDirectory(), makeDirectory()];
 	const target = write(elsewhere, '12');
 	age(elsewhere, 10 * monthMs);
-	symlinkSync(target, path.join(directory, nameOf('list', 'json')));
-	symlinkSync(elsewhere, path.join(directory, nameOf('lock', 'lock')));
-	symlinkSync(elsewhere, path.join(directory, nameOf('draft', `json.${randomUUID()}`)));
-	mkdirSync(path.join(directory, nameOf('folder', 'json')));
+	fs.symlinkSync(target, path.join(directory, nameOf('list', 'json')));
+	const lock = path.join(directory, nameOf('lock', 'lock'));
+	fs.symlinkSync(elsewhere, lock);
+	fs.lutimesSync(lock, 0, 0);
+	fs.symlinkSync(elsewhere, path.join(directory, nameOf('draft', `json.${randomUUID()}`)));
+	fs.mkdirSync(path.join(directory, nameOf('folder', 'json')));
 	await sweep(directory);
-	expect([readdirSync(elsewhere), readdirSync(directory).length]).toEqual([['12'], 4]);
+	expect([fs.readdirSync(elsewhere), fs.readdirSync(directory).length]).toEqual([['12'], 4]);
 });
 
-test('some writes sweep, most do not, and one sweep looks at a hundred files at most', async () => {
+test('some writes sweep, and one sweep looks at a hundred files at most', async () => {
 	const directory = makeDirectory();
 	const store = fileStore({ directory });
 	for (let key = 0; key < 250; key++) write(directory, nameOf(String(key), 'json'));
 	const random = vi.spyOn(Math, 'random').mockReturnValue(0.02);
 	await store.set('key', 1);
-	expect(readdirSync(directory)).toHaveLength(251);
+	expect(fs.readdirSync(directory)).toHaveLength(251);
 	random.mockReturnValue(0.019);
 	await store.set('key', 1);
-	expect([151, 152]).toContain(readdirSync(directory).length);
+	expect([151, 152]).toContain(fs.readdirSync(directory).length);
 	expect(await store.get('key')).toBe(1);
 });

@@ -1,6 +1,13 @@
-import { spawnSync } from 'node:child_process';
 import { expect, test, vi } from 'vitest';
-import { afterTest, failureOf, idsOf, makeDirectory, type Step, script } from '../harness.js';
+import {
+	afterTest,
+	failureOf,
+	idsOf,
+	makeDirectory,
+	runHost,
+	type Step,
+	script,
+} from '../harness.js';
 
 /** The drop-in as it is after a start of the host, with a `codex` of ours on PATH. */
 async function importDropIn(...steps: Step[]) {
@@ -54,28 +61,26 @@ test('importing the module starts nothing, and adds no listener to the process',
 	expect(process.eventNames()).toEqual(names);
 });
 
-test('the module exports what the contract names, and nothing else', async () => {
-	const module = await importDropIn(['answers']);
-	const { server, ...names } = module;
+test('the module exports six values, and nothing else', async () => {
+	const { server, ...names } = await importDropIn(['answers']);
 	expect(Object.keys(names).sort()).toEqual([
 		'CodexModelCatalog',
 		'CodexModelsError',
 		'codexModels',
 		'listCodexModels',
+		'toCodexModel',
 		'toSummary',
 	]);
 	expect(names.codexModels).toBeInstanceOf(names.CodexModelCatalog);
 	expect(server.starts).toBe(0);
 });
 
-test('lists the summaries of the models that a picker shows, or with the hidden ones', async () => {
+test('listCodexModels lists the summaries of the models that a picker shows, or with the hidden ones', async () => {
 	const { listCodexModels, server } = await importDropIn(['answers', { models: wire }]);
-	expect(await listCodexModels()).toStrictEqual([summaryA]);
-	expect(await listCodexModels(false)).toStrictEqual([summaryA]);
-	expect(await listCodexModels(true)).toStrictEqual([summaryA, summaryB]);
-	expect(await listCodexModels({})).toStrictEqual([summaryA]);
-	expect(await listCodexModels({ includeHidden: true })).toStrictEqual([summaryA, summaryB]);
-	expect(await listCodexModels({ includeHidden: false })).toStrictEqual([summaryA]);
+	for (const visible of [undefined, false, {}, { includeHidden: false }])
+		expect(await listCodexModels(visible)).toStrictEqual([summaryA]);
+	for (const all of [true, { includeHidden: true }])
+		expect(await listCodexModels(all)).toStrictEqual([summaryA, summaryB]);
 	expect(server.starts).toBe(1);
 	expect(server.find('start')[0]?.argv.slice(-3)).toEqual([
 		'app-server',
@@ -89,9 +94,9 @@ test('the array and all in it belong to the caller', async () => {
 	const [first, second] = await Promise.all([listCodexModels(true), listCodexModels(true)]);
 	for (const list of [first, await listCodexModels(true)]) {
 		for (const summary of list) {
-			summary.supportedReasoningEfforts?.reverse().push('spoilt');
+			summary.supportedReasoningEfforts?.reverse().push('changed');
 			summary.serviceTiers?.splice(0);
-			Object.assign(summary, { id: 'spoilt', displayName: 'spoilt', isDefault: false });
+			Object.assign(summary, { id: 'changed', isDefault: false });
 		}
 		list.reverse().pop();
 	}
@@ -99,7 +104,7 @@ test('the array and all in it belong to the caller', async () => {
 	expect(await listCodexModels(true)).toStrictEqual([summaryA, summaryB]);
 });
 
-test('is the list of the catalog that the module exports, as summaries', async () => {
+test('listCodexModels is the list of the catalog that the module exports, as summaries', async () => {
 	const { codexModels, listCodexModels, toSummary, server } = await importDropIn([
 		'answers',
 		{ models: wire },
@@ -112,7 +117,7 @@ test('is the list of the catalog that the module exports, as summaries', async (
 	expect(server.starts).toBe(2);
 });
 
-test('takes a deadline, a signal, a refresh, a cwd and a CODEX_HOME', async () => {
+test('listCodexModels takes a deadline, a signal, a refresh, a cwd and a CODEX_HOME', async () => {
 	const codexHome = makeDirectory();
 	const { listCodexModels, server } = await importDropIn(
 		['answers', { models: [{ id: 'first' }] }],
@@ -132,22 +137,14 @@ test('takes a deadline, a signal, a refresh, a cwd and a CODEX_HOME', async () =
 	expect(idsOf(await listCodexModels({ refresh: true }))).toEqual(['fourth']);
 });
 
-test('rejects where there is nothing to serve', async () => {
+test('listCodexModels rejects where there is nothing to serve', async () => {
 	const { listCodexModels, CodexModelsError } = await importDropIn(['answers', { result: 7 }]);
 	const error = await failureOf(listCodexModels());
 	expect(error).toBeInstanceOf(CodexModelsError);
 	expect(error.code).toBe('ERR_CODEX_PROTOCOL');
 });
 
-test('says how to install Codex where there is none', async () => {
-	const { listCodexModels } = await importDropIn(['answers']);
-	vi.stubEnv('PATH', makeDirectory());
-	const error = await failureOf(listCodexModels());
-	expect(error).toMatchObject({ code: 'ERR_CODEX_NOT_FOUND', command: 'codex' });
-	expect(error.message).toContain('npm install -g @openai/codex');
-});
-
-test('after the close of its catalog it rejects', async () => {
+test('listCodexModels rejects after the close of its catalog', async () => {
 	const { codexModels, listCodexModels } = await importDropIn(['answers', { models: wire }]);
 	await listCodexModels();
 	await codexModels.close();
@@ -155,36 +152,25 @@ test('after the close of its catalog it rejects', async () => {
 });
 
 test('NODE_DEBUG=codex-models writes each event to stderr, also for the drop-in, and nothing to stdout', async () => {
-	const server = script(['answers', { models: wire }]);
-	const program = `
-		const { listCodexModels } = await import(${JSON.stringify(new URL('../../dist/index.js', import.meta.url).href)});
-		await listCodexModels();
-		await listCodexModels();
-	`;
-	const env = { ...process.env, PATH: server.installAsCodex(), NODE_DEBUG: 'codex-models' };
-	const host = spawnSync(process.execPath, ['--input-type=module', '--eval', program], {
-		env,
-		encoding: 'utf8',
-	});
-	const events = [...host.stderr.matchAll(/^CODEX-MODELS \d+: (.*)$/gm)].map(([, json]) =>
-		JSON.parse(json as string),
+	vi.stubEnv('PATH', script(['answers', { models: wire }]).installAsCodex());
+	vi.stubEnv('NODE_DEBUG', 'codex-models');
+	const { exitCode, stdout, stderr } = await runHost(
+		'await listCodexModels(); await listCodexModels();',
+	).done;
+	const events = [...stderr.matchAll(/^CODEX-MODELS \d+: (.*)$/gm)].map(([, json = '']) =>
+		JSON.parse(json),
 	);
 	// The end of the app-server may come before or after the list.
 	const types = events.map(({ type }) => type).filter((type) => type !== 'exited');
 	expect(types).toEqual(['spawned', 'refreshed', 'miss', 'hit']);
-	expect([host.status, host.stdout]).toEqual([0, '']);
+	expect([exitCode, stdout]).toEqual([0, '']);
 });
 
-test('with NODE_DEBUG all catalogs of a process share one listener for errors of stderr', () => {
-	const program = `
-		const { CodexModelCatalog } = await import(${JSON.stringify(new URL('../../dist/index.js', import.meta.url).href)});
+test('all catalogs of a process share one listener for errors of stderr with NODE_DEBUG', async () => {
+	vi.stubEnv('NODE_DEBUG', 'codex-models');
+	const { exitCode, stdout } = await runHost(`
 		for (let count = 0; count < 20; count++) new CodexModelCatalog();
 		console.log(process.stderr.listenerCount('error'));
-	`;
-	const env = { ...process.env, NODE_DEBUG: 'codex-models' };
-	const host = spawnSync(process.execPath, ['--input-type=module', '--eval', program], {
-		env,
-		encoding: 'utf8',
-	});
-	expect([host.status, host.stdout]).toEqual([0, '1\n']);
+	`).done;
+	expect([exitCode, stdout]).toEqual([0, '1\n']);
 });

@@ -6,28 +6,32 @@ import path from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 
 const root = path.join(import.meta.dirname, '..', '..');
-const typescript = path.join(
-	path.dirname(createRequire(import.meta.url).resolve('typescript/package.json')),
-	'bin',
-	'tsc',
-);
+const { resolve } = createRequire(import.meta.url);
+const typescript = path.join(path.dirname(resolve('typescript/package.json')), 'bin', 'tsc');
+const vitest = path.join(path.dirname(resolve('vitest/package.json')), 'vitest.mjs');
 
-/** The fenced blocks of one language in a document. */
-async function readBlocks(document: string, language: string): Promise<string[]> {
+/** The fenced blocks of some languages in a document. */
+async function readBlocks(document: string, languages: RegExp) {
 	const text = await readFile(path.join(root, document), 'utf8');
-	return [...text.matchAll(/^```(\w+)\n(.*?)^```$/gms)].flatMap(([, name, block]) =>
-		name === language ? [block as string] : [],
+	return [...text.matchAll(/^```(\w+)\n(.*?)^```$/gms)].flatMap(([, language = '', code = '']) =>
+		languages.test(language) ? { language, code } : [],
 	);
 }
 
-const documents = ['README.md', 'docs/migrating.md'];
-const blocks = (
-	await Promise.all(
-		documents.map(async (document) =>
-			(await readBlocks(document, 'ts')).map((code, index) => ({ document, index, code })),
-		),
-	)
-).flat();
+/** The name of a block's file is in a comment on its first line, where other blocks import it. */
+async function readCode(document: string) {
+	return (await readBlocks(document, /^tsx?$/)).map(({ language, code }, index) => {
+		const isTest = code.includes("from 'vitest'");
+		const said = /^\/\/ ([\w.-]+)\.ts\n/.exec(code)?.[1];
+		const name = said ?? `${document.replace(/\W/g, '-')}-${index}${isTest ? '.test' : ''}`;
+		// Node 20 and 22 do not parse `await using`, and a component of React needs a page.
+		const isRun = language === 'ts' && (isTest || parsesUsing || !code.includes('await using'));
+		return { document, index, code, name, file: `${name}.${language}`, isTest, isRun };
+	});
+}
+
+const parsesUsing = Number.parseInt(process.versions.node, 10) >= 24;
+const blocks = (await Promise.all(['README.md', 'docs/migrating.md'].map(readCode))).flat();
 
 // Below the package, so that its own name leads to it.
 let folder: string;
@@ -35,17 +39,19 @@ let folder: string;
 beforeAll(async () => {
 	await mkdir(path.join(root, '.cache'), { recursive: true });
 	folder = await mkdtemp(path.join(root, '.cache', 'readme-'));
+	// Else vitest finds the one of this project.
+	await writeFile(path.join(folder, 'vitest.config.js'), 'export default {};\n');
+	for (const { file, code } of blocks) await writeFile(path.join(folder, file), code);
 });
 
 afterAll(() => rm(folder, { recursive: true, force: true }));
 
-async function run(
-	command: string,
-	args: string[],
-	env: NodeJS.ProcessEnv = process.env,
-	enough?: RegExp,
-) {
-	const child = spawn(command, args, { cwd: folder, env, stdio: ['ignore', 'pipe', 'pipe'] });
+async function run(args: string[], env: NodeJS.ProcessEnv = process.env, enough?: RegExp) {
+	const child = spawn(process.execPath, args, {
+		cwd: folder,
+		env,
+		stdio: ['ignore', 'pipe', 'pipe'],
+	});
 	let output = '';
 	const collect = (chunk: Buffer) => {
 		output += chunk;
@@ -60,10 +66,10 @@ async function run(
 
 /** The complaints of the compiler about a file. */
 async function compile(file: string, ...flags: string[]): Promise<string> {
-	const { output } = await run(process.execPath, [
+	const { output } = await run([
 		typescript,
 		'--ignoreConfig',
-		...['--strict', '--skipLibCheck', '--module', 'nodenext', '--target', 'es2023'],
+		...['--strict', '--skipLibCheck', '--module', 'nodenext', '--target', 'esnext'],
 		...['--lib', 'es2023,esnext.disposable', '--types', 'node', ...flags, file],
 	]);
 	return output;
@@ -76,11 +82,10 @@ test('there are code blocks to try', () => {
 	expect(blocks.some(({ document }) => document === 'docs/migrating.md')).toBe(true);
 });
 
-for (const { document, index, code } of blocks) {
+for (const { document, index, code, name, file, isTest, isRun } of blocks) {
 	test(`code block ${index + 1} of ${document} compiles and runs`, async () => {
-		const name = `${document.replace(/\W/g, '-')}-${index}`;
-		await writeFile(path.join(folder, `${name}.mts`), code);
-		expect(await compile(`${name}.mts`)).toBe('');
+		expect(await compile(file, ...(isTest ? ['--noEmit'] : []))).toBe('');
+		if (!isRun) return;
 
 		const home = path.join(folder, `${name}-home`);
 		await mkdir(home);
@@ -91,15 +96,11 @@ for (const { document, index, code } of blocks) {
 			PATH: [path.join(root, 'node_modules', '.bin'), process.env.PATH].join(path.delimiter),
 		};
 		const usesRedis = code.includes('redis://');
-		const ran = await run(
-			process.execPath,
-			[`${name}.mjs`],
-			env,
-			usesRedis ? /isDefault: true/ : undefined,
-		);
-		if (!usesRedis) expect(ran).toMatchObject({ exitCode: 0 });
+		const args = isTest ? [vitest, 'run', file] : [`${name}.js`];
+		const ran = await run(args, env, usesRedis ? /isDefault: true/ : undefined);
+		if (!usesRedis) expect(ran.exitCode, ran.output).toBe(0);
 		// A block that lists shows a list, with or without a Redis; a block that only exports shows nothing.
-		if (code.includes('console.log'))
+		if (!isTest && code.includes('console.log'))
 			expect(ran.output).toMatch(/isDefault: true|\* gpt-|models; known since \d+/);
 	}, 60_000);
 }
@@ -108,23 +109,23 @@ test('the module of docs/migrating.md has the types of the module that it replac
 	const module = blocks.find(
 		({ document, code }) => document === 'docs/migrating.md' && code.includes('reset'),
 	);
-	await writeFile(path.join(folder, 'host.mts'), module?.code ?? '');
+	await writeFile(path.join(folder, 'host.ts'), module?.code ?? '');
 	const replaced = path.join(root, 'tests', 'types', 'replaced-module.ts');
 	const check = `
 		import type * as replaced from ${JSON.stringify(replaced.replace(/\.ts$/, '.js'))};
-		import * as host from './host.mjs';
+		import * as host from './host.js';
 		export const list: typeof replaced.listCodexModels = host.listCodexModels;
 		export const there = (request: host.ListCodexModelsRequest): replaced.ListCodexModelsRequest => request;
 		export const back = (response: host.ListCodexModelsResponse): replaced.ListCodexModelsResponse => response;
 		export const both: (summary: replaced.CodexModelSummary) => host.CodexModelSummary = (summary) => summary;
 	`;
-	await writeFile(path.join(folder, 'check.mts'), check);
-	expect(await compile('check.mts', '--noEmit')).toBe('');
+	await writeFile(path.join(folder, 'check.ts'), check);
+	expect(await compile('check.ts', '--noEmit')).toBe('');
 }, 60_000);
 
 test('the shell commands of the README are scripts of this package', async () => {
 	const { scripts } = JSON.parse(await readFile(path.join(root, 'package.json'), 'utf8'));
-	const commands = (await readBlocks('README.md', 'sh')).join('\n');
+	const commands = (await readBlocks('README.md', /^sh$/)).map(({ code }) => code).join('\n');
 	const named = [...commands.matchAll(/npm (?:run (\S+)|(test))/g)].map(
 		([, script, test]) => script ?? test,
 	);
@@ -134,8 +135,8 @@ test('the shell commands of the README are scripts of this package', async () =>
 
 test('the options table of the README has the defaults of the code', async () => {
 	const readme = await readFile(path.join(root, 'README.md'), 'utf8');
-	const source = await readFile(path.join(root, 'src', 'core', 'options.ts'), 'utf8');
-	const settings = await readFile(path.join(root, 'src', 'core', 'settings.ts'), 'utf8');
+	const source = await readFile(path.join(root, 'src', 'api', 'options.ts'), 'utf8');
+	const settings = await readFile(path.join(root, 'src', 'api', 'settings.ts'), 'utf8');
 	const inTable = Object.fromEntries(
 		[...readme.matchAll(/^\| `(\w+)` \| `([\d_]+)` \|/gm)].map(([, name, value]) => [name, value]),
 	);

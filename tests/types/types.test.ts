@@ -19,16 +19,10 @@ async function installCompiler(version: string): Promise<string> {
 	return path.join(folder, 'node_modules', 'typescript', 'bin', 'tsc');
 }
 
-const newest = path.join(
-	path.dirname(createRequire(import.meta.url).resolve('typescript/package.json')),
-	'bin',
-	'tsc',
-);
+const manifest = createRequire(import.meta.url).resolve('typescript/package.json');
+const newest = path.join(path.dirname(manifest), 'bin', 'tsc');
 
-const resolutions = [
-	['node16', 'node16'],
-	['bundler', 'esnext'],
-] as const;
+const resolutions = { node16: 'node16', bundler: 'esnext' };
 
 /** The complaints of a compiler about a file of this folder. */
 async function compile(version: string, file: string, ...options: string[]): Promise<string> {
@@ -44,7 +38,7 @@ async function compile(version: string, file: string, ...options: string[]): Pro
 }
 
 for (const version of ['5.4', '5.9', 'the newest']) {
-	for (const [moduleResolution, module] of resolutions) {
+	for (const [moduleResolution, module] of Object.entries(resolutions)) {
 		test(`the declarations hold for TypeScript ${version} with moduleResolution ${moduleResolution}`, async () => {
 			const complaints = await compile(
 				version,

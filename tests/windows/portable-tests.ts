@@ -1,13 +1,10 @@
 /** Tests that start no process: they run on Windows, and in this suite on Node for Windows under Wine. */
 export const include = [
-	'tests/{api,machine}/*.test.ts',
-	'tests/cache/*.test.ts',
+	'tests/{api,machine,catalog}/*.test.ts',
 	'tests/store/sharing-violation.test.ts',
 ];
 
-/** Tests that set HOME, which Windows ignores, or make FIFOs, POSIX paths and programs without a suffix. */
-export const exclude = [
-	'tests/cache/{fetch-target,fingerprint,fingerprint-command,model-cache,model-cache-targets,stored-list}.test.ts',
-];
+/** Tests that set HOME, which Windows ignores, use POSIX paths, or start programs without a suffix. */
+export const exclude = ['tests/catalog/{app-servers,files,targets}.test.ts'];
 
 export const setupFiles = ['tests/windows/in-process-setup.ts'];

@@ -1,0 +1,97 @@
+import { writeFileSync } from 'node:fs';
+import path from 'node:path';
+import { expect, test } from 'vitest';
+import {
+	failureOf,
+	idsOf,
+	isAlive,
+	makeCatalog,
+	makeDirectory,
+	makeScriptedCatalog,
+	neverMs,
+	type Step,
+	script,
+	until,
+	untilGone,
+} from '../harness.js';
+
+// What the cache does with processes: all else is tested with the fetch of a host.
+
+const gated: Step = ['answers', { models: [{ id: 'a' }], gates: { 'model/list': 'answer' } }];
+const answers = (id: string): Step => ['answers', { models: [{ id }] }];
+
+test("at most four app-servers run at once for one CODEX_HOME; others wait in their callers' deadlines", async () => {
+	const [codexHome, otherHome] = [makeDirectory(), makeDirectory()];
+	const { catalog, events, server } = makeScriptedCatalog([gated], { codexHome });
+	const cwds = Array.from({ length: 6 }, () => makeDirectory());
+	const lists = cwds.map((cwd) => catalog.list({ cwd }));
+	const late = failureOf(catalog.list({ cwd: makeDirectory(), deadlineMs: 50 }));
+	await server.untilAsked('model/list', 4);
+	expect(await late).toMatchObject({ code: 'ERR_CODEX_TIMEOUT', phase: 'spawn' });
+	expect(events.count('spawned')).toBe(4);
+	const other = catalog.list({ codexHome: otherHome });
+	await server.untilAsked('model/list', 5);
+	server.open('answer');
+	for (const list of await Promise.all([...lists, other])) expect(idsOf(list)).toEqual(['a']);
+	await until('the seventh has answered', () => events.count('refreshed') === 8);
+});
+
+test('fetchTimeoutMs starts with the turn', async () => {
+	const hangs: Step = ['hangs', { at: 'model/list' }];
+	const steps = [hangs, hangs, hangs, hangs, answers('a')];
+	const options = { codexHome: makeDirectory(), fetchTimeoutMs: 1_500 };
+	const { catalog } = makeScriptedCatalog(steps, options);
+	const failures = ['/', '/tmp', '/usr', '/etc'].map((cwd) => failureOf(catalog.list({ cwd })));
+	const list = catalog.list({ cwd: makeDirectory() });
+	for (const error of await Promise.all(failures)) expect(error.code).toBe('ERR_CODEX_TIMEOUT');
+	expect(idsOf(await list)).toEqual(['a']);
+});
+
+test('an app-server that is kept makes room for those of other targets, and answers the next fetch of its own', async () => {
+	const options = { codexHome: makeDirectory(), keepAliveMs: neverMs };
+	const { catalog, server } = makeScriptedCatalog([answers('a')], options);
+	await catalog.list();
+	await catalog.list({ refresh: true });
+	expect(server.starts).toBe(1);
+	for (let count = 0; count < 3; count++) await catalog.list({ cwd: makeDirectory() });
+	await untilGone(...server.pids.slice(0, 3));
+	expect(server.pids.filter(isAlive)).toHaveLength(1);
+	catalog.clear();
+	await untilGone(...server.pids);
+});
+
+test('another program at the path of the command makes the list stale', async () => {
+	const { server, ...rest } = { server: script(answers('old')), codexHome: makeDirectory() };
+	const command = path.join(server.installAsCodex(), 'codex');
+	const { catalog } = makeCatalog({ ...rest, command });
+	expect(await catalog.read()).toMatchObject({ isFresh: true });
+	writeFileSync(command, `#!/bin/sh\nexit 1\n`);
+	await until('the list is stale', () => {
+		catalog.list();
+		return catalog.peek()?.isFresh === false;
+	});
+	expect(idsOf(catalog.peek()?.models ?? [])).toEqual(['old']);
+});
+
+test('a command function is asked before a store is, and each program has lists of its own', async () => {
+	const programs = [script(answers('one')), script(answers('two'))].map((server) =>
+		path.join(server.installAsCodex(), 'codex'),
+	);
+	let command = programs[0] as string;
+	const options = { codexHome: makeDirectory(), store: new Map(), command: () => command };
+	const { catalog, events } = makeCatalog(options);
+	expect(idsOf(await catalog.list())).toEqual(['one']);
+	command = programs[1] as string;
+	expect(idsOf(await catalog.list({ refresh: true }))).toEqual(['two']);
+	expect(idsOf(await catalog.list())).toEqual(['two']);
+	await catalog.close();
+	expect(options.store.size).toBe(2);
+	for (const [index, id] of ['one', 'two'].entries()) {
+		command = programs[index] as string;
+		expect(idsOf(await makeCatalog(options).catalog.list())).toEqual([id]);
+	}
+	expect(events.count('spawned')).toBe(2);
+	const cause = new Error('no program');
+	const failing = makeCatalog({ command: () => Promise.reject(cause) });
+	expect(await failureOf(failing.catalog.list())).toMatchObject({ code: 'ERR_CODEX_FETCH', cause });
+});
