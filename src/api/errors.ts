@@ -140,12 +140,12 @@ export function closedError(): CodexModelsError {
 }
 
 /** Any failure as a `CodexModelsError`: that of the system, as without file descriptors, is one of the start. */
-export function toCodexModelsError(error: unknown): CodexModelsError {
+export function toCodexModelsError(error: unknown, elapsedMs?: number): CodexModelsError {
 	if (error instanceof CodexModelsError) return error;
 	// Misuse names an option of this library, which says nothing to an end user.
 	const reason = error instanceof MisuseError ? 'its program was not named' : toReason(error);
 	const facts = { exitCode: null, signal: null, stderr: '', phase: 'spawn', cause: error } as const;
 	const advice = 'Try again in a while.';
 	const what = `Codex could not be started (${reason})`;
-	return makeError('ERR_CODEX_EXITED', { phase: 'spawn' }, [what, '', advice], facts);
+	return makeError('ERR_CODEX_EXITED', { phase: 'spawn', elapsedMs }, [what, '', advice], facts);
 }
