@@ -1,7 +1,6 @@
-import pTimeout from 'p-timeout';
 import { readConfigAnswer } from './api/codex-config.js';
 import { toCodexModel } from './api/codex-model.js';
-import { CodexModelsError, hostError, notStarted, protocolError } from './api/errors.js';
+import { hostError, notStarted, protocolError } from './api/errors.js';
 import { type Fetcher, type ModelListAnswer, toWarnings } from './api/fetch.js';
 import type { FetchModels } from './api/options.js';
 
@@ -22,12 +21,11 @@ async function ask(
 	fetchModels: FetchModels,
 	request: Parameters<FetchModels>[0],
 ): Promise<ModelListAnswer> {
-	const { signal } = request;
 	try {
-		const asked = (async () => fetchModels(request))();
-		const answer = await pTimeout(asked, { milliseconds: Number.POSITIVE_INFINITY, signal });
+		const answer = await fetchModels(request);
 		if (!Array.isArray(answer?.models)) {
-			throw protocolError({ problem: 'it has no array of models', phase: 'model/list' });
+			const hint = 'The function "fetchModels" must return an object whose "models" are an array.';
+			throw protocolError({ problem: 'it has no array of models', phase: 'model/list', hint });
 		}
 		return {
 			models: answer.models.flatMap((entry) => toCodexModel(entry) ?? []),
@@ -35,8 +33,6 @@ async function ask(
 			...readConfigAnswer(answer.config),
 		};
 	} catch (error) {
-		throw signal.aborted || error instanceof CodexModelsError
-			? error
-			: hostError('fetchModels', error);
+		throw hostError('fetchModels', error);
 	}
 }

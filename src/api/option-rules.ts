@@ -20,8 +20,12 @@ export function misuse(name: string, expected: string, value: unknown): MisuseEr
 export const isString = (value: unknown): value is string =>
 	typeof value === 'string' && !value.includes('\0');
 export const isFunction = (value: unknown) => typeof value === 'function';
-export const isPath = (value: unknown): value is string =>
+const isPath = (value: unknown): value is string =>
 	isString(value) && value.trim() !== '' && !/^~(?:[\\/]|$)/.test(value);
+
+/** A name with a blank in it mostly is a program with its arguments; a path may have blanks. */
+export const isCommand = (value: unknown): value is string =>
+	isPath(value) && (/[\\/]/.test(value) || !/\s/.test(value.trim()));
 
 export const boolean: Rule = { expected: 'a boolean', test: (value) => typeof value === 'boolean' };
 export const func: Rule = { expected: 'a function', test: isFunction };
@@ -53,14 +57,28 @@ export function durationOrInfinity(byDefault?: number): Rule {
 	};
 }
 
+/** Whether a name is a letter off another one, or a part of it, as `maxage` of `maxagems`. */
+function isSimilar(name: string, known: string): boolean {
+	// Elsewhere, the wait of a caller mostly has that name. A `fetchTimeoutMs` in its place would end slow fetches.
+	if (name.startsWith('timeout')) return known === 'deadlinems';
+	if (name.length > 3 && known.includes(name)) return true;
+	const shorten = (word: string) =>
+		Array.from(word, (_, at) => word.slice(0, at) + word.slice(at + 1));
+	const forms = [known, ...shorten(known)];
+	return [name, ...shorten(name)].some((form) => forms.includes(form));
+}
+
 /** The value of each option, or its default; also an inherited one, such as a getter of a class. */
 export function check(options: unknown, rules: Record<string, Rule>): Record<string, unknown> {
 	if (!isObject(options)) throw misuse('options', 'an object', options);
 	for (const name in options) {
 		// A mistyped `deadlineMs` must not mean 15 seconds.
 		if (Object.hasOwn(rules, name) || options[name] === undefined) continue;
-		const names = Object.keys(rules).join(', ');
-		throw new MisuseError(`Unknown option "${name}". The options are ${names}`);
+		const names = Object.keys(rules);
+		const similar = names.find((known) => isSimilar(name.toLowerCase(), known.toLowerCase()));
+		const question = similar === undefined ? '' : `Did you mean "${similar}"? `;
+		const all = names.join(', ');
+		throw new MisuseError(`Unknown option "${name}". ${question}The options are ${all}`);
 	}
 	const checked: Record<string, unknown> = {};
 	for (const name in rules) {

@@ -11,8 +11,8 @@ import {
 	durationOrInfinity,
 	func,
 	integer,
+	isCommand,
 	isFunction,
-	isPath,
 	isString,
 	misuse,
 	type Rule,
@@ -48,12 +48,14 @@ export const listRules: Record<keyof ListOptions, Rule> = {
 	refresh: boolean,
 };
 
+const commandWords = `a name without arguments, which belong in "args", or ${aPath.expected}`;
+
 /** The default of `codexHome` is found out at each call. */
 const catalogRules: Record<keyof CodexModelCatalogOptions, Rule> = {
 	command: {
 		default: 'codex',
-		expected: `a name or ${aPath.expected}, or a function`,
-		test: (value) => isPath(value) || isFunction(value),
+		expected: `${commandWords}, or a function`,
+		test: (value) => isCommand(value) || isFunction(value),
 	},
 	args: {
 		default: ['app-server', '-c', 'features.plugins=false'],
@@ -126,9 +128,9 @@ const toCommandPath = (command: string) => (/[\\/]/.test(command) ? resolvePath(
 
 /** The command that a function returned. @throws MisuseError that shows the type of the value only. */
 export function checkCommand(command: unknown): string {
-	if (isPath(command)) return toCommandPath(command);
+	if (isCommand(command)) return toCommandPath(command);
 	throw new MisuseError(
-		`Expected the function "command" to return a name or ${aPath.expected}, got a value (${typeof command})`,
+		`Expected the function "command" to return ${commandWords}, got a value (${typeof command})`,
 	);
 }
 

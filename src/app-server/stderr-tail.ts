@@ -8,14 +8,14 @@ const wordsLength = 1_000;
 const keptLength = 4 * quotedBytes;
 
 /** The line by which Codex says that it answers with the models that are built into it (0.136.0 to 0.171.0). */
-const fallback = /^.*failed to refresh available models.*$/m;
+const fallback = /^.*failed to refresh available models.*(?=\n)/m;
 /** Lines of a log that explain no failure. */
 const isHarmless = (line: string) =>
 	/^(?:\S*\d{2}:\d{2}\S*\s+)?(?:WARN|INFO|DEBUG|TRACE)/i.test(line);
 
 /** The end of what a process writes to stderr. */
 export class StderrTail {
-	/** The last complaint of Codex that it could not ask its server. */
+	/** The first complaint of Codex that it could not ask its server, as a whole line. */
 	fallbackLine: string | undefined;
 	readonly #decoder = new StringDecoder('utf8');
 	#text = '';
@@ -44,8 +44,8 @@ export class StderrTail {
 
 /** The last line, after the last `Error: …` if that is another line: a cause or an advice may have followed it (clap). */
 function findLastWords(text: string): string {
-	// The frames of a backtrace (`RUST_BACKTRACE`) explain nothing to a user.
-	const [message = ''] = text.split(/\n\s*Stack backtrace:/);
+	// The frames of a backtrace (`RUST_BACKTRACE`, the npm launcher) explain nothing to a user.
+	const [message = ''] = text.split(/\n\s*Stack backtrace:|\n\s+at .*:\d+:\d+/);
 	const lines = message.split('\n').map((line) => line.trim());
 	const telling = lines.filter((line) => line !== '' && !isHarmless(line));
 	const last = telling.at(-1) ?? '';

@@ -72,6 +72,7 @@ test('an answer of fetchModels without an array of models is ERR_CODEX_PROTOCOL'
 		const { error } = await failWith(async () => answer as never);
 		expect(error).toMatchObject({ code: 'ERR_CODEX_PROTOCOL', phase: 'model/list' });
 		expect(error.message).toContain('it has no array of models');
+		expect(error.hint).toContain('"fetchModels"');
 	}
 });
 

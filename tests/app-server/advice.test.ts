@@ -20,6 +20,7 @@ async function fail(shell: Shell) {
 const login = 'Check the network and the login ("codex login status"), then try again. ';
 const install = 'Install Codex with "npm install -g @openai/codex", then try again. ';
 const update = 'Update Codex with "npm install -g @openai/codex", then try again. ';
+const checkProgram = `Check that the program is the Codex CLI ("codex --version"). ${update}`;
 const seeMore = 'To see more, run "/bin/sh app-server" in a terminal.';
 
 test.each([
@@ -39,11 +40,11 @@ test.each([
 		'Create the folder that CODEX_HOME names, then try again. ',
 	],
 	['Error: Missing optional dependency @openai/codex-linux-x64. Reinstall Codex', 1, install],
-	[
-		"error: unrecognized subcommand 'app-server'",
-		2,
-		`Check that the program is the Codex CLI ("codex --version"). ${update}`,
-	],
+	['codex: 1: Syntax error: "(" unexpected', 2, `The program cannot run. ${install}`],
+	["error: unrecognized subcommand 'app-server'", 2, checkProgram],
+	["codex: error: argument cmd: invalid choice: 'app-server'", 2, checkProgram],
+	['Error: No such device or address (os error 6)', 1, checkProgram],
+	['12 books found', 0, checkProgram],
 ])(
 	'an end with the words "%s" and exit code %d has the advice that fits',
 	async (words, exitCode, advice) => {

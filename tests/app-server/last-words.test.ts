@@ -112,6 +112,11 @@ test.each([
 		'Error: no home',
 	],
 	[
+		"an error of the launcher, without Node's frames after it",
+		'Error: no program\n    at file:///h/codex.js:98:9\n    at async run (node:internal:117:5)\n\nNode.js v20.20.2\n',
+		'Error: no program',
+	],
+	[
 		'an error and the last line after it',
 		'Error: no\nError: no home\nsee the log',
 		'Error: no home … see the log',

@@ -1,36 +1,28 @@
 import { expect, test } from 'vitest';
-import {
-	clock,
-	exitError,
-	limits,
-	makeFilledCatalog,
-	makeHostCatalog,
-	makeStore,
-	settle,
-} from './harness.js';
+import * as harness from './harness.js';
 
+const { clock, exitError, limits, makeFilledCatalog, makeHostCatalog, makeStore } = harness;
+const { settle } = harness;
 const { maxAgeMs, servableMs, cooldownMs } = limits;
 
 const builtIn = { warnings: [{ type: 'built-in-list' as const, message: 'no server' }] };
 const ignored = { warnings: [{ type: 'config-ignored' as const, message: 'using defaults' }] };
 const fallback = { code: 'ERR_CODEX_FALLBACK', message: expect.stringContaining('no server') };
 
-test.each([
-	[{}, cooldownMs],
-	[{ maxAgeMs: 1_000 }, 1_000],
-])(
-	'a built-in list is served with a warning, and with %j is fresh for %d ms',
-	async (options, limitMs) => {
+test('a built-in list is served with a warning, and is fresh for cooldownMs or maxAgeMs', async () => {
+	for (const [options, limitMs] of [
+		[{}, cooldownMs],
+		[{ maxAgeMs: 1_000 }, 1_000],
+	] as const) {
 		const made = await makeFilledCatalog(['built in'], options, undefined, builtIn);
+		clock.advance(limitMs - 1);
 		expect(await made.catalog.read()).toMatchObject({ isFresh: true, ...builtIn });
-		clock.setAge(limitMs - 1);
-		expect(made.catalog.peek()).toMatchObject({ isFresh: true, refreshError: null });
-		clock.setAge(limitMs);
-		expect(await made.catalog.read()).toMatchObject({ isFresh: false });
+		clock.advance(1);
+		expect(await made.catalog.read()).toMatchObject({ isFresh: false, refreshError: null });
 		await made.answer(2, ['good']);
 		expect(made.catalog.peek()).toMatchObject({ models: [{ id: 'good' }], warnings: [] });
-	},
-);
+	}
+});
 
 test('a built-in list replaces no better one, by a refresh or in the background', async () => {
 	const store = makeStore();
@@ -39,15 +31,13 @@ test('a built-in list replaces no better one, by a refresh or in the background'
 	expect(await made.refreshWith(['built in'], { more: builtIn })).toMatchObject(fallback);
 	clock.setAge(maxAgeMs);
 	await made.ids();
-	await settle();
-	expect(made.fetches).toHaveLength(3);
+	expect(await made.countFetches()).toBe(3);
 	await made.answer(3, ['built in'], builtIn);
 	expect(made.catalog.peek()).toMatchObject({ models: [{ id: 'good' }], refreshError: fallback });
 	expect(heard).toMatchObject([{ models: [{ id: 'good' }], refreshError: fallback }]);
 	clock.setAge(maxAgeMs + cooldownMs - 1);
 	await made.ids();
-	await settle();
-	expect(made.fetches).toHaveLength(3);
+	expect(await made.countFetches()).toBe(3);
 	expect(await makeHostCatalog({ store }, made.home).ids()).toEqual(['good']);
 });
 
@@ -59,26 +49,21 @@ test('a built-in list replaces another one, and a good one whose time is over', 
 	expect(made.catalog.peek()).toMatchObject({ models: [{ id: 'another' }], refreshError: null });
 });
 
-test('a good list that only the store has counts as well: a refresh that brings the built-in list rejects', async () => {
-	const store = makeStore();
-	const { home } = await makeFilledCatalog(['good'], { store });
-	const made = makeHostCatalog({ store }, home);
-	clock.setAge(10);
-	expect(await made.refreshWith(['built in'], { more: builtIn })).toMatchObject(fallback);
-	expect(made.peekIds()).toEqual(['good']);
-	expect(await makeHostCatalog({ store }, home).ids()).toEqual(['good']);
-});
-
-test('a built-in list takes the place of no good one that another process stored during the fetch', async () => {
-	const store = makeStore();
-	const made = makeHostCatalog({ store });
-	const list = made.ids();
-	const fetch = await made.fetch(1);
-	await makeFilledCatalog(['good'], { store }, made.home);
-	fetch.succeed(['built in'], builtIn);
-	await list;
-	await settle();
-	expect(await makeHostCatalog({ store }, made.home).ids()).toEqual(['good']);
+test('a good list that only the store has counts as well, also one that came during the fetch', async () => {
+	for (const isLate of [false, true]) {
+		const store = makeStore();
+		const made = makeHostCatalog({ store });
+		const fill = () => makeFilledCatalog(['good'], { store }, made.home);
+		if (!isLate) await fill();
+		clock.advance(10);
+		const read = made.catalog.read({ refresh: true }).catch((error) => error);
+		const fetch = await made.fetch(1);
+		if (isLate) await fill();
+		fetch.succeed(['built in'], builtIn);
+		expect(await read).toMatchObject(isLate ? builtIn : fallback);
+		await settle();
+		expect(await makeHostCatalog({ store }, made.home).ids()).toEqual(['good']);
+	}
 });
 
 test('a list that was made from defaults says so to each caller, also from the store', async () => {
@@ -95,17 +80,16 @@ test('a list that was made from defaults says so to each caller, also from the s
 	expect(other.catalog.peek()?.warnings).toEqual([]);
 });
 
-test('a warning of an unknown type or another shape is left out, and a message is one line without codes', async () => {
+test('a warning of another shape is left out, and a message is one line without codes', async () => {
 	const message = `a\u001b[31m\nb sk-0123456789abcdef0123`;
-	const warnings = [{ type: 'unheard-of', message }, null, 7, { type: 'config-ignored', message }];
-	const made = makeHostCatalog();
-	const read = made.catalog.read();
-	(await made.fetch(1)).reply({ models: [{ id: 'a' }], warnings });
-	expect((await read).warnings).toEqual([
-		{ type: 'config-ignored', message: expect.stringMatching(/^a.?b \[redacted\]$/) },
-	]);
-	const cold = makeHostCatalog();
-	const list = cold.catalog.read();
-	(await cold.fetch(1)).reply({ models: [{ id: 'a' }], warnings: 'none' });
-	expect((await list).warnings).toEqual([]);
+	const [good, unknown] = ['config-ignored', 'unheard-of'].map((type) => ({ type, message }));
+	for (const warnings of ['none', [unknown, null, 7, good]]) {
+		const made = makeHostCatalog();
+		const read = made.catalog.read();
+		(await made.fetch(1)).reply({ models: [{ id: 'a' }], warnings });
+		const words = (await read).warnings.map(({ type, message }) => `${type}: ${message}`);
+		expect(words.join()).toMatch(
+			warnings === 'none' ? /^$/ : /^config-ignored: a.?b \[redacted\]$/,
+		);
+	}
 });

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import * as harness from './harness.js';
 
-const { clock, limits, makeFilledCatalog, makeHome, makeHostCatalog, recordLooks } = harness;
+const { clock, limits, makeFilledCatalog, makeHome, makeHostCatalog } = harness;
 const { replaceStat } = harness;
 const { cooldownMs, lookIntervalMs } = limits;
 
@@ -62,16 +62,6 @@ test('a stale list is served at once, refreshed, and watches the files of the ne
 	}
 });
 
-test('a relative file, a layer without a file and a config of another shape are no files to watch', async () => {
-	const looks = recordLooks();
-	const odd = toConfig([{ type: 'sessionFlags' }, { file: 'relative' }, 7, null], 'relative');
-	for (const config of [odd, { config: {}, layers: 'none' }, { layers: [null, 7, []] }, []]) {
-		const { catalog } = await makeFilledCatalog(['a'], {}, makeHome(), { config });
-		expect(catalog.peek()?.isFresh).toBe(true);
-	}
-	expect(looks.filter((file) => !file.startsWith('/'))).toEqual([]);
-});
-
 test('a list is remembered where a file that its answer is the first to name is older than the fetch', async () => {
 	for (const isOlder of [true, false]) {
 		const made = makeHostCatalog();
@@ -87,18 +77,6 @@ test('a list is remembered where a file that its answer is the first to name is 
 		expect(await list).toEqual(['a']);
 		expect(made.catalog.peek() !== undefined).toBe(isOlder);
 	}
-});
-
-test('a list is not remembered after a change of config.toml during its fetch, also there and back', async () => {
-	const made = await makeFilledCatalog(['known']);
-	made.home.write('config.toml', 'model = "a"');
-	const refresh = made.ids({ refresh: true });
-	await made.fetch(2);
-	clock.advance(1);
-	for (const model of ['b', 'a']) made.home.write('config.toml', `model = "${model}"`);
-	await made.answer(2, ['of one of them']);
-	expect(await refresh).toEqual(['of one of them']);
-	expect(made.peekIds()).toEqual(['known']);
 });
 
 test('files that cannot be looked at leave a list as fresh or stale as it was', async () => {

@@ -1,16 +1,9 @@
 import { getEventListeners } from 'node:events';
-import path from 'node:path';
 import { expect, test, vi } from 'vitest';
-import {
-	clock,
-	isPending,
-	limits,
-	makeFilledCatalog,
-	makeHostCatalog,
-	recordLooks,
-	settle,
-} from './harness.js';
+import * as harness from './harness.js';
 
+const { clock, isPending, limits, makeFilledCatalog, makeHostCatalog } = harness;
+const { recordLooks, settle } = harness;
 const { maxAgeMs, servableMs, lookIntervalMs } = limits;
 
 const hidden = { id: 'b', hidden: true };
@@ -19,29 +12,19 @@ test('one fetch serves the visible and the whole list, each in the order of the 
 	const made = makeHostCatalog();
 	const lists = [made.ids({ includeHidden: true }), made.ids()];
 	await made.answer(1, ['c', hidden, 'a']);
-	expect(await Promise.all(lists)).toEqual([
-		['c', 'b', 'a'],
-		['c', 'a'],
-	]);
+	expect((await Promise.all(lists)).join(' ')).toBe('c,b,a c,a');
 	expect(made.fetches).toHaveLength(1);
-});
-
-test('the visible list may be empty while the whole list is not', async () => {
-	const made = await makeFilledCatalog([hidden]);
-	expect(await made.ids()).toEqual([]);
-	expect(await made.ids({ includeHidden: true })).toEqual(['b']);
-	expect(made.catalog.peek()).toMatchObject({ models: [], isFresh: true, refreshError: null });
+	const { catalog } = await makeFilledCatalog([hidden]);
+	expect(catalog.peek()).toMatchObject({ models: [], isFresh: true, refreshError: null });
 });
 
 test('a snapshot tells the configured model, as far as the answer does', async () => {
-	const none = { model: null, modelProvider: null, reasoningEffort: null };
 	const all = { model: 'a', model_provider: 'x', model_reasoning_effort: 'low', token: 'secret' };
-	for (const [config, configured] of [
-		[{ config: all }, { model: 'a', modelProvider: 'x', reasoningEffort: 'low' }],
-		...[undefined, null, 7, { config: [] }, { config: { model: ' ' } }].map((odd) => [odd, none]),
-	]) {
-		const made = await makeFilledCatalog(['a'], {}, undefined, { config });
-		expect(made.catalog.peek()?.configured).toEqual(configured);
+	for (const config of [all, undefined, null, 7, [], { model: ' ' }]) {
+		const made = await makeFilledCatalog(['a'], {}, undefined, { config: { config } });
+		const { configured } = made.catalog.peek() ?? {};
+		const parts = config === all ? ['a', 'x', 'low'] : [null, null, null];
+		expect(Object.values(configured ?? {})).toEqual(parts);
 	}
 });
 
@@ -60,19 +43,15 @@ test('a list is fresh until maxAgeMs and stale from then on', async () => {
 	expect(await made.catalog.read()).toMatchObject({ isFresh: true });
 	clock.setAge(maxAgeMs);
 	expect(made.catalog.peek()).toMatchObject({ isFresh: false });
-	await settle();
-	expect(made.fetches).toHaveLength(1);
+	expect(await made.countFetches()).toBe(1);
 	expect(await made.catalog.read()).toMatchObject({ isFresh: false });
 	expect(made.events.ofType('hit')).toMatchObject([{ ageMs: maxAgeMs - 1 }]);
 	expect(made.events.ofType('stale')).toMatchObject([{ ageMs: maxAgeMs }]);
-	for (const limitMs of [0, 1_000, Number.POSITIVE_INFINITY]) {
-		const { catalog } = await makeFilledCatalog(['a'], { maxAgeMs: limitMs });
-		for (const age of [maxAgeMs, maxAgeMs + 999, maxAgeMs + 1_000, 1e12]) {
-			clock.setAge(age);
-			expect(catalog.peek()?.isFresh ?? false).toBe(age - maxAgeMs < limitMs);
-		}
-		clock.setAge(maxAgeMs);
-	}
+	const none = await makeFilledCatalog(['a'], { maxAgeMs: 0 });
+	const endless = await makeFilledCatalog(['a'], { maxAgeMs: Number.POSITIVE_INFINITY });
+	expect(none.catalog.peek()?.isFresh).toBe(false);
+	clock.setAge(1e12);
+	expect(endless.catalog.peek()?.isFresh).toBe(true);
 });
 
 test('a hit sets no timer, adds no listener and looks at no file', async () => {
@@ -135,16 +114,6 @@ test('staleWhileRevalidateMs is counted from the end of maxAgeMs; a caller waits
 	expect(endless.peekIds()).toEqual(['a']);
 });
 
-test('a clock that was set back makes a list stale until a refresh, and puts off no look', async () => {
-	const made = await makeFilledCatalog(['old']);
-	const looks = recordLooks();
-	clock.setAge(-2_000);
-	expect(await made.catalog.read()).toMatchObject({ isFresh: false });
-	expect(looks).not.toEqual([]);
-	await made.answer(2, ['new']);
-	expect(made.catalog.peek()).toMatchObject({ models: [{ id: 'new' }], isFresh: true });
-});
-
 test('a call keeps to the options of its start, whatever happens to their object meanwhile', async () => {
 	const made = makeHostCatalog();
 	const options = { includeHidden: true };
@@ -152,26 +121,4 @@ test('a call keeps to the options of its start, whatever happens to their object
 	options.includeHidden = false;
 	await made.answer(1, ['a', hidden]);
 	expect(await list).toEqual(['a', 'b']);
-});
-
-test('events come in their order and tell the target; a listener may call the catalog, throw or reject', async () => {
-	const inner: Promise<string[]>[] = [];
-	const made = makeHostCatalog({
-		onEvent({ type }) {
-			if (type === 'refreshed') inner.push(made.ids());
-			if (type === 'miss') throw new Error('of the listener');
-			return Promise.reject(new Error('of the listener')) as never;
-		},
-	});
-	await made.readWith(['a', hidden]);
-	expect(await Promise.all(inner)).toEqual([['a']]);
-	const target = {
-		cwd: path.parse(made.home.folder).root,
-		codexHome: made.home.folder,
-		at: Date.now(),
-	};
-	expect(made.events.all.filter(({ type }) => type !== 'hit')).toMatchObject([
-		{ type: 'refreshed', models: 2, attempts: 1, durationMs: 0, ...target },
-		{ type: 'miss', waitedMs: 0, ...target },
-	]);
 });

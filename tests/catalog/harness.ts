@@ -1,7 +1,7 @@
 import { mkdirSync, promises, renameSync, rmSync, utimesSync, writeFileSync } from 'node:fs';
 import { syncBuiltinESMExports } from 'node:module';
 import path from 'node:path';
-import { onTestFinished, vi } from 'vitest';
+import { expect, vi } from 'vitest';
 import { CodexModelCatalog } from '../../src/catalog.js';
 import {
 	type CatalogSnapshot,
@@ -76,22 +76,9 @@ export function makeGate<T = void>() {
 export const never = () => new Promise<never>(() => {});
 
 export async function isPending(promise: Promise<unknown>): Promise<boolean> {
-	let isSettled = false;
-	const note = () => {
-		isSettled = true;
-	};
-	promise.then(note, note);
-	await settle();
-	return !isSettled;
-}
-
-/** The unhandled rejections of this process until the test is over. */
-export function recordUnhandledRejections(): unknown[] {
-	const reasons: unknown[] = [];
-	const note = (reason: unknown) => reasons.push(reason);
-	process.on('unhandledRejection', note);
-	onTestFinished(() => void process.off('unhandledRejection', note));
-	return reasons;
+	const pending = Symbol();
+	const result = Promise.race([promise.catch(() => {}), settle().then(() => pending)]);
+	return (await result) === pending;
 }
 
 /** A failure of a fetch, as an app-server that ends early makes it. */
@@ -131,11 +118,11 @@ export type Home = ReturnType<typeof makeHome>;
 /** Replaces `stat` of the system until the returned function is called, or the test is over. */
 export function replaceStat(makeResult: (file: string) => Promise<unknown>): () => void {
 	const spy = vi.spyOn(promises, 'stat').mockImplementation(makeResult as never);
-	syncBuiltinESMExports();
 	const restore = () => {
 		spy.mockRestore();
 		syncBuiltinESMExports();
 	};
+	syncBuiltinESMExports();
 	afterTest(restore);
 	return restore;
 }
@@ -158,22 +145,18 @@ type Entry = string | Record<string, unknown>;
 type Outcome = readonly Entry[] | Error;
 type ReadOptions = ListOptions & { more?: Partial<Answer> };
 
-const toAnswer = (models: readonly Entry[], more: Partial<Answer> = {}): Answer => ({
-	models: models.map((model) => (typeof model === 'string' ? { id: model } : model)),
-	...more,
-});
-
 /** A fetch by the host, whose outcome a test decides. */
 function makeFetch(request: Parameters<FetchModels>[0]) {
-	const gate = makeGate<Answer>();
+	const { opened: answer, open, fail } = makeGate<Answer>();
+	const toEntry = (model: Entry) => (typeof model === 'string' ? { id: model } : model);
 	return {
 		request,
-		answer: gate.opened,
+		answer,
 		succeed: (models: readonly Entry[], more?: Partial<Answer>) =>
-			gate.open(toAnswer(models, more)),
+			open({ models: models.map(toEntry), ...more }),
 		/** Answers with anything at all. */
-		reply: (value: unknown) => gate.open(value as Answer),
-		fail: (error: unknown = exitError()) => gate.fail(error),
+		reply: (value: unknown) => open(value as Answer),
+		fail,
 	};
 }
 
@@ -203,9 +186,7 @@ export function makeHostCatalog(options: CodexModelCatalogOptions = {}, home: Ho
 	/** The nth fetch, from 1, when the catalog has come so far. */
 	async function fetch(n: number) {
 		await settle();
-		const found = fetches[n - 1];
-		if (!found) throw new Error(`There are only ${fetches.length} fetches`);
-		return found;
+		return fetches[n - 1] ?? expect.fail(`There are only ${fetches.length} fetches`);
 	}
 	const made = {
 		catalog,
@@ -215,18 +196,22 @@ export function makeHostCatalog(options: CodexModelCatalogOptions = {}, home: Ho
 		fetch,
 		ids: async (listOptions?: ListOptions) => idsOf(await catalog.list(listOptions)),
 		peekIds: (listOptions?: TargetOptions) => toIds(catalog.peek(listOptions)),
-		/** Answers the nth fetch, and resolves when the catalog has dealt with the answer. */
-		async answer(n: number, models: readonly Entry[], more?: Partial<Answer>) {
-			(await fetch(n)).succeed(models, more);
+		/** The number of fetches, when the catalog has come so far. */
+		async countFetches() {
+			await settle();
+			return fetches.length;
+		},
+		/** Ends the nth fetch, and resolves when the catalog has dealt with the outcome. */
+		async answer(n: number, outcome: Outcome, more?: Partial<Answer>) {
+			const { fail, succeed } = await fetch(n);
+			if (outcome instanceof Error) fail(outcome);
+			else succeed(outcome, more);
 			await settle();
 		},
 		/** Reads with this outcome of the next fetch, and returns what the caller got: a snapshot or an error. */
 		async readWith(outcome: Outcome, { more, ...listOptions }: ReadOptions = {}) {
-			const n = fetches.length + 1;
 			const result = catalog.read(listOptions).catch((error: CodexModelsError) => error);
-			if (outcome instanceof Error) (await fetch(n)).fail(outcome);
-			else (await fetch(n)).succeed(outcome, more);
-			await settle();
+			await made.answer(fetches.length + 1, outcome, more);
 			return result;
 		},
 		refreshWith: (outcome: Outcome, readOptions?: ReadOptions) =>
@@ -255,11 +240,6 @@ export async function makeFilledCatalog(
 
 /** A store in memory, with some methods replaced. */
 export function makeStore(methods: Partial<ModelListStore> = {}, map = new Map<string, unknown>()) {
-	const store: ModelListStore = {
-		get: (key) => map.get(key),
-		set: (key, value) => map.set(key, structuredClone(value)),
-		delete: (key) => map.delete(key),
-		...methods,
-	};
-	return Object.assign(store, { map });
+	const set = (key: string, value: unknown) => map.set(key, structuredClone(value));
+	return { get: map.get.bind(map), set, delete: map.delete.bind(map), map, ...methods };
 }

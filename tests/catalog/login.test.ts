@@ -5,7 +5,8 @@ import { failureOf } from '../harness.js';
 import { makeLogin } from '../releases/model-server.js';
 import * as harness from './harness.js';
 
-const { clock, isPending, limits, makeFilledCatalog, makeHome, makeHostCatalog } = harness;
+const { clock, exitError, isPending, limits, makeFilledCatalog, makeHome, makeHostCatalog } =
+	harness;
 const { never, replaceStat, settle } = harness;
 const { lookIntervalMs, lookLimitMs } = limits;
 
@@ -51,13 +52,10 @@ test.each([
 });
 
 test('refreshed tokens, and a file that is written again, are no other login', async () => {
-	for (const [before, after] of [
-		[ann, makeLogin(later, 'r2')],
-		[ann, ann],
-		['{', '{'],
-	] as const) {
-		const user = makeHome();
-		user.write('auth.json', before);
+	const user = makeHome();
+	for (const text of [ann, key('one'), '{', '']) {
+		user.write('auth.json', text);
+		const after = text === ann ? makeLogin(later, 'r2') : text;
 		expect(await isSameLogin(user, () => user.write('auth.json', after))).toBe(true);
 	}
 });
@@ -96,7 +94,7 @@ test("another login's list is not served, also after a failure; a login that com
 	const failure = failureOf(made.catalog.list());
 	expect(await isPending(failure)).toBe(true);
 	expect(made.catalog.peek()).toBeUndefined();
-	(await made.fetch(2)).fail();
+	await made.answer(2, exitError());
 	expect(await failure).toMatchObject({ code: 'ERR_CODEX_EXITED' });
 	await made.readWith(['of the first']);
 	for (const [change, ids] of [
@@ -110,23 +108,6 @@ test("another login's list is not served, also after a failure; a login that com
 	}
 	expect(made.fetches).toHaveLength(3);
 	expect(made.events.count('stale')).toBe(0);
-});
-
-test('a caller of another login does not join the fetch of the login before, and starts one after it', async () => {
-	const made = makeHostCatalog();
-	const first = made.ids();
-	await made.fetch(1);
-	made.home.logIn('second');
-	nextLook();
-	const second = made.ids();
-	await settle();
-	expect(made.fetches).toHaveLength(1);
-	await made.answer(1, ['of the first']);
-	expect(await first).toEqual(['of the first']);
-	expect(await isPending(second)).toBe(true);
-	await made.answer(2, ['of the second']);
-	expect(await second).toEqual(['of the second']);
-	expect(made.peekIds()).toEqual(['of the second']);
 });
 
 test('a list is not remembered after any change of the login during its fetch, also there and back', async () => {
@@ -143,14 +124,6 @@ test('a list is not remembered after any change of the login during its fetch, a
 		nextLook();
 		expect(await made.readWith(['new'])).toMatchObject({ isFresh: true });
 	}
-});
-
-test('an answer to a login that came after the last look is not remembered for the login before', async () => {
-	const made = await makeFilledCatalog(['of none']);
-	made.home.logIn('first');
-	const answer = await made.refreshWith(['of the first']);
-	expect(answer).toMatchObject({ models: [{ id: 'of the first' }] });
-	expect(made.peekIds()).toEqual(['of none']);
 });
 
 test('while files cannot be looked at a known list is served, and a new one is not remembered', async () => {

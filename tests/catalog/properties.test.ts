@@ -1,21 +1,10 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import {
-	clock,
-	exitError,
-	limits,
-	makeHostCatalog,
-	recordUnhandledRejections,
-	settle,
-} from './harness.js';
-
-const { lookIntervalMs } = limits;
+import { clock, exitError, makeHostCatalog, settle } from './harness.js';
 
 // The catalog against a model of its promises, driven by random operations.
 
-const maxAgeMs = 10_000;
-const cooldownMs = 5_000;
-const servableMs = maxAgeMs + 50_000;
+const [lookIntervalMs, cooldownMs, maxAgeMs, servableMs] = [1_000, 5_000, 10_000, 60_000];
 const steps = [
 	100,
 	lookIntervalMs,
@@ -30,8 +19,7 @@ const steps = [
 type Outcome = 'list' | 'same list' | 'empty' | 'failure';
 type Operation = { do: string; ms?: number; outcome?: Outcome };
 
-const plain = (...names: string[]) =>
-	fc.constantFrom(...names.map((name): Operation => ({ do: name })));
+const plain = (...names: string[]) => fc.constantFrom(...names.map((name) => ({ do: name })));
 const outcomes = fc.constantFrom<Outcome>('list', 'list', 'list', 'same list', 'empty', 'failure');
 const operation: fc.Arbitrary<Operation> = fc.oneof(
 	{ weight: 8, arbitrary: plain('list') },
@@ -42,84 +30,65 @@ const operation: fc.Arbitrary<Operation> = fc.oneof(
 	{ weight: 8, arbitrary: outcomes.map((outcome) => ({ do: 'answer', outcome })) },
 );
 
-/** The outcome of a call; 'pending' until then. */
 type Caller = { abort(): void; result: unknown; expected: unknown };
-type Known = {
-	ids: string[];
-	fetchedAt: number;
-	config: number;
-	isCurrent: boolean;
-	failedAt: number;
-	failure?: Outcome;
-};
+type State = { isCurrent: boolean; failedAt: number; failure?: Outcome };
+type Known = State & { ids: string[]; fetchedAt: number; config: number };
 type Fetch = { login: number; callers: Caller[]; isForgotten: boolean; files: number };
 
-class Drive {
-	readonly #made = makeHostCatalog({
+const isWithin = (since: number, ms: number) => Date.now() >= since && Date.now() - since < ms;
+
+function makeDrive() {
+	const made = makeHostCatalog({
 		deadlineMs: Number.POSITIVE_INFINITY,
 		fetchTimeoutMs: 2_147_483_647,
 		maxAgeMs,
 		staleWhileRevalidateMs: servableMs - maxAgeMs,
 		cooldownMs,
 	});
-	readonly #heard = this.#made.record().heard;
-	readonly #callers: Caller[] = [];
-	readonly #known = new Map<number, Known>();
+	const { heard } = made.record();
+	const callers: Caller[] = [];
+	const lists = new Map<number, Known>();
 	/** Under way, the oldest first: only the first one is asked. */
-	#fetches: Fetch[] = [];
-	#login = 0;
-	#config = 0;
-	/** Counts the changes of files. */
-	#files = 0;
-	#looked = { login: Number.NaN, at: Number.NaN };
-	#view = 'undefined';
-	#views = 0;
-	#lists = 0;
-	#answered = 0;
+	const fetches: Fetch[] = [];
+	/** `version` counts the changes of files. */
+	const files = { login: 0, config: 0, version: 0 };
+	const looked = { login: Number.NaN, at: Number.NaN };
+	let view = 'undefined';
+	let [views, listCount, answered] = [0, 0, 0];
 
-	async run(operations: Operation[]): Promise<void> {
-		clock.setAge(0);
-		this.#change(1, 1);
-		for (const one of operations) {
-			await this.#perform(one);
-			await settle();
-			this.#compare();
-		}
-		await this.#made.catalog.close();
-		await settle();
-		for (const caller of this.#callers)
-			if (caller.expected === 'pending') caller.expected = 'ERR_CODEX_CLOSED';
-		expect(this.#callers.map(({ result }) => result)).toEqual(
-			this.#callers.map(({ expected }) => expected),
-		);
+	const isFresh = ({ fetchedAt, isCurrent }: Known) => isCurrent && isWithin(fetchedAt, maxAgeMs);
+
+	function findServable(): Known | undefined {
+		const known = lists.get(looked.login);
+		return known && Date.now() - known.fetchedAt < servableMs ? known : undefined;
 	}
 
-	async #perform({ do: name, ms = 0, outcome = 'list' }: Operation): Promise<void> {
-		if (name === 'list' || name === 'refresh') this.#call(name === 'refresh');
-		if (name === 'advance') clock.advance(ms);
-		if (name === 'answer' && this.#fetches.length > 0) await this.#answer(outcome);
-		if (name === 'log in') this.#change(1 - this.#login, this.#config);
-		if (name === 'configure') this.#change(this.#login, this.#config + 1);
-		if (name === 'abort') this.#abort();
-		if (name === 'clear') {
-			this.#made.catalog.clear();
-			this.#known.clear();
-			for (const fetch of this.#fetches) fetch.isForgotten = true;
-			this.#notify();
-		}
+	/** A subscriber hears of the view if it differs from the last one. */
+	function notify(): void {
+		const known = findServable();
+		const next = String(known && [looked.login, known.ids, known.failure]);
+		if (next !== view) views++;
+		view = next;
 	}
 
-	/** Writes the files, and lets the time pass until they are looked at. */
-	#change(login: number, config: number): void {
-		if (login !== this.#login) this.#made.home.logIn(`key-${login}`);
-		if (config !== this.#config) this.#made.home.write('config.toml', `model = "${config}"`);
-		this.#login = login;
-		this.#config = config;
-		this.#files++;
+	function join(): Fetch {
+		const { login } = looked;
+		const underWay = fetches.find((fetch) => fetch.login === login && !fetch.isForgotten);
+		if (underWay) return underWay;
+		const fetch = { login, callers: [], isForgotten: false, files: files.version };
+		fetches.push(fetch);
+		return fetch;
+	}
+
+	/** Writes a file, and lets the time pass until it is looked at. */
+	function change(login: number, config: number): void {
+		if (login !== files.login) made.home.logIn(`key-${login}`);
+		if (config !== files.config) made.home.write('config.toml', `model = "${config}"`);
+		Object.assign(files, { login, config, version: files.version + 1 });
 		clock.advance(lookIntervalMs);
 	}
 
-	#call(refresh: boolean): void {
+	function call(refresh: boolean): void {
 		const controller = new AbortController();
 		const caller: Caller = {
 			abort: () => controller.abort(),
@@ -129,111 +98,99 @@ class Drive {
 		const note = (result: unknown) => {
 			caller.result = result;
 		};
-		this.#made
-			.ids({ refresh, signal: controller.signal })
-			.then(note, ({ name, code }) => note(name === 'AbortError' ? 'aborted' : code));
-		this.#callers.push(caller);
-		const sinceLook = Date.now() - this.#looked.at;
-		if (!(sinceLook >= 0 && sinceLook < lookIntervalMs)) {
-			this.#looked = { login: this.#login, at: Date.now() };
-			const known = this.#known.get(this.#login);
-			if (known) known.isCurrent = known.config === this.#config;
-			this.#notify();
+		const fail = ({ name, code }: { name: string; code: string }) =>
+			note(name === 'AbortError' ? 'aborted' : code);
+		made.ids({ refresh, signal: controller.signal }).then(note, fail);
+		callers.push(caller);
+		if (!isWithin(looked.at, lookIntervalMs)) {
+			Object.assign(looked, { login: files.login, at: Date.now() });
+			const known = lists.get(files.login);
+			if (known) known.isCurrent = known.config === files.config;
+			notify();
 		}
-		const known = refresh ? undefined : this.#findServable();
+		const known = refresh ? undefined : findServable();
 		caller.expected = known?.ids ?? 'pending';
-		if (!known) this.#join().callers.push(caller);
-		else if (!this.#isFresh(known) && !this.#isCoolingDown(known)) this.#join();
-	}
-
-	#isFresh({ fetchedAt, isCurrent }: Known): boolean {
-		const age = Date.now() - fetchedAt;
-		return isCurrent && age >= 0 && age < maxAgeMs;
-	}
-
-	#isCoolingDown({ failedAt }: Known): boolean {
-		return Date.now() >= failedAt && Date.now() - failedAt < cooldownMs;
-	}
-
-	#findServable(): Known | undefined {
-		const known = this.#known.get(this.#looked.login);
-		return known && Date.now() - known.fetchedAt < servableMs ? known : undefined;
-	}
-
-	#join(): Fetch {
-		const { login } = this.#looked;
-		const underWay = this.#fetches.find((fetch) => fetch.login === login && !fetch.isForgotten);
-		if (underWay) return underWay;
-		const fetch = { login, callers: [], isForgotten: false, files: this.#files };
-		this.#fetches.push(fetch);
-		return fetch;
+		if (!known) join().callers.push(caller);
+		else if (!isFresh(known) && !isWithin(known.failedAt, cooldownMs)) join();
 	}
 
 	/** The last caller that waits leaves; the fetch goes on. */
-	#abort(): void {
-		const caller = this.#callers.findLast(({ expected }) => expected === 'pending');
+	function abort(): void {
+		const caller = callers.findLast(({ expected }) => expected === 'pending');
 		if (caller) caller.expected = 'aborted';
 		caller?.abort();
 	}
 
-	async #answer(outcome: Outcome): Promise<void> {
-		const [{ login, callers, isForgotten, files } = this.#join()] = this.#fetches;
-		const fetch = await this.#made.fetch(++this.#answered);
-		if (outcome === 'list') this.#lists++;
-		const ids = outcome === 'list' || outcome === 'same list' ? [`list-${this.#lists}`] : [];
+	function clear(): void {
+		made.catalog.clear();
+		lists.clear();
+		for (const fetch of fetches) fetch.isForgotten = true;
+		notify();
+	}
+
+	async function answer(outcome: Outcome): Promise<void> {
+		const [asked, next] = fetches;
+		if (!asked) return;
+		const { login, isForgotten } = asked;
+		if (outcome === 'list') listCount++;
+		const ids = outcome === 'list' || outcome === 'same list' ? [`list-${listCount}`] : [];
+		const fetch = await made.fetch(++answered);
 		if (outcome === 'failure') fetch.fail(exitError());
 		else fetch.succeed(ids);
 		await settle();
-		this.#fetches.shift();
+		fetches.shift();
 		// The next one has looked at the files now.
-		for (const next of this.#fetches.slice(0, 1)) next.files = this.#files;
+		if (next) next.files = files.version;
 		const result = outcome === 'failure' ? 'ERR_CODEX_EXITED' : ids;
-		for (const caller of callers) if (caller.expected === 'pending') caller.expected = result;
-		const known = isForgotten ? undefined : this.#known.get(login);
+		for (const caller of asked.callers) if (caller.expected === 'pending') caller.expected = result;
+		const known = isForgotten ? undefined : lists.get(login);
 		if (known && ids.length === 0) Object.assign(known, { failedAt: Date.now(), failure: outcome });
-		if (!isForgotten && ids.length > 0 && files === this.#files && login === this.#login) {
-			const list = { ids, fetchedAt: Date.now(), config: this.#config, isCurrent: true };
-			this.#known.set(login, { ...list, failedAt: Number.NaN });
+		const isStill = asked.files === files.version && login === files.login;
+		if (isStill && !isForgotten && ids.length > 0) {
+			const state = { isCurrent: true, failedAt: Number.NaN };
+			lists.set(login, { ids, fetchedAt: Date.now(), config: files.config, ...state });
 		}
-		this.#notify();
+		notify();
 	}
 
-	/** A subscriber hears of the view if it differs from the last one. */
-	#notify(): void {
-		const known = this.#findServable();
-		const view = known
-			? JSON.stringify([this.#looked.login, known.ids, known.failure])
-			: 'undefined';
-		if (view !== this.#view) this.#views++;
-		this.#view = view;
+	function compare(): void {
+		expect(callers.map(({ result }) => result)).toEqual(callers.map(({ expected }) => expected));
+		const known = findServable();
+		const { isFresh: isShownFresh, refreshError = null } = made.catalog.peek() ?? {};
+		expect([made.peekIds(), isShownFresh]).toEqual([known?.ids, known && isFresh(known)]);
+		expect(refreshError !== null).toBe(known?.failure !== undefined);
+		expect(heard).toHaveLength(views);
+		expect(made.fetches).toHaveLength(answered + Math.min(1, fetches.length));
 	}
 
-	#compare(): void {
-		expect(this.#callers.map(({ result }) => result)).toEqual(
-			this.#callers.map(({ expected }) => expected),
-		);
-		const known = this.#findServable();
-		expect(this.#made.peekIds()).toEqual(known?.ids);
-		expect(this.#made.catalog.peek()?.isFresh).toBe(known && this.#isFresh(known));
-		expect(this.#made.catalog.peek()?.refreshError != null).toBe(known?.failure !== undefined);
-		expect(this.#heard).toHaveLength(this.#views);
-		expect(this.#made.fetches).toHaveLength(this.#answered + Math.min(1, this.#fetches.length));
-	}
+	return async (operations: Operation[]) => {
+		clock.setAge(0);
+		change(1, 1);
+		for (const { do: name, ms = 0, outcome = 'list' } of operations) {
+			if (name === 'list' || name === 'refresh') call(name === 'refresh');
+			if (name === 'advance') clock.advance(ms);
+			if (name === 'answer') await answer(outcome);
+			if (name === 'log in') change(1 - files.login, files.config);
+			if (name === 'configure') change(files.login, files.config + 1);
+			if (name === 'abort') abort();
+			if (name === 'clear') clear();
+			await settle();
+			compare();
+		}
+		await made.catalog.close();
+		await settle();
+		for (const { expected, result } of callers)
+			expect(result).toEqual(expected === 'pending' ? 'ERR_CODEX_CLOSED' : expected);
+	};
 }
 
 test('any sequence of calls, aborts, answers, changes of files, clock changes and clear() keeps the promises', async () => {
-	const unhandled = recordUnhandledRejections();
-	let answers = 0;
 	const sequences = fc.array(operation, { minLength: 5, maxLength: 40 });
-	const run = async (operations: Operation[]) => {
+	let answers = 0;
+	const property = fc.asyncProperty(sequences, async (operations) => {
 		answers += operations.filter((one) => one.do === 'answer').length;
-		await new Drive().run(operations);
-	};
-	await fc.assert(fc.asyncProperty(sequences, run), {
-		seed: 20_261_123,
-		numRuns: 100,
-		endOnFailure: true,
+		await makeDrive()(operations);
 	});
+	await fc.assert(property, { seed: 20_261_123, numRuns: 100, endOnFailure: true });
 	expect(answers).toBeGreaterThan(200);
-	expect(unhandled).toEqual([]);
 });

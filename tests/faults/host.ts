@@ -1,37 +1,24 @@
-import { spawn } from 'node:child_process';
+import { execFileSync, spawn, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
+import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterTest, makeDirectory, type Step, script, until } from '../harness.js';
 
 /** The package as users install it. */
 export const builtDirectory = fileURLToPath(new URL('../../dist', import.meta.url));
 
-export const builtFile = (name: string) => new URL(`../../dist/${name}`, import.meta.url).href;
+const builtFile = (name: string) => new URL(`../../dist/${name}`, import.meta.url).href;
 
-/** The source of `tick`, which keeps the `longest` time between two calls of it. */
-const tickSource = `
-	let [longest, last] = [0, performance.now()];
-	const tick = () => {
-		const now = performance.now();
-		longest = Math.max(longest, now - last);
-		last = now;
-	};
-`;
-
-/** The source of a function that measures the longest standstill of the event loop while `work` is under way. */
-const measureSource = `
-	const measure = async (work) => {
-		${tickSource}
-		const timer = setInterval(tick, 1);
-		const result = await work();
-		tick();
-		clearInterval(timer);
-		return { result, standstillMs: Math.round(longest) };
-	};
-`;
-
-/** The step of most app-servers here, and what a host tells of its list. */
-export const answers: Step = ['answers', { models: [{ id: 'a' }] }];
+/** The steps of most app-servers here, and what a host tells of their list. */
+export const model = { models: [{ id: 'a' }] };
+export const answers: Step = ['answers', model];
 export const served = { ids: ['a'] };
+
+/** Answers in that phase when the gate `open` is open. */
+export const gated = (phase: string, settings: object = {}): Step => [
+	'answers',
+	{ ...model, gates: { [phase]: 'open' }, ...settings },
+];
 
 /** An app-server, and the facts of hosts that use it. */
 export function serve(...steps: Step[]) {
@@ -41,19 +28,22 @@ export function serve(...steps: Step[]) {
 	return {
 		server,
 		directory,
-		facts: { directory, options: { command, args, cwd: '/', codexHome } },
+		facts: {
+			directory,
+			index: builtFile('index.js'),
+			options: { command, args, cwd: '/', codexHome },
+		},
 	};
 }
 
 /** The names that a host's source can use. The imports are late, so that `before` precedes them. */
 const makeHead = (facts: object, before: string) => `
-	import { closeSync, existsSync, openSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+	import { closeSync, existsSync, openSync, readFileSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 	import { stat } from 'node:fs/promises';
 	const facts = ${JSON.stringify(facts)};
 	const tell = (value) => console.log(JSON.stringify(value));
-	${measureSource}
 	${before}
-	const { CodexModelCatalog } = await import(facts.index ?? ${JSON.stringify(builtFile('index.js'))});
+	const { CodexModelCatalog } = await import(facts.index);
 	const { fileStore } = await import(${JSON.stringify(builtFile('store/file-store.js'))});
 	const openStore = () => fileStore({ directory: facts.directory });
 	const make = (options) => new CodexModelCatalog({
@@ -63,29 +53,23 @@ const makeHead = (facts: object, before: string) => `
 		(models) => ({ ids: models.map(({ id }) => id) }),
 		({ name, code, message, phase, cause }) => ({ name, code, message, phase, cause: cause?.code }),
 	);
-	const listOnce = async (options, listOptions) => {
-		const catalog = make(options);
-		tell(await settle(catalog.list(listOptions)));
+	const listOnce = async () => {
+		const catalog = make();
+		tell(await settle(catalog.list()));
 		await catalog.close();
 	};
-	const next = () => new Promise((resolve) => process.stdin.once('data', resolve));
+	/** The input keeps the host alive until the next text comes. */
+	const next = () => new Promise((resolve) => process.stdin.resume().once('data', resolve)).then(() => process.stdin.pause());
 `;
 
 type HostOptions = {
-	/** The value that the source reads as `facts`; each catalog gets its `options`. */
-	facts?: object;
+	/** Those of `serve`, and what else the source reads; each catalog gets its `options`. */
+	facts: object;
 	/** Runs before the package is imported. */
 	before?: string;
 	/** The commands that start Node. */
 	through?: string[];
 	env?: NodeJS.ProcessEnv;
-};
-
-type HostEnd = {
-	exitCode: number | null;
-	signal: NodeJS.Signals | null;
-	stderr: string;
-	told: Told[];
 };
 
 // biome-ignore lint/suspicious/noExplicitAny: a host's source is a string, and so has no types.
@@ -94,7 +78,7 @@ type Told = any;
 /** A process of its own that uses the built package; each `tell(value)` in its source arrives in `told`. */
 export function startHost(
 	source: string,
-	{ facts = {}, before = '', through = [], env = {} }: HostOptions = {},
+	{ facts, before = '', through = [], env = {} }: HostOptions,
 ) {
 	const [command = '', ...args] = [
 		...through,
@@ -115,9 +99,12 @@ export function startHost(
 		rest = lines.pop() ?? '';
 		told.push(...lines.map((line) => JSON.parse(line)));
 	});
-	const done = new Promise<HostEnd>((resolve) => {
-		child.once('close', (exitCode, signal) => resolve({ exitCode, signal, stderr, told }));
-	});
+	const done = once(child, 'close').then(([exitCode, signal]) => ({
+		exitCode,
+		signal,
+		stderr,
+		told,
+	}));
 	/** The nth value that the host tells, past or to come. */
 	const nth = async (count: number): Promise<Told> => {
 		await until(`the host has told ${count} values`, () => told.length >= count);
@@ -127,64 +114,30 @@ export function startHost(
 }
 
 /** Resolves to the told values of a host that ends with exit code 0 and an empty stderr. */
-export async function runHost(source: string, options?: HostOptions): Promise<Told[]> {
+export async function runHost(source: string, options: HostOptions): Promise<Told[]> {
 	const { exitCode, stderr, told } = await startHost(source, options).done;
 	if (exitCode !== 0 || stderr !== '')
 		throw new Error(`The host ended with ${exitCode}: ${stderr}`);
 	return told;
 }
 
-type CommandEnd = {
-	exitCode: number | null;
-	stdout: string;
-	stderr: string;
-	ms: number;
-	standstillMs: number;
-};
+/** Runs a command to its end. */
+export const run = (command: string, ...args: string[]) => execFileSync(command, args);
 
-/** Runs the built command line, and measures it. */
-export function runCommandLine(
-	args: string[],
-	{ env = {}, stderr = 'pipe' as 'pipe' | number } = {},
-): Promise<CommandEnd> {
-	const preload = `
-		import { writeSync } from 'node:fs';
-		${tickSource}
-		setInterval(tick, 1).unref();
-		process.on('exit', () => {
-			tick();
-			writeSync(3, String(Math.round(longest)));
-		});`;
-	const startedAt = performance.now();
-	const program = fileURLToPath(builtFile('cli/command-line.js'));
-	const child = spawn(
-		process.execPath,
-		['--import', `data:text/javascript,${encodeURIComponent(preload)}`, program, ...args],
-		{
-			cwd: '/',
-			env: { ...process.env, ...env },
-			stdio: ['ignore', 'pipe', stderr, 'pipe'],
-		},
-	);
-	afterTest(() => child.kill('SIGKILL'));
-	const output = ['', '', '', ''];
-	for (const index of [1, 2, 3]) {
-		(child.stdio[index] as NodeJS.ReadableStream | null)
-			?.setEncoding('utf8')
-			.on('data', (chunk) => {
-				output[index] += chunk;
-			});
-	}
-	return new Promise((resolve) => {
-		child.once('close', (exitCode) => {
-			const [, stdout = '', words = '', standstill] = output;
-			resolve({
-				exitCode,
-				stdout,
-				stderr: words,
-				ms: performance.now() - startedAt,
-				standstillMs: Number(standstill),
-			});
-		});
-	});
-}
+/** The reason not to run a test that needs a Linux on which this command succeeds. */
+export const lackOf = (command: string, ...args: string[]): string | undefined =>
+	process.platform === 'linux' && spawnSync(command, args).status === 0
+		? undefined
+		: [command, ...args].join(' ');
+
+export const lackOfMount = lackOf('unshare', '-m', 'mount', '-t', 'tmpfs', 'tmpfs', '/mnt');
+
+const isRoot = process.getuid?.() === 0;
+
+/** Starts another command as a user that is not root, because limits and permissions do not bind root. */
+export const asUser: [string, ...string[]] = isRoot
+	? ['setpriv', '--reuid=65534', '--regid=65534', '--clear-groups']
+	: ['env'];
+
+/** That user must be able to read the package. */
+export const lackOfUser = lackOf(...asUser, 'test', '-r', path.join(builtDirectory, 'index.js'));

@@ -1,12 +1,14 @@
 import { readFileSync } from 'node:fs';
+import path from 'node:path';
 import { expect } from 'vitest';
-import { isAlive, type Step, until, untilGone } from '../harness.js';
-import { answers, builtFile, runHost, serve, served, startHost } from './host.js';
+import * as harness from '../harness.js';
+import { idsOf, isAlive, neverMs, type Step, untilGone } from '../harness.js';
+import { gated, lackOf, model, runHost, serve, served, startHost } from './host.js';
 import { describeFaults } from './page.js';
 
 const testFault = describeFaults('hosts');
 
-const deaf = { models: [{ id: 'a' }], ignores: ['end', 'SIGTERM'] as ('end' | 'SIGTERM')[] };
+const deaf = { ...model, ignores: ['end', 'SIGTERM'] as ('end' | 'SIGTERM')[] };
 const waitsAt = (phase: string): Step => ['answers', { ...deaf, gates: { [phase]: 'never' } }];
 /** An app-server that ignores all requests to end, and the entry of its log that shows how far it is. */
 const phases: [step: Step, sign: 'waits' | 'end of input'][] = [
@@ -17,212 +19,215 @@ const phases: [step: Step, sign: 'waits' | 'end of input'][] = [
 	[['leavesAGrandchild', { ...deaf, holdsPipes: true, ignoresSigterm: true }], 'end of input'],
 ];
 
-type End = { exitCode: number | null; signal: NodeJS.Signals | null };
-
-const ways: [way: string, act: string, end: End][] = [
-	['returns', '', { exitCode: 0, signal: null }],
-	['calls `process.exit`', 'process.exit(7)', { exitCode: 7, signal: null }],
-	['throws', 'throw new Error("thrown")', { exitCode: 1, signal: null }],
-	[
-		'leaves a rejection unhandled',
-		'Promise.reject(new Error("rejected"))',
-		{ exitCode: 1, signal: null },
-	],
-	...(['SIGTERM', 'SIGINT', 'SIGHUP'] as const).map((signal): [string, string, End] => [
-		`is ended by ${signal}`,
-		`setInterval(() => {}, 60_000); process.kill(process.pid, '${signal}')`,
-		{ exitCode: null, signal },
-	]),
+const raise = (signal: string): [string, number | string] => [
+	`setInterval(() => {}, 60_000); process.kill(process.pid, '${signal}')`,
+	signal,
 ];
 
-for (const [way, act, end] of ways) {
-	const fault = `the host ${way}, and its app-server ignores the end of its input and SIGTERM`;
-	testFault(
-		fault,
-		'spawn, initialize, model/list, while being ended',
-		'no process is left',
-		async () => {
-			const runs = phases.map(async ([step, sign]) => {
-				const { server, facts } = serve(step);
-				const { done, write } = startHost(
-					`// A caller that waits keeps the host alive, and so this one leaves.
-				const controller = new AbortController();
-				make().list({ deadlineMs: Infinity, signal: controller.signal }).catch(() => {});
-				process.stdin.once('data', () => {
-					process.stdin.destroy();
-					controller.abort();
-					${act};
-				});`,
-					{ facts },
-				);
-				await server.untilLogged(sign);
-				write('now');
-				expect(await done).toMatchObject(end);
-				await untilGone(
-					...server.pids,
-					...server.find('grandchild').map(({ grandchild }) => grandchild),
-				);
-				expect(server.starts).toBe(1);
-			});
-			await Promise.all(runs);
-		},
-	);
-}
-
-testFault(
-	'SIGKILL ends the host',
-	'model/list',
-	'an app-server that ignores the end of its input stays',
-	async () => {
-		const well: Step = ['answers', { gates: { 'model/list': 'never' } }];
-		const pids = await Promise.all(
-			[well, waitsAt('model/list')].map(async (step) => {
-				const { server, facts } = serve(step);
-				const { child, done } = startHost('make().list().catch(() => {});', { facts });
-				await server.untilLogged('waits');
-				child.kill('SIGKILL');
-				await done;
-				await server.untilLogged('end of input');
-				return server.pids[0] as number;
-			}),
-		);
-		const [healthy, stubborn] = pids as [number, number];
-		await untilGone(healthy);
-		expect(isAlive(stubborn)).toBe(true);
-		process.kill(stubborn, 'SIGKILL');
-		expect(
-			readFileSync(new URL('../../README.md', import.meta.url), 'utf8'),
-			'the README',
-		).toContain('SIGKILL');
-	},
-);
-
-testFault(
-	'the host is stopped (SIGSTOP) and goes on (SIGCONT)',
-	'initialize, model/list',
-	'the list',
-	async () => {
-		for (const phase of ['initialize', 'model/list']) {
-			const { server, facts } = serve([
-				'answers',
-				{ models: [{ id: 'a' }], gates: { [phase]: 'open' } },
-			]);
-			const { child, done } = startHost('await listOnce();', { facts });
-			await server.untilLogged('waits');
-			child.kill('SIGSTOP');
-			const state = () => readFileSync(`/proc/${child.pid}/stat`, 'utf8').split(') ').at(-1)?.[0];
-			await until('the host is stopped', () => state() === 'T');
-			server.open('open');
-			// The app-server answers at once, and the answer waits in the pipe.
-			child.kill('SIGCONT');
-			expect(await done).toMatchObject({ exitCode: 0, stderr: '', told: [served] });
-		}
-	},
-);
-
-testFault(
-	'the global timers of the host are numbers (Electron, jsdom)',
-	'any',
-	'the list; `ERR_CODEX_TIMEOUT`',
-	async () => {
-		const { facts } = serve(answers, ['answers', { gates: { 'model/list': 'never' } }]);
-		const before = `
-		const timers = [undefined];
-		for (const kind of ['Timeout', 'Interval']) {
-			const [set, clear] = [globalThis['set' + kind], globalThis['clear' + kind]];
-			globalThis['set' + kind] = (...args) => timers.push(set(...args)) - 1;
-			globalThis['clear' + kind] = (id) => clear(timers[id]);
-		}
-	`;
-		const [first, second] = await runHost(
-			`const catalog = make();
-		tell(await settle(catalog.list()));
-		tell(await settle(catalog.list({ refresh: true, deadlineMs: 300 })));
-		await catalog.close();`,
-			{ facts, before },
-		);
-		expect([first, second]).toMatchObject([served, { code: 'ERR_CODEX_TIMEOUT' }]);
-	},
-);
-
-testFault(
-	'50 callers share one signal',
-	'any',
-	'the list, without a `MaxListenersExceededWarning`',
-	async () => {
-		const { facts } = serve();
-		const told = await runHost(
-			`const catalog = make();
-		const { signal } = new AbortController();
-		tell(await Promise.all(Array.from({ length: 50 }, () => settle(catalog.list({ signal })))));
-		await catalog.close();`,
-			{ facts },
-		);
-		expect(told).toEqual([Array(50).fill(served)]);
-	},
-);
-
-testFault('the stdout and stderr of the host are closed', 'any', 'the list', async () => {
-	const { server, facts } = serve();
-	const { child, done } = startHost(
-		`await next();
-		const models = await make().list();
-		process.exit(models.length === 1 ? 5 : 6);`,
-		{ facts },
-	);
-	child.stdout.destroy();
-	child.stderr.destroy();
-	child.stdin.write('now');
-	expect(await done).toMatchObject({ exitCode: 5 });
-	await untilGone(...server.pids);
-});
-
-/** Programs that start `facts.inner`, a module that uses the package and posts its list. */
-const nested = {
-	'a worker thread': `
-		import { Worker } from 'node:worker_threads';
-		const worker = new Worker(new URL('data:text/javascript,' + encodeURIComponent(facts.inner)));
-		worker.on('message', tell);
-		await new Promise((resolve) => worker.once('exit', resolve));`,
-	'a cluster of two workers': `
-		import cluster from 'node:cluster';
-		writeFileSync(facts.directory + '/worker.mjs', facts.inner);
-		cluster.setupPrimary({ exec: facts.directory + '/worker.mjs', execArgv: [] });
-		await Promise.all([1, 2].map(() => new Promise((resolve) => cluster.fork().on('message', tell).once('exit', resolve))));`,
+/** The acts of hosts, and the exit code or the signal that each ends with. */
+const waysToEnd: Record<string, [act: string, end: number | string][]> = {
+	'the host returns, calls `process.exit`, throws, or leaves a rejection unhandled': [
+		['', 0],
+		['process.exit(7)', 7],
+		['throw new Error("thrown")', 1],
+		['Promise.reject(new Error("rejected"))', 1],
+	],
+	'SIGTERM, SIGINT or SIGHUP ends the host': [raise('SIGTERM'), raise('SIGINT'), raise('SIGHUP')],
 };
 
-for (const [where, outer] of Object.entries(nested)) {
-	testFault(`the host is ${where}`, 'any', 'the list; no process is left', async () => {
-		const { server, facts } = serve();
-		const inner = `
-			import { parentPort } from 'node:worker_threads';
-			import { CodexModelCatalog } from ${JSON.stringify(builtFile('index.js'))};
-			const catalog = new CodexModelCatalog(${JSON.stringify(facts.options)});
-			const ids = (await catalog.list()).map(({ id }) => id);
-			await catalog.close();
-			if (parentPort) parentPort.postMessage({ ids });
-			else process.send({ ids }, () => process.disconnect());`;
-		const told = await runHost(outer, { facts: { ...facts, inner } });
-		expect(told.length).toBeGreaterThan(0);
-		for (const each of told) expect(each).toEqual(served);
-		await untilGone(...server.pids);
+for (const [fault, ways] of Object.entries(waysToEnd)) {
+	const where = 'spawn, initialize, model/list, while being ended';
+	testFault(`${fault}, and Codex stays`, where, 'no process is left', async () => {
+		const endHost = async (act: string, end: unknown, [step, sign]: (typeof phases)[number]) => {
+			const { server, facts } = serve(step);
+			const { done, write } = startHost(
+				`// A caller that waits keeps the host alive, and so this one leaves.
+				const controller = new AbortController();
+				make().list({ deadlineMs: Infinity, signal: controller.signal }).catch(() => {});
+				await next();
+				controller.abort();
+				${act};`,
+				{ facts },
+			);
+			await server.untilLogged(sign);
+			write('now');
+			const { exitCode, signal } = await done;
+			expect(exitCode ?? signal).toBe(end);
+			const grandchildren = server.find('grandchild').map(({ grandchild }) => grandchild);
+			await untilGone(...server.pids, ...grandchildren);
+			expect(server.starts).toBe(1);
+		};
+		for (const [act, end] of ways)
+			await Promise.all(phases.map((phase) => endHost(act, end, phase)));
 	});
 }
 
-testFault(
-	'the app-server starts a process by `setsid`',
-	'after the answer',
-	'the list; that process stays',
-	async () => {
-		const step: Step = [
-			'leavesAGrandchild',
-			{ models: [{ id: 'a' }], isDetached: true, holdsPipes: true, ignoresSigterm: true },
-		];
+testFault('SIGKILL ends the host', 'model/list', 'a Codex that ignores it stays', async () => {
+	const well: Step = ['answers', { gates: { 'model/list': 'never' } }];
+	for (const [step, isDeaf] of [[well, false] as const, [waitsAt('model/list'), true] as const]) {
 		const { server, facts } = serve(step);
-		expect(await runHost('await listOnce();', { facts })).toEqual([served]);
+		const { child, done } = startHost('make().list().catch(() => {});', { facts });
+		await server.untilLogged('waits');
+		child.kill('SIGKILL');
+		await done;
+		await server.untilLogged('end of input');
+		const [pid = 0] = server.pids;
+		if (isDeaf) process.kill(pid, 'SIGKILL');
+		await untilGone(pid);
+		expect(server.find('SIGTERM')).toEqual([]);
+	}
+});
+
+testFault('the host is stopped and goes on', 'initialize, model/list', 'the list', async () => {
+	for (const phase of ['initialize', 'model/list']) {
+		const { server, facts } = serve(gated(phase));
+		const { child, done } = startHost('await listOnce();', { facts });
+		await server.untilLogged('waits');
+		child.kill('SIGSTOP');
+		const state = () => readFileSync(`/proc/${child.pid}/stat`, 'utf8').split(') ').at(-1)?.[0];
+		await harness.until('the host is stopped', () => state() === 'T');
+		server.open('open');
+		// The app-server answers at once, and the answer waits in the pipe.
+		child.kill('SIGCONT');
+		expect(await done).toMatchObject({ exitCode: 0, stderr: '', told: [served] });
+	}
+});
+
+testFault('2,000 deadlines end at once', 'model/list', '`ERR_CODEX_TIMEOUT`', async () => {
+	const stderr = `WARN ${'x-api_key-'.repeat(10)}\n`.repeat(600);
+	const { server, facts } = serve(gated('model/list', { stderr }));
+	const { done, nth } = startHost(
+		`const catalog = make();
+			const { signal } = new AbortController();
+			const list = (deadlineMs) => settle(catalog.list({ deadlineMs, signal }));
+			const stays = list(Infinity);
+			const all = await Promise.all(Array.from({ length: 2_000 }, () => list(1_500)));
+			tell(all.map(({ code }) => code));
+			tell(await stays);
+			await catalog.close();`,
+		{ facts },
+	);
+	expect(await nth(1)).toEqual(Array(2_000).fill('ERR_CODEX_TIMEOUT'));
+	server.open('open');
+	expect(await nth(2)).toEqual(served);
+	expect(await done).toMatchObject({ exitCode: 0, stderr: '' });
+	expect(server.starts).toBe(1);
+});
+
+testFault('300 folders at once', 'any', 'the lists; four app-servers at a time', async () => {
+	const log = path.join(harness.makeDirectory(), 'log');
+	const program = `
+			echo start >> ${log}
+			read initialize; echo '{"id":1,"result":{}}'
+			read initialized; read list; read config
+			echo '{"id":3,"result":{}}'
+			# The first ones wait for each other.
+			while test "$(grep -c start ${log})" -lt 4; do sleep 0.01; done
+			echo answer >> ${log}
+			echo '{"id":2,"result":{"data":[{"id":"a"}]}}'
+			cat`;
+	const { catalog } = harness.makeCatalog({
+		...{ command: '/bin/sh', args: ['-c', program], codexHome: harness.makeDirectory() },
+		...{ retries: 0, deadlineMs: neverMs, fetchTimeoutMs: neverMs },
+	});
+	const cwds = Array.from({ length: 300 }, () => harness.makeDirectory());
+	const lists = await Promise.all(cwds.map((cwd) => catalog.list({ cwd })));
+	expect(lists.flatMap(idsOf)).toEqual(Array(300).fill('a'));
+	let [working, most] = [0, 0];
+	for (const entry of readFileSync(log, 'utf8').trim().split('\n')) {
+		working += entry === 'start' ? 1 : -1;
+		most = Math.max(most, working);
+	}
+	expect([working, most]).toEqual([0, 4]);
+});
+
+const container = ['unshare', '--pid', '--fork', '--mount-proc', '--kill-child'] as const;
+
+testFault(
+	'the host is the first process of a container, and Codex leaves a process',
+	'model/list, after the answer',
+	'`ERR_CODEX_EXITED`, then the list; a zombie delays neither a fetch nor `close()`',
+	async () => {
+		const { server, facts } = serve(
+			['leavesAGrandchild', { at: 'model/list', code: 1 }],
+			['leavesAGrandchild', model],
+		);
+		const [failure, list, signals, ...states] = await runHost(
+			`const signals = [];
+			const { kill } = process;
+			process.kill = (pid, signal) => {
+				if (pid < 0) signals.push(signal);
+				return kill.call(process, pid, signal);
+			};
+			const catalog = make();
+			tell(await settle(catalog.list()));
+			tell(await settle(catalog.list()));
+			await catalog.close();
+			tell(signals);
+			for (const pid of readdirSync('/proc').filter(Number))
+				tell(readFileSync('/proc/' + pid + '/stat', 'utf8').split(') ').at(-1)[0]);`,
+			{ facts, through: [...container] },
+		);
+		expect([failure.code, list]).toEqual(['ERR_CODEX_EXITED', served]);
+		// SIGKILL follows where a group seems to live on.
+		expect(new Set(signals)).toEqual(new Set([0, 'SIGTERM']));
+		expect(states).toEqual(['R', 'Z', 'Z']);
+		expect(server.starts).toBe(2);
+	},
+	lackOf(...container, 'true'),
+);
+
+testFault(
+	'a test runner empties the globals of `signal-exit` (Jest 30 on Node 20)',
+	'model/list, while being ended',
+	'the list; no process is left',
+	async () => {
+		const { server, facts } = serve(gated('model/list'), ['answers', deaf]);
+		const { done, nth, write } = startHost(
+			`const catalog = make();
+			const list = catalog.list();
+			await next();
+			const emitter = globalThis[Symbol.for('signal-exit emitter')];
+			const state = { ...emitter };
+			for (const name of Object.keys(emitter)) delete emitter[name];
+			tell('is empty');
+			tell(await settle(list));
+			await catalog.close();
+			await listOnce();
+			// The runner's own process has its own globals.
+			Object.assign(emitter, state);`,
+			{ facts },
+		);
+		await server.untilAsked('model/list');
+		write('now');
+		await nth(1);
+		server.open('open');
+		const told = ['is empty', served, served];
+		expect(await done).toMatchObject({ exitCode: 0, stderr: '', told });
 		await untilGone(...server.pids);
-		const [{ grandchild } = { grandchild: 0 }] = server.find('grandchild');
-		expect(isAlive(grandchild)).toBe(true);
-		process.kill(grandchild, 'SIGKILL');
 	},
 );
+
+testFault('the host is a worker thread', 'any', 'the list; no process is left', async () => {
+	const { server, facts } = serve();
+	const inner = `
+		import { parentPort } from 'node:worker_threads';
+		const { CodexModelCatalog } = await import(${JSON.stringify(facts.index)});
+		const catalog = new CodexModelCatalog(${JSON.stringify(facts.options)});
+		parentPort.postMessage({ ids: (await catalog.list()).map(({ id }) => id) });`;
+	const source = `
+		import { Worker } from 'node:worker_threads';
+		new Worker(new URL('data:text/javascript,' + encodeURIComponent(facts.inner))).on('message', tell);`;
+	expect(await runHost(source, { facts: { ...facts, inner } })).toEqual([served]);
+	await untilGone(...server.pids);
+});
+
+testFault('Codex starts a process by `setsid`', 'any', 'the list; that process stays', async () => {
+	const settings = { isDetached: true, holdsPipes: true, ignoresSigterm: true };
+	const { server, facts } = serve(['leavesAGrandchild', { ...model, ...settings }]);
+	expect(await runHost('await listOnce();', { facts })).toEqual([served]);
+	await untilGone(...server.pids);
+	const grandchild = server.find('grandchild')[0]?.grandchild as number;
+	expect(isAlive(grandchild)).toBe(true);
+	process.kill(grandchild, 'SIGKILL');
+});

@@ -1,14 +1,12 @@
 // The misbehaviour of an app-server: settings.act in settings.phase.
 //
 //   'spawn'               before it has read anything
-//   'initialize', 'model/list', 'between pages' (the second page)
+//   'initialize', 'model/list', 'config/read', 'between pages' (the second page)
 //                         in place of that answer, or before it
 //   'after the answer'    when the list is written
 //   'while being ended'   at the end of its input, which alone does not end it
 
 import { closeSync } from 'node:fs';
-
-const turn = () => new Promise((resolve) => setImmediate(resolve));
 
 const write = (stream, data) => new Promise((resolve) => stream.write(data, resolve));
 
@@ -27,11 +25,6 @@ const acts = {
 			process.once(signal, () => {}).removeAllListeners(signal);
 		} catch {}
 		process.kill(process.pid, signal);
-		return false;
-	},
-
-	stops() {
-		process.kill(process.pid, 'SIGSTOP');
 		return false;
 	},
 
@@ -56,56 +49,28 @@ const acts = {
 		return phase === 'spawn' ? false : undefined;
 	},
 
-	/** Writes `text` a number of `times`; `$id` in it stands for the id of the request. */
-	async writes(
-		{ text = '', times = 1, isEndless = false, isFollowedByAnswer = true },
-		{ stayAlive },
-		message,
-	) {
+	/** Writes `text` a number of `times`, and then answers; `$id` in it stands for the id of the request. */
+	async writes({ text, times = 1 }, { stayAlive }, message) {
 		const piece = text.replaceAll('$id', String(message?.id));
-		if (isEndless) {
-			stayAlive();
-			const block = piece.repeat(Math.ceil(65_536 / piece.length));
-			for (;;) await write(process.stdout, block);
-		}
-		for (let count = 0; count < times; count++) await write(process.stdout, piece);
-		if (isFollowedByAnswer) return undefined;
-		stayAlive();
-		return false;
+		if (times === null) stayAlive();
+		for (let count = 0; times === null || count < times; count++)
+			await write(process.stdout, piece);
 	},
 
-	/** A message of its own under the right id. */
-	answersWith({ message: own }, { say }, { id }) {
-		say({ id, ...own });
+	/** A message of its own under the right id, in a line of more than `length` bytes. */
+	answersWith({ message: own, length = 0 }, { say }, { id }) {
+		say({ id, ...own, padding: 'x'.repeat(length) });
 		return false;
-	},
-};
-
-/** How an answer leaves it. */
-const ways = {
-	twice: (line) => write(process.stdout, line + line),
-	'with CR LF': (line) => write(process.stdout, line.replace(/\n$/, '\r\n')),
-	'in one chunk with others': (line) =>
-		write(process.stdout, `{"method":"before"}\n${line}{"method":"after"}\n`),
-
-	async 'in pieces'(line, { pieces }) {
-		const bytes = Buffer.from(line);
-		const size = Math.max(1, Math.floor(bytes.length / pieces));
-		for (let start = 0; start < bytes.length; start += size) {
-			await write(process.stdout, bytes.subarray(start, start + size));
-			await turn();
-		}
 	},
 };
 
 export async function misbehave(app) {
 	const { settings, at, writeWith } = app;
-	const { phase, way } = settings;
+	const { phase } = settings;
 	const act = (message) => acts[settings.act](settings, app, message);
 
-	if (way) writeWith((answer) => ways[way](`${JSON.stringify(answer)}\n`, settings));
 	if (phase === 'spawn') return act();
-	if (phase === 'initialize' || phase === 'model/list') at[phase] = act;
+	if (/^(?:initialize|model\/list|config\/read)$/.test(phase)) at[phase] = act;
 	if (phase === 'between pages') {
 		at['model/list'] = (message) =>
 			message.params.cursor === undefined ? undefined : act(message);

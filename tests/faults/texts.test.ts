@@ -1,156 +1,123 @@
-import { closeSync, openSync } from 'node:fs';
-import path from 'node:path';
 import { expect } from 'vitest';
-import { makeDirectory, type Step, script } from '../harness.js';
-import { runCommandLine, runHost, serve } from './host.js';
+import type { Step } from '../harness.js';
+import { serve, startHost } from './host.js';
 import { describeFaults } from './page.js';
 
 const testFault = describeFaults('texts');
 
+/** No pattern of a token, so that nothing redacts it. */
+const secret = 'swordfish of the user';
+/** The values of options that hold the secret, and what a call comes to. */
+const options: [options: string, code: string][] = [
+	['{ env: { KEY: facts.secret }, args: [...args, facts.secret] }', 'ERR_CODEX_EXITED'],
+	[
+		'{ env: { KEY: facts.secret }, args: [...args, facts.secret], deadlineMs: 5 }',
+		'ERR_CODEX_TIMEOUT',
+	],
+	["{ args: [facts.secret], command: '/there/is/none' }", 'ERR_CODEX_NOT_FOUND'],
+	["{ args: [facts.secret], cwd: '/there/is/none' }", 'ERR_CODEX_NOT_FOUND'],
+	['{ args: [facts.secret + long] }', 'ERR_CODEX_EXITED'],
+	['{ env: { KEY: facts.secret + long } }', 'ERR_CODEX_EXITED'],
+	['{ command: () => { throw new Error(facts.secret); } }', 'ERR_CODEX_FETCH'],
+	['{ command: () => Promise.reject(facts.secret) }', 'ERR_CODEX_FETCH'],
+	["{ command: () => facts.secret + '\\0' }", 'TypeError'],
+	['{ command: () => ({ path: facts.secret }) }', 'TypeError'],
+	["{ env: { KEY: facts.secret + '\\0' } }", 'TypeError'],
+	['{ env: [facts.secret] }', 'TypeError'],
+	["{ args: ['--key', [facts.secret]] }", 'TypeError'],
+	["{ args: [facts.secret + '\\0'] }", 'TypeError'],
+];
+
+testFault(
+	'`env`, `args` or a `command` function holds a secret, and is wrong, too long, or for a start that fails',
+	'any',
+	'an error whose message, JSON and events do not show it',
+	async () => {
+		const { facts } = serve(['exits', { at: 'initialize', code: 1 }]);
+		const source = `
+			const { inspect } = await import('node:util');
+			const { args } = facts.options;
+			const long = 'x'.repeat(4_000_000);
+			const shown = [];
+			const onEvent = (event) => shown.push(event);
+			for (const getOptions of [${options.map(([each]) => `() => (${each})`)}]) {
+				try {
+					const catalog = make({ ...getOptions(), onEvent });
+					const error = await catalog.list().catch((reason) => reason);
+					tell(error.code ?? error.name);
+					shown.push(error, catalog.peek());
+					// The function's own error is the cause for its host.
+					if (error.code !== 'ERR_CODEX_FETCH') shown.push(inspect(error));
+					await catalog.close();
+				} catch (error) {
+					tell(error.name);
+					shown.push(error);
+				}
+			}
+			tell(shown.map((each) => [JSON.stringify(each), String(each), each?.hint]));`;
+		const env = { NODE_DEBUG: 'codex-models' };
+		const { exitCode, stderr, told } = await startHost(source, {
+			facts: { ...facts, secret },
+			env,
+		}).done;
+		expect(exitCode).toBe(0);
+		const shown = told.pop();
+		expect(told).toEqual(options.map(([, code]) => code));
+		expect(stderr).toContain('CODEX-MODELS');
+		expect(shown.length).toBeGreaterThan(2 * options.length);
+		expect(stderr + JSON.stringify(shown)).not.toContain(secret);
+	},
+);
+
 const token = `sk-proj-${'Ab12'.repeat(10)}`;
 const colors = '\u001b[31mred\u001b[0m\u009b2J\u0007';
 const unclean = /[\p{Cc}\u200b\u2028-\u202e]|sk-proj/u;
-const answers = (...models: object[]): Step => ['answers', { models }];
 
 testFault(
-	'a long cursor with a token and terminal codes comes twice',
-	'between pages',
-	'`ERR_CODEX_PROTOCOL`',
+	'Codex and a store write long texts with a token and terminal codes',
+	'any',
+	'errors, warnings and events without them',
 	async () => {
-		const nextCursor = `${colors} ${token} ${'x'.repeat(5_000)}`;
-		const message = { result: { data: [{ id: 'a' }], nextCursor } };
-		const { facts } = serve(['misbehaves', { act: 'answersWith', phase: 'model/list', message }]);
-		const [told] = await runHost('await listOnce();', { facts });
-		expect(told).toMatchObject({
-			code: 'ERR_CODEX_PROTOCOL',
-			message: expect.stringContaining('came twice'),
-		});
-		expect(told.message).not.toMatch(unclean);
-		expect(told.message.length).toBeLessThan(500);
-	},
-);
-
-testFault(
-	'a wrong value of `env` or `args` holds a secret',
-	'before the spawn',
-	'`TypeError` without the value',
-	async () => {
-		const told = await runHost(
-			`const wrong = [
-			{ env: { OPENAI_API_KEY: [facts.token] } }, { env: facts.token }, { env: [facts.token] }, { env: { A: facts.token + '\\0' } },
-			{ args: ['--key', [facts.token]] }, { args: facts.token }, { args: { key: facts.token } }, { args: [facts.token + '\\0'] },
+		const words = `${colors} ${token} ${'x'.repeat(5_000)}`;
+		const answersWith = (message: object): Step => [
+			'misbehaves',
+			{ act: 'answersWith', phase: 'model/list', message },
 		];
-		for (const options of wrong) {
-			try {
-				make(options);
-			} catch (error) {
-				tell({ isTypeError: error instanceof TypeError, message: error.message });
-			}
-		}`,
-			{ facts: { token } },
+		const { facts } = serve(
+			answersWith({ result: { data: [{ id: 'a' }], nextCursor: words } }),
+			answersWith({ error: { code: -32000, message: words, data: { [words]: words } } }),
+			['exits', { at: 'model/list', code: 1, stderr: `Error: ${words}\n` }],
+			[
+				'warns',
+				{ warning: { summary: `${words} using defaults`, details: words }, models: [{ id: 'a' }] },
+			],
 		);
-		expect(told.map(({ isTypeError }) => isTypeError)).toEqual(Array(8).fill(true));
-		for (const { message } of told) {
-			expect(message).toMatch(/"(?:env|args)/);
-			expect(message).not.toContain(token.slice(0, 12));
-		}
-	},
-);
-
-testFault(
-	"a store's error is 1 MB long, with a token and terminal codes",
-	'before the spawn',
-	'the list',
-	async () => {
-		const { facts } = serve();
-		const [{ ids, reasons }] = await runHost(
-			`const fail = () => {
-			throw new Error(facts.words + 'x'.repeat(1_000_000));
-		};
-		const reasons = [];
-		const onEvent = ({ type, reason }) => type === 'store-failed' && reasons.push(reason);
-		const catalog = make({ store: { get: fail, set: fail, delete: fail, lock: fail }, onEvent });
-		const { ids } = await settle(catalog.list());
-		await catalog.close();
-		tell({ ids, reasons });`,
-			{ facts: { ...facts, words: `${colors} ${token} ` } },
-		);
-		expect(ids).toEqual(['a']);
-		expect(reasons.length).toBeGreaterThan(0);
-		for (const reason of reasons) {
-			expect(reason).not.toMatch(unclean);
-			expect(reason.length).toBeLessThan(1_000);
-		}
-	},
-);
-
-testFault(
-	'options are inherited from a prototype',
-	'before the spawn',
-	'the list, by these options',
-	async () => {
-		const { command, args } = script(answers({ id: 'shown' }, { id: 'hidden', hidden: true }));
-		const [told, wrong] = await runHost(
-			`const catalog = new CodexModelCatalog(Object.create(facts.inherited));
-		tell(await settle(catalog.list(Object.create({ includeHidden: true }))));
-		tell(await settle(catalog.list(Object.create({ deadlineMs: -1 }))));
-		await catalog.close();`,
-			{ facts: { inherited: { command, args } } },
-		);
-		expect(told).toEqual({ ids: ['shown', 'hidden'] });
-		expect(wrong).toMatchObject({
-			name: 'TypeError',
-			message: expect.stringContaining('deadlineMs'),
+		const source = `
+			const fail = () => {
+				throw new Error(facts.words + 'x'.repeat(1_000_000));
+			};
+			const events = [];
+			const store = { get: fail, set: fail, delete: fail, lock: fail };
+			const catalog = make({ store, onEvent: (event) => events.push(event) });
+			for (let call = 0; call < 3; call++) tell(await catalog.list().catch((error) => error));
+			tell(await catalog.read());
+			await catalog.close();
+			for (const event of events) tell(event);`;
+		const { told, stderr } = await startHost(source, { facts: { ...facts, words } }).done;
+		expect(stderr).toBe('');
+		const codes = ['ERR_CODEX_PROTOCOL', 'ERR_CODEX_RPC', 'ERR_CODEX_EXITED'];
+		expect(told.slice(0, 3).map(({ code }) => code)).toEqual(codes);
+		expect(told[3].warnings).toMatchObject([{ type: 'config-ignored' }]);
+		const types = new Set(told.slice(4).map(({ type }) => type));
+		for (const type of ['store-failed', 'failed', 'config-warning']) expect(types).toContain(type);
+		const texts: string[] = [];
+		JSON.stringify(told, (_, value) => {
+			if (typeof value === 'string') texts.push(value);
+			return value;
 		});
-	},
-);
-
-/** Runs the command line without a kept list. */
-function print(step: Step, ...args: string[]) {
-	const codex = path.join(script(step).installAsCodex(), 'codex');
-	return runCommandLine(['--codex', codex, '--no-cache', ...args], {
-		env: { HOME: makeDirectory() },
-	});
-}
-
-testFault(
-	'the command line prints invisible characters',
-	'after the answer',
-	'the list without them',
-	async () => {
-		const displayName = 'a\u202eb\u2028c\u200bd\u009be';
-		const step = answers({ id: 'a', displayName });
-		const [table, json] = await Promise.all([print(step), print(step, '--json')]);
-		expect(table.stdout.replaceAll('\n', '')).not.toMatch(unclean);
-		expect(json.stdout.replaceAll('\n', '')).not.toMatch(/\p{Cc}/u);
-		expect(JSON.parse(json.stdout)[0].displayName).toBe(displayName);
-	},
-);
-
-testFault(
-	'the command line is misused while stderr is closed',
-	'before the spawn',
-	'exit code 2',
-	async () => {
-		// Writing to this device fails: ENOSPC.
-		const full = openSync('/dev/full', 'w');
-		const { exitCode, stdout } = await runCommandLine(['--no-such-option'], { stderr: full });
-		closeSync(full);
-		expect({ exitCode, stdout }).toEqual({ exitCode: 2, stdout: '' });
-	},
-);
-
-testFault(
-	'Codex warns the command line of a disabled folder',
-	'model/list',
-	'the list, without the warning',
-	async () => {
-		const summary =
-			'Project-local config, hooks, and exec policies are disabled in the following folders until trusted';
-		const { exitCode, stderr } = await print([
-			'warns',
-			{ warning: { summary, details: null }, models: [{ id: 'a' }] },
-		]);
-		expect({ exitCode, stderr }).toEqual({ exitCode: 0, stderr: '' });
+		for (const text of texts) {
+			expect(text.replaceAll(/[\n\t]/g, '')).not.toMatch(unclean);
+			expect(text.length).toBeLessThanOrEqual(16_384);
+		}
 	},
 );

@@ -1,10 +1,43 @@
 import { expect, test } from 'vitest';
 import { failureOf } from '../harness.js';
-import { clock, exitError, limits, makeFilledCatalog, settle } from './harness.js';
+import { clock, exitError, limits, makeFilledCatalog, makeHostCatalog, settle } from './harness.js';
 
 const { maxAgeMs, servableMs, cooldownMs } = limits;
 
 const exited = { code: 'ERR_CODEX_EXITED' };
+
+test('fifty callers share one fetch, and a refresh joins it; another catalog has its own', async () => {
+	const made = makeHostCatalog();
+	const other = makeHostCatalog({}, made.home);
+	const lists = Array.from({ length: 50 }, () => made.catalog.list());
+	const ids = other.ids();
+	await settle();
+	const late = made.catalog.list({ refresh: true });
+	await made.answer(1, ['a']);
+	await other.answer(1, ['b']);
+	expect(new Set(await Promise.all([...lists, late])).size).toBe(1);
+	expect(await ids).toEqual(['b']);
+	expect(made.fetches).toHaveLength(1);
+	expect(made.events.count('miss')).toBe(51);
+});
+
+test('callers who wait share a failure, and the next call starts another fetch', async () => {
+	const made = makeHostCatalog();
+	const failures = [made.catalog.list(), made.catalog.list()].map(failureOf);
+	await made.answer(1, exitError());
+	const [first, second] = await Promise.all(failures);
+	expect(first).toBe(second);
+	expect(first).toMatchObject({ code: 'ERR_CODEX_EXITED', exitCode: 1 });
+	expect(made.events.count('failed')).toBe(1);
+	expect(await made.readWith(['a'])).toMatchObject({ isFresh: true, refreshError: null });
+});
+
+test('an empty answer is returned where there is nothing to serve, and is not remembered', async () => {
+	const made = makeHostCatalog();
+	expect(await made.readWith([])).toMatchObject({ models: [] });
+	expect(made.catalog.peek()).toBeUndefined();
+	expect(await made.readWith(['a'])).toMatchObject({ isFresh: true });
+});
 
 test('refresh: true asks although the list is fresh, and renews it', async () => {
 	const made = await makeFilledCatalog(['old']);
@@ -40,12 +73,10 @@ test('a failed refresh takes no list away, and the next one waits for cooldownMs
 	const made = await makeFilledCatalog(['a']);
 	clock.setAge(maxAgeMs);
 	await made.ids();
-	(await made.fetch(2)).fail();
-	await settle();
+	await made.answer(2, exitError());
 	clock.setAge(maxAgeMs + cooldownMs - 1);
 	expect(await made.catalog.read()).toMatchObject({ isFresh: false, refreshError: exited });
-	await settle();
-	expect(made.fetches).toHaveLength(2);
+	expect(await made.countFetches()).toBe(2);
 	clock.setAge(maxAgeMs + cooldownMs);
 	expect(await made.ids()).toEqual(['a']);
 	await made.answer(3, ['b']);
@@ -61,45 +92,18 @@ test('an empty answer takes no list away, and counts as a failed refresh', async
 	expect(made.catalog.peek()).toMatchObject({ models: [{ id: 'a' }], refreshError });
 	clock.setAge(maxAgeMs + cooldownMs - 1);
 	expect(await made.ids()).toEqual(['a']);
-	await settle();
-	expect(made.fetches).toHaveLength(2);
-});
-
-test('refresh: true, and a caller with nothing to get, wait for no cooldown', async () => {
-	const made = await makeFilledCatalog(['a'], { staleWhileRevalidateMs: 5_000 });
-	clock.setAge(maxAgeMs);
-	await made.refreshWith(exitError());
-	await made.refreshWith(exitError());
-	clock.setAge(maxAgeMs + 5_000);
-	expect(await made.readWith(['b'])).toMatchObject({ models: [{ id: 'b' }] });
-});
-
-test('a cooldown may be 0, is that of one list, and is not prolonged by a clock that was set back', async () => {
-	const made = await makeFilledCatalog(['a'], { cooldownMs: 0 });
-	clock.setAge(maxAgeMs);
-	for (const n of [2, 3]) {
-		expect(await made.ids()).toEqual(['a']);
-		(await made.fetch(n)).fail();
-		await settle();
-	}
-	clock.setAge(0);
-	const other = await makeFilledCatalog(['a']);
-	await other.readWith(['b'], { cwd: '/other' });
-	await other.refreshWith(exitError());
-	clock.setAge(-5_000);
-	for (const options of [{}, { cwd: '/other' }]) await other.ids(options);
-	await settle();
-	expect(other.fetches).toHaveLength(5);
+	expect(await made.countFetches()).toBe(2);
 });
 
 test('a failed refresh leaves the list until its time is over, and no longer', async () => {
 	const made = await makeFilledCatalog(['a']);
 	clock.setAge(servableMs - 1);
-	await made.refreshWith(exitError());
+	// A refresh waits for no cooldown, and neither does a caller who has nothing else to get.
+	for (let count = 0; count < 2; count++) await made.refreshWith(exitError());
 	expect(await made.ids()).toEqual(['a']);
 	clock.setAge(servableMs);
 	expect(made.catalog.peek()).toBeUndefined();
 	const failure = failureOf(made.catalog.list());
-	(await made.fetch(3)).fail();
+	await made.answer(4, exitError());
 	expect(await failure).toMatchObject(exited);
 });
