@@ -124,8 +124,9 @@ export function fallbackError(warnings: readonly { message: string }[], stderr: 
 	return makeError('ERR_CODEX_FALLBACK', { phase: 'model/list' }, parts, { stderr, hint });
 }
 
-/** The error of a function of the host, of which only `cause` tells: its text may hold anything. */
-export function hostError(option: 'fetchModels' | 'command', cause: unknown): CodexModelsError {
+/** The error of a function of the host, of which only `cause` tells: its text may hold anything. A `CodexModelsError` passes. */
+export function hostError(option: 'fetchModels' | 'command', cause: unknown): unknown {
+	if (cause instanceof CodexModelsError) return cause;
 	const message = 'The program that asked for the models of Codex failed. Try again.';
 	const hint = `The function that is the option "${option}" failed with "cause".`;
 	return new CodexModelsError('ERR_CODEX_FETCH', message, { cause, hint });

@@ -111,8 +111,8 @@ export class ModelCache {
 		const { entry } = revalidation;
 		if (options.refresh) revalidation.requireNewList();
 		// A stale list of the store is served at once.
-		const stored = options.refresh ? undefined : await revalidation.loaded;
-		const known = stored && entry.getServable(stored.inputs.command);
+		if (!options.refresh) await revalidation.loaded;
+		const known = options.refresh ? undefined : entry.getServable(this.#context.command.latest);
 		const list = known ?? (await revalidation.result);
 		return { snapshot: entry.snapshot(list, options), isMiss: true };
 	}

@@ -12,15 +12,7 @@ import type { Fetch } from '../api/fetch.js';
 import { unrefTimers } from '../system/timers.js';
 import { type CacheEntry, isBuiltIn, type ModelList, makeModelList } from './cache-entry.js';
 import type { CacheContext } from './context.js';
-import {
-	digest,
-	heldStill,
-	type Look,
-	listFiles,
-	lookAtInputs,
-	toInputs,
-	withPatience,
-} from './inputs.js';
+import { digest, heldStill, type Inputs, listFiles, lookAtInputs, withPatience } from './inputs.js';
 import type { StoredList } from './stored-list.js';
 
 /** How long a fetch waits for a look at the files, in milliseconds. A list that was made without a look is not remembered. */
@@ -99,7 +91,7 @@ export class Revalidation {
 				await this.#host.waitForTurn(this);
 				list = await this.#withTimeout(this.#lockAndAsk());
 			}
-			const models = list.views.all.length;
+			const models = list.all.length;
 			const { attempts = 0 } = this.#fetch ?? {};
 			if (models === 0) entry.fail(emptyListError());
 			const durationMs = performance.now() - startedAt;
@@ -170,13 +162,12 @@ export class Revalidation {
 			const after = await this.#look(named);
 			signal.throwIfAborted();
 			const isStill = heldStill(before, after);
-			const inputs = isStill ? toInputs(entry.target, after) : { login: '', command, files: {} };
-			const list = makeModelList(answer, fetchedAt, inputs);
+			const list = makeModelList(answer, fetchedAt, isStill ? after : undefined);
 			const known = entry.getServable(command);
 			if (isBuiltIn(list) && known && !isBuiltIn(known))
 				throw fallbackError(list.warnings, fetch.progress().stderr);
 			if (isStill && !isBuiltIn(list)) inputsToKeep = digest(after);
-			const isMine = isStill && inputs.login === entry.login && !entry.isDropped;
+			const isMine = isStill && after.login === entry.login && !entry.isDropped;
 			return isMine && answer.models.length > 0 ? entry.remember(list) : list;
 		} finally {
 			fetch.release(inputsToKeep);
@@ -192,7 +183,7 @@ export class Revalidation {
 		if (this.entry.isDropped) await this.#stored?.delete();
 	}
 
-	#look(files: readonly string[]): Promise<Look | undefined> {
+	#look(files: readonly string[]): Promise<Inputs | undefined> {
 		const { target } = this.entry;
 		const look = lookAtInputs(target, this.#context.settings, this.#command, files);
 		return withPatience(look, lookTimeoutMs);

@@ -11,6 +11,7 @@ import { toReason } from '../system/sanitize.js';
 import { unrefTimers } from '../system/timers.js';
 import type { CacheEntry } from './cache-entry.js';
 import { type ModelList, makeModelList } from './cache-entry.js';
+import type { Inputs } from './inputs.js';
 
 /** The version of the stored shape; a value of another version is not read. */
 const version = 3;
@@ -68,11 +69,11 @@ export function createStoredList(
 			return list;
 		},
 
-		async save({ fetchedAt, configured, warnings, views, inputs }: ModelList): Promise<void> {
+		async save({ fetchedAt, configured, warnings, all, inputs }: ModelList): Promise<void> {
 			const ttlMs = maxAgeMs + staleWhileRevalidateMs - (Date.now() - fetchedAt);
 			if (ttlMs <= 0) return;
-			const { files } = inputs;
-			const value = { version, fetchedAt, machine, files, configured, warnings, models: views.all };
+			const files = inputs?.files;
+			const value = { version, fetchedAt, machine, files, configured, warnings, models: all };
 			await attempt('set', () => store.set(key, value, Number.isFinite(ttlMs) ? ttlMs : undefined));
 		},
 
@@ -107,13 +108,18 @@ function parseList(value: unknown, inputs: { login: string; command: string }) {
 		const models = value.models.flatMap((entry) => toCodexModel(entry) ?? []);
 		if (models.length === 0 || models.length < value.models.length) return undefined;
 		// The files of another machine cannot be compared with those of this one: only the age of its list counts.
-		const files = value.machine === machine ? (value.files as Record<string, string>) : {};
+		const files = value.machine === machine ? (value.files as Inputs['files']) : {};
 		const answer = {
 			models,
 			configured: toConfiguredModel(configured),
 			warnings: toWarnings(warnings),
 		};
-		return makeModelList(answer, fetchedAt, { ...inputs, files });
+		return makeModelList(answer, fetchedAt, {
+			...inputs,
+			at: fetchedAt,
+			loginFile: undefined,
+			files,
+		});
 	} catch {
 		return undefined;
 	}

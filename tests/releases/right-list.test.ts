@@ -1,18 +1,10 @@
 import { readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { expect, test, vi } from 'vitest';
 import type { ModelCatalog } from '../../src/catalog.js';
-import { failureOf, idsOf, makeDirectory, until } from '../harness.js';
+import { failureOf, idsOf, until } from '../harness.js';
 import { makeLoggedIn } from './logged-in-release.js';
 import { makeLogin } from './model-server.js';
-import {
-	decideCell,
-	isTrial,
-	makeReleaseCatalog,
-	pickReleases,
-	type Release,
-	releases,
-	untilListed,
-} from './release-harness.js';
+import { decideCell, isTrial, pickReleases, type Release, untilListed } from './release-harness.js';
 
 /** The releases that ask a server at `openai_base_url` for models. */
 const askers = pickReleases('0.136.0', '0.160.0', '0.171.0');
@@ -179,20 +171,5 @@ testLoggedIn(
 		openGate();
 		expect(idsOf(models)).toEqual(['of-ann-pro']);
 		expect(warnings).toEqual([]);
-	},
-);
-
-test.each(pickReleases('0.171.0'))(
-	'$version: a command function that names another program gets no list of the first one, from the store neither',
-	async (release) => {
-		const other = releases.find(({ version }) => version === '0.136.0') ?? release;
-		let command = release.command;
-		const options = { codexHome: makeDirectory(), store: new Map(), command: () => command };
-		const { catalog } = makeReleaseCatalog(release, options);
-		const newer = idsOf(await catalog.list());
-		command = other.command;
-		const { catalog: second } = makeReleaseCatalog(release, options);
-		expect(idsOf(await second.list())).not.toEqual(newer);
-		expect(idsOf(await catalog.list({ refresh: true }))).not.toEqual(newer);
 	},
 );
