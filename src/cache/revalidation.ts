@@ -18,7 +18,7 @@ import { createStoredList, type StoredList } from './stored-list.js';
 /** How long a fetch waits for a look at the files, in milliseconds. A list that was made without a look is not remembered. */
 const lookTimeoutMs = 1_000;
 
-/** What a revalidation asks of its cache. */
+/** The functions of its cache that a revalidation calls. */
 type Host = {
 	/** Resolves when an app-server of this target may be started. */
 	waitForTurn(revalidation: { target: Target; ended: Promise<void> }): Promise<void>;
@@ -56,7 +56,7 @@ export class Revalidation {
 		const loading = this.#loadFirst();
 		this.loaded = loading.catch(() => {});
 		this.result = this.#run(loading);
-		// What callers need not wait for.
+		// The rest comes behind the result, and callers do not wait for it.
 		this.ended = this.result
 			.then((list) => this.#save(list))
 			.catch(() => this.#fetch?.untilGone())

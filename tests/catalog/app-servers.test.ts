@@ -16,7 +16,7 @@ import {
 	untilGone,
 } from '../harness.js';
 
-// What the cache does with processes: all else is tested with the fetch of a host.
+// The cache and its processes: all else is tested with the fetch of a host.
 
 const gated: Step = ['answers', { models: [{ id: 'a' }], gates: { 'model/list': 'answer' } }];
 const answers = (id: string): Step => ['answers', { models: [{ id }] }];
