@@ -1,4 +1,3 @@
-import { closedError } from '../api/errors.js';
 import type { EmitEvent } from '../api/events.js';
 import type { Target } from '../api/fetch.js';
 import { unref } from '../system/timers.js';
@@ -11,7 +10,6 @@ export function createAppServerPool(keepAliveMs: number) {
 	const living = new Set<AppServerSession>();
 	type Idle = { home: string; session: AppServerSession; inputs: string; timer: NodeJS.Timeout };
 	const idle = new Map<string, Idle>();
-	let isClosed = false;
 
 	function remove(key: string): Idle | undefined {
 		const kept = idle.get(key);
@@ -24,9 +22,8 @@ export function createAppServerPool(keepAliveMs: number) {
 	const evictIdle = () => [...idle.keys()].forEach(evict);
 
 	return {
-		/** Ends those that are kept idle for the CODEX_HOME, to make room. @throws CodexModelsError after `close()`. */
+		/** Ends those that are kept idle for the CODEX_HOME, to make room. */
 		start(target: Target, spec: SessionSpec, attempt: number, emit: EmitEvent): AppServerSession {
-			if (isClosed) throw closedError();
 			for (const [key, kept] of idle) if (kept.home === target.home) evict(key);
 			const session = new AppServerSession(spec);
 			const { pid, exited } = session.process;
@@ -51,7 +48,7 @@ export function createAppServerPool(keepAliveMs: number) {
 
 		/** Takes back an app-server that has answered: keeps it for `keepAliveMs`, or ends it. */
 		release({ key, home }: Target, session: AppServerSession, inputs: string | undefined): void {
-			if (keepAliveMs === 0 || isClosed || session.isClosed || inputs === undefined) {
+			if (keepAliveMs === 0 || session.isClosed || inputs === undefined) {
 				session.process.shutDown('gracefulShutdown');
 				return;
 			}
@@ -62,9 +59,8 @@ export function createAppServerPool(keepAliveMs: number) {
 
 		evictIdle,
 
-		/** Ends every app-server fast; resolves when all are gone. */
+		/** Ends every app-server fast; resolves when all are gone. The fetches are aborted before, and start none any more. */
 		async close(): Promise<void> {
-			isClosed = true;
 			evictIdle();
 			for (const session of living) session.process.shutDown('fastShutdown');
 			await Promise.all([...living].map((session) => session.process.exited));

@@ -9,7 +9,7 @@ import {
 } from '../api/errors.js';
 import { type CatalogWarning, type ModelListAnswer, toWarnings } from '../api/fetch.js';
 import type { ClientInfo } from '../api/options.js';
-import { sanitizeJson, sanitizeLine } from '../system/sanitize.js';
+import { sanitizeLine } from '../system/sanitize.js';
 import { sleep } from '../system/timers.js';
 import { type ServerProcess, startProcess } from './child-process.js';
 import { exitedError, rpcError, startError } from './failures.js';
@@ -18,8 +18,6 @@ import { createStderrTail } from './stderr-tail.js';
 import type { SpawnSpec } from './windows.js';
 
 const maxPages = 100;
-/** The largest `data` of a JSON-RPC error, in bytes of JSON. */
-const maxErrorDataBytes = 16 * 1024;
 /** The longest text of a warning, in characters; those of Codex 0.169.0 have 300. */
 const maxWarningLength = 1_000;
 /** The wait for the answer to `config/read` when the list is complete, in milliseconds; it takes 1 to 7 (0.66.0 to 0.171.0). */
@@ -85,15 +83,13 @@ export class AppServerSession {
 		this.#startedAt = performance.now();
 		const isFirst = this.#phase === 'spawn';
 		if (isFirst) {
-			// That notification carries the name of the machine. A release that does not know the member skips it (0.66.0).
-			const capabilities = { optOutNotificationMethods: ['remoteControl/status/changed'] };
-			await this.#request('initialize', { clientInfo, capabilities });
+			await this.#request('initialize', { clientInfo });
 			this.process.write('{"method":"initialized"}');
 		}
 		const listing = this.#listPages();
 		// Behind the first request, because up to 0.115.0 one that is in front delays the list by 4 ms.
 		const reading = this.#rpc
-			.request('config/read', { includeLayers: true, cwd }, true)
+			.request('config/read', { includeLayers: true, cwd })
 			.catch(() => undefined);
 		const models = await listing;
 		const listedAt = Date.now();
@@ -101,14 +97,11 @@ export class AppServerSession {
 		// stderr is a pipe of its own: what was written there before the list has been read when the event loop has turned.
 		await nextTurn();
 		const { fallbackLine } = this.#stderr;
+		const warnings = [...this.#warnings];
 		// A kept app-server answers from its memory, whatever it complains of later.
-		const isBuiltIn =
-			isFirst && fallbackLine !== undefined && !isWrittenAfter(listedAt, fallbackLine);
-		const builtIn = isBuiltIn
-			? [{ type: 'built-in-list', message: `${builtInWords}: ${fallbackLine}` }]
-			: [];
-		const warnings = toWarnings([...this.#warnings, ...builtIn]);
-		return { models, warnings, ...readConfigAnswer(config?.result) };
+		if (isFirst && fallbackLine !== undefined && !isWrittenAfter(listedAt, fallbackLine))
+			warnings.push({ type: 'built-in-list', message: `${builtInWords}: ${fallbackLine}` });
+		return { models, warnings: toWarnings(warnings), ...readConfigAnswer(config?.result) };
 	}
 
 	async #listPages(): Promise<CodexModel[]> {
@@ -137,9 +130,13 @@ export class AppServerSession {
 
 	async #request(method: 'initialize' | 'model/list', params: object): Promise<unknown> {
 		this.#phase = method;
-		const { result, error } = await this.#rpc.request(method, params);
-		if (error !== undefined && error !== null) throw this.#rpcError(error);
-		if (result === undefined) throw this.#protocolError('it has neither a result nor an error');
+		const {
+			result,
+			error,
+			problem = 'it has neither a result nor an error',
+		} = await this.#rpc.request(method, params);
+		if (error !== undefined && error !== null) throw rpcError(error, this.#at);
+		if (result === undefined) throw this.#protocolError(problem);
 		return result;
 	}
 
@@ -155,14 +152,6 @@ export class AppServerSession {
 
 	get #at() {
 		return { phase: this.#phase, elapsedMs: performance.now() - this.#startedAt };
-	}
-
-	#rpcError(error: unknown): CodexModelsError {
-		const { code, message, data } = isObject(error) ? error : {};
-		if (typeof code !== 'number') return this.#protocolError('its error has no code');
-		const rpcData = sanitizeJson(data, maxErrorDataBytes);
-		const rpcMessage = typeof message === 'string' ? message : '';
-		return rpcError({ rpcCode: code, rpcMessage, rpcData, ...this.#at });
 	}
 
 	#protocolError(problem: string): CodexModelsError {
