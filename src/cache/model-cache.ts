@@ -12,7 +12,7 @@ import { Subscriptions } from './subscriptions.js';
 import { createTurns } from './turns.js';
 
 /** A call that waits, and the revalidation that it waits for. */
-type Call = Pick<ListOptions, 'refresh' | 'includeHidden'> & { revalidation?: Revalidation };
+type Call = ListOptions & { revalidation?: Revalidation };
 
 /**
  * The lists of a catalog: served from memory while fresh, served and revalidated in the background while stale, else fetched
@@ -48,9 +48,9 @@ export class ModelCache {
 	/** The list that is in memory when the files have been looked at, else the list of the store, else that of a fetch. */
 	async getOrFetch(target: Target, options: ListOptions): Promise<CatalogSnapshot> {
 		const { settings, emit } = this.#context;
-		const { deadlineMs = settings.deadlineMs, refresh, includeHidden, signal } = options;
-		// The caller may change the object of the options during the wait.
-		const call: Call = { refresh, includeHidden };
+		// A copy, because the caller may change the object during the wait.
+		const call: Call = { ...options };
+		const { deadlineMs = settings.deadlineMs, signal, refresh } = call;
 		const startedAt = performance.now();
 		const getWaitedMs = () => performance.now() - startedAt;
 		const onDeadline = () => {
