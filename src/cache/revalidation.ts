@@ -126,7 +126,6 @@ export class Revalidation {
 
 	async #lockAndFetch(): Promise<ModelList> {
 		const { signal } = this.#controller;
-		signal.throwIfAborted();
 		// Another process may have saved its list during the wait for the lock.
 		const other = (await this.#stored?.lock(signal)) ? await this.#load() : undefined;
 		signal.throwIfAborted();
