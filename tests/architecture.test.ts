@@ -42,7 +42,7 @@ function findLoaded(entry: string): string[] {
 	return [...loaded];
 }
 
-/** What a reader has to take in: the names, numbers, strings and signs of the code, without comments. */
+/** Counts the words that a reader has to take in: the names, numbers, strings and signs of the code, without comments. */
 function countTokens(file: string): number {
 	const code = read(file)
 		.replaceAll(/^\s*\/\*[\s\S]*?\*\/.*$/gm, '')

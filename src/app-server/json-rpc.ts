@@ -83,21 +83,17 @@ function createLineReader(onLine: (line: string) => void, onLongLine: (start: st
 	let line = '';
 	let isTooLong = false;
 
-	function append(text: string): void {
-		if (isTooLong) return;
-		line += text;
-		isTooLong = line.length > maxLineLength;
-		if (isTooLong) onLongLine(line);
-	}
-
 	return (chunk: Buffer): void => {
-		const [first = '', ...others] = decoder.write(chunk).split('\n');
-		append(first);
-		for (const next of others) {
-			if (!isTooLong) onLine(line);
-			line = '';
-			isTooLong = false;
-			append(next);
+		for (const [index, piece] of decoder.write(chunk).split('\n').entries()) {
+			if (index > 0) {
+				if (!isTooLong) onLine(line);
+				line = '';
+				isTooLong = false;
+			}
+			if (isTooLong) continue;
+			line += piece;
+			isTooLong = line.length > maxLineLength;
+			if (isTooLong) onLongLine(line);
 		}
 	};
 }

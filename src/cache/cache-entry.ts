@@ -7,7 +7,7 @@ import type { Settings } from '../api/settings.js';
 import type { CatalogSnapshot } from '../api/snapshot.js';
 import { type Inputs, isCurrent } from './inputs.js';
 
-/** What Codex answered, and what the answer was made from. Immutable. */
+/** An answer of Codex, and the inputs that it was made from. Immutable. */
 export type ModelList = Pick<ModelListAnswer, 'configured' | 'warnings'> & {
 	readonly all: readonly CodexModel[];
 	/** The models that Codex's own picker shows. */

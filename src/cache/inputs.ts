@@ -7,7 +7,7 @@ import { findExecutable } from '../system/find-executable.js';
 import { hash } from '../system/hash.js';
 import { unref } from '../system/timers.js';
 
-/** What a list is made from, at one look. Plain data: kept in memory, in part in stores, and compared. */
+/** The inputs of a list at one look. Plain data: kept in memory, in part in stores, and compared. */
 export type Inputs = {
 	/** The time of the look, in epoch ms. */
 	at: number;

@@ -14,7 +14,7 @@ import type { CacheContext } from './context.js';
 import { digest, heldStill, type Inputs, listFiles, lookAtInputs, withPatience } from './inputs.js';
 import { createStoredList, type StoredList } from './stored-list.js';
 
-/** What a revalidation asks of its cache. */
+/** The functions of its cache that a revalidation calls. */
 type Host = {
 	/** Resolves when an app-server of this target may be started. */
 	waitForTurn(revalidation: { target: Target; ended: Promise<void> }): Promise<void>;
@@ -52,7 +52,7 @@ export class Revalidation {
 		const loading = this.#loadFirst();
 		this.loaded = loading.catch(() => {});
 		this.result = this.#run(loading);
-		// What callers need not wait for.
+		// The rest comes behind the result, and callers do not wait for it.
 		this.ended = this.result
 			.then((list) => this.#save(list))
 			.catch(() => this.#fetch?.untilGone())
