@@ -119,6 +119,12 @@ export class CacheEntry {
 		return ageMs >= 0 && ageMs < this.#settings.cooldownMs;
 	}
 
+	/** The snapshot of the list, if that may be served to a caller whose program is `command`. */
+	peek(command: string, options: TargetOptions): CatalogSnapshot | undefined {
+		const list = this.getServable(command);
+		return list && this.snapshot(list, options);
+	}
+
 	/** One object for each state and view. An answer that is not remembered gets one of its own. */
 	snapshot(list: ModelList, { includeHidden }: TargetOptions): CatalogSnapshot {
 		const view = includeHidden ? 'all' : 'visible';

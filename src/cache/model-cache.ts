@@ -2,7 +2,7 @@ import { closedError, notStarted, timeoutError, withWait } from '../api/errors.j
 import type { Target } from '../api/fetch.js';
 import type { ListOptions, TargetOptions } from '../api/options.js';
 import type { CatalogSnapshot, SnapshotListener } from '../api/snapshot.js';
-import { CacheEntry, type ModelList } from './cache-entry.js';
+import { CacheEntry } from './cache-entry.js';
 import { waitForCaller } from './caller-wait.js';
 import type { CacheContext } from './context.js';
 import { KnownTargets } from './known-targets.js';
@@ -12,7 +12,7 @@ import { Subscriptions } from './subscriptions.js';
 import { createTurns } from './turns.js';
 
 /** A call that waits, and the revalidation that it waits for. */
-type Call = Pick<ListOptions, 'refresh' | 'includeHidden'> & { revalidation?: Revalidation };
+type Call = ListOptions & { revalidation?: Revalidation };
 
 /**
  * The lists of a catalog: served from memory while fresh, served and revalidated in the background while stale, else fetched
@@ -48,9 +48,9 @@ export class ModelCache {
 	/** The list that is in memory when the files have been looked at, else the list of the store, else that of a fetch. */
 	async getOrFetch(target: Target, options: ListOptions): Promise<CatalogSnapshot> {
 		const { settings, emit } = this.#context;
-		const { deadlineMs = settings.deadlineMs, refresh, includeHidden, signal } = options;
-		// The caller may change the object of the options during the wait.
-		const call: Call = { refresh, includeHidden };
+		// A copy, because the caller may change the object during the wait.
+		const call: Call = { ...options };
+		const { deadlineMs = settings.deadlineMs, signal, refresh } = call;
 		const startedAt = performance.now();
 		const getWaitedMs = () => performance.now() - startedAt;
 		const onDeadline = () => {
@@ -73,13 +73,10 @@ export class ModelCache {
 
 	/** The snapshot that `lookup` would serve; starts nothing and looks at no file. */
 	peek(target: Target, options: TargetOptions): CatalogSnapshot | undefined {
-		const entry = this.#targets.getEntry(target);
-		const list = entry?.getServable(this.#context.command.latest);
-		return list && entry?.snapshot(list, options);
+		return this.#targets.getEntry(target)?.peek(this.#context.command.latest, options);
 	}
 
 	subscribe(target: Target, listener: SnapshotListener, options: TargetOptions): () => void {
-		if (this.#closed.signal.aborted) return () => {};
 		const peek = () => this.peek(target, options);
 		const subscription = { target: target.key, listener, peek, seen: peek() };
 		this.#subscriptions.add(subscription);
@@ -120,28 +117,27 @@ export class ModelCache {
 		const revalidation = this.#revalidate(target, login);
 		const { entry } = revalidation;
 		call.revalidation = revalidation;
-		let list: ModelList | undefined;
 		if (call.refresh) {
 			revalidation.isRefresh = true;
 		} else {
 			// A stale list of the store is served at once.
 			await revalidation.loaded;
-			list = entry.getServable(this.#context.command.latest);
+			const stored = entry.peek(this.#context.command.latest, call);
+			if (stored) return { snapshot: stored, isMiss: true };
 		}
-		list ??= await revalidation.result;
-		return { snapshot: entry.snapshot(list, call), isMiss: true };
+		return { snapshot: entry.snapshot(await revalidation.result, call), isMiss: true };
 	}
 
 	/** The list in memory that may be served. A stale list is revalidated in the background. */
 	#serve(target: Target, options: ListOptions): CatalogSnapshot | undefined {
 		const { command, emit } = this.#context;
 		const entry = this.#targets.getEntry(target);
-		const list = entry?.getServable(command.latest);
-		if (!entry || !list) return undefined;
-		const isFresh = entry.isFresh();
+		const snapshot = entry?.peek(command.latest, options);
+		if (!entry || !snapshot) return undefined;
+		const { isFresh, fetchedAt } = snapshot;
 		if (!isFresh && !entry.isCoolingDown()) this.#revalidate(target, entry.login);
-		emit(target, { type: isFresh ? 'hit' : 'stale', ageMs: Date.now() - list.fetchedAt });
-		return entry.snapshot(list, options);
+		emit(target, { type: isFresh ? 'hit' : 'stale', ageMs: Date.now() - fetchedAt });
+		return snapshot;
 	}
 
 	/** Joins the revalidation under way, or starts one. */

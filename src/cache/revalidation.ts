@@ -1,6 +1,5 @@
 import pTimeout from 'p-timeout';
 import {
-	type CodexModelsError,
 	emptyListError,
 	type FetchProgress,
 	fallbackError,
@@ -14,9 +13,6 @@ import { type CacheEntry, isBuiltIn, type ModelList, makeModelList } from './cac
 import type { CacheContext } from './context.js';
 import { digest, heldStill, type Inputs, listFiles, lookAtInputs, withPatience } from './inputs.js';
 import { createStoredList, type StoredList } from './stored-list.js';
-
-/** How long a fetch waits for a look at the files, in milliseconds. A list that was made without a look is not remembered. */
-const lookTimeoutMs = 1_000;
 
 /** The functions of its cache that a revalidation calls. */
 type Host = {
@@ -72,8 +68,8 @@ export class Revalidation {
 	}
 
 	/** Ends the wait for whatever it is, and the app-server fast. */
-	abort(error: CodexModelsError): void {
-		this.#controller.abort(error);
+	abort(reason: unknown): void {
+		this.#controller.abort(reason);
 	}
 
 	async #run(loading: Promise<ModelList | undefined>): Promise<ModelList> {
@@ -130,7 +126,6 @@ export class Revalidation {
 
 	async #lockAndFetch(): Promise<ModelList> {
 		const { signal } = this.#controller;
-		signal.throwIfAborted();
 		// Another process may have saved its list during the wait for the lock.
 		const other = (await this.#stored?.lock(signal)) ? await this.#load() : undefined;
 		signal.throwIfAborted();
@@ -180,7 +175,7 @@ export class Revalidation {
 	#look(list: ModelList | undefined, named: readonly string[] = []): Promise<Inputs | undefined> {
 		const files = named.length > 0 ? named : listFiles(list?.inputs);
 		const look = lookAtInputs(this.target, this.#context.settings, this.#command, files);
-		return withPatience(look, lookTimeoutMs);
+		return withPatience(look);
 	}
 
 	#withTimeout<T>(work: Promise<T>): Promise<T> {
