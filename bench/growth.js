@@ -52,6 +52,7 @@ async function measureProcesses(count) {
 	const { command, countStarts } = makeScripted();
 	const facts = JSON.stringify({ command, directory: makeDirectory() });
 	const children = Array.from({ length: count }, () => fork(script, [facts]));
+	const exits = children.map((child) => once(child, 'exit'));
 	await Promise.all(children.map((child) => once(child, 'message')));
 	const { ms } = await time(() =>
 		Promise.all(
@@ -61,7 +62,7 @@ async function measureProcesses(count) {
 			}),
 		),
 	);
-	await Promise.all(children.map((child) => once(child, 'exit')));
+	await Promise.all(exits);
 	return { ms, starts: countStarts() };
 }
 

@@ -5,12 +5,9 @@ export default defineConfig({
 	define: { PACKAGE_VERSION: '"0.0.0"' },
 	test: {
 		include: [
-			'tests/{api,machine,catalog}/*.test.ts',
-			'tests/app-server/{line-splitter,parse-message,stderr-tail}.test.ts',
-			'tests/cli/{format-table,messages,parse-arguments,printable,terminal}.test.ts',
+			'tests/{api,app-server,catalog,machine,store,testing}/**/*.test.ts',
+			'tests/{environment,find-executable}.test.ts',
 		],
-		// These tests start processes.
-		exclude: ['tests/catalog/app-servers.test.ts'],
 		setupFiles: ['tests/windows/in-process-setup.ts'],
 		pool: 'threads',
 		testTimeout: 4_000,

@@ -27,21 +27,27 @@ function readArguments() {
 }
 
 const { version, times } = readArguments();
-const vitest = path.join(
-	path.dirname(createRequire(import.meta.url).resolve('vitest/package.json')),
-	'vitest.mjs',
-);
-const { status } = spawnSync(
-	process.execPath,
+const root = fileURLToPath(new URL('..', import.meta.url));
+const env = {
+	...process.env,
+	CODEX_MODELS_RELEASE: version,
+	CODEX_MODELS_REWRITE_TIMES: times ? '1' : '',
+};
+
+const runNode = (args, stdio) =>
+	spawnSync(process.execPath, args, { cwd: root, env, encoding: 'utf8', stdio });
+
+console.error(`Installing Codex ${version} …`);
+const installation = runNode(['scripts/install-releases.js'], ['ignore', 'ignore', 'pipe']);
+if (installation.status !== 0) {
+	const isUnknown = /\b(?:ETARGET|E404)\b/.test(installation.stderr);
+	console.error(isUnknown ? `There is no Codex ${version} on npm.` : installation.stderr);
+	process.exit(1);
+}
+const manifest = createRequire(import.meta.url).resolve('vitest/package.json');
+const vitest = path.join(path.dirname(manifest), 'vitest.mjs');
+const { status } = runNode(
 	[vitest, 'run', '--project', 'releases', '--reporter=verbose'],
-	{
-		cwd: fileURLToPath(new URL('..', import.meta.url)),
-		stdio: 'inherit',
-		env: {
-			...process.env,
-			CODEX_MODELS_RELEASE: version,
-			CODEX_MODELS_REWRITE_TIMES: times ? '1' : '',
-		},
-	},
+	'inherit',
 );
 process.exitCode = status ?? 1;

@@ -2,7 +2,7 @@ import path from 'node:path';
 // An import, because the global `process` is an accessor, which costs 4 % of a hit (Node 20).
 import process from 'node:process';
 import type { CodexModel } from './api/codex-model.js';
-import { hostError, MisuseError } from './api/errors.js';
+import { hostError } from './api/errors.js';
 import { createEmitter } from './api/events.js';
 import type { Fetcher, Target } from './api/fetch.js';
 import { check, type Rule } from './api/option-rules.js';
@@ -26,7 +26,10 @@ import { keepProcessAlive } from './system/timers.js';
 /** The options of a call without any, which need no check. */
 const none = {};
 
-/** What a catalog can do: the type for a stand-in of a test, or for a catalog behind another process. */
+/** A target, and the folder that its CODEX_HOME was found by. */
+type ResolvedTarget = Target & { readonly root: string };
+
+/** The methods of a catalog: the type for a stand-in of a test, or for a catalog behind another process. */
 export type ModelCatalog = Pick<
 	CodexModelCatalog,
 	'list' | 'read' | 'peek' | 'subscribe' | 'clear' | 'close'
@@ -52,15 +55,14 @@ export class CodexModelCatalog implements AsyncDisposable {
 	/** Starts nothing. @throws TypeError that names the option, its bounds and the value. */
 	constructor(options?: CodexModelCatalogOptions) {
 		const settings = resolveSettings(options);
-		const { fetchModels } = settings;
-		const fetcher = fetchModels ? createHostFetcher(fetchModels) : createFetcher(settings);
+		const { fetchModels, onEvent } = settings;
 		this.#settings = settings;
-		this.#fetcher = fetcher;
+		this.#fetcher = fetchModels ? createHostFetcher(fetchModels) : createFetcher(settings);
 		this.#cache = new ModelCache({
 			settings,
-			startFetch: fetcher.startFetch,
+			startFetch: this.#fetcher.startFetch,
 			command: createCommandSource(settings),
-			emit: createEmitter(settings.onEvent),
+			emit: createEmitter(onEvent),
 		});
 	}
 
@@ -127,53 +129,43 @@ export class CodexModelCatalog implements AsyncDisposable {
 		await Promise.all([this.#cache.close(), this.#fetcher.close()]).finally(release);
 	}
 
+	/**
+	 * The subject of a call. `process.env` and the home directory are read each time, because a program may set them after it
+	 * has made its catalog.
+	 */
 	#resolveTarget(options: ListOptions, rules: Record<string, Rule> = listRules): ResolvedTarget {
 		if (options !== none) check(options, rules);
-		this.#lastTarget = resolveTarget(this.#settings, options, this.#lastTarget);
+		const { cwd: ownCwd, codexHome: own, env, inheritsCodexHome, fetchModels } = this.#settings;
+		const cwd = options.cwd === undefined ? ownCwd : resolvePath(options.cwd);
+		const said = options.codexHome ?? own;
+		const chosen = said ?? ((inheritsCodexHome && process.env.CODEX_HOME) || undefined);
+		// A function of the host asks an app-server of its own, and hears only of what an option says.
+		const codexHome = fetchModels ? said : chosen;
+		const root = chosen ?? findHome({ HOME: env.HOME ?? process.env.HOME });
+		const last = this.#lastTarget;
+		if (last?.cwd === cwd && last.codexHome === codexHome && last.root === root) return last;
+		// Codex takes a relative CODEX_HOME from its own working directory.
+		const home = chosen === undefined ? path.join(root, '.codex') : resolvePath(cwd, chosen);
+		this.#lastTarget = { cwd, codexHome, root, home, key: `${cwd}\0${home}` };
 		return this.#lastTarget;
 	}
 }
 
 function createCommandSource({ command, fetchModels }: Settings): CommandSource {
-	if (fetchModels) return { latest: '', resolve: async () => '' };
-	if (typeof command === 'string') return { latest: command, resolve: async () => command };
+	const known = fetchModels ? '' : command;
+	if (typeof known === 'string') return { latest: known, resolve: async () => known };
 	const source = {
 		latest: '',
 		async resolve() {
+			let named: string;
 			try {
-				source.latest = checkCommand(await command());
+				named = await known();
 			} catch (error) {
-				throw error instanceof MisuseError ? error : hostError('command', error);
+				throw hostError('command', error);
 			}
+			source.latest = checkCommand(named);
 			return source.latest;
 		},
 	};
 	return source;
-}
-
-/** A target, and the folder that its CODEX_HOME was found by. */
-type ResolvedTarget = Target & { readonly root: string };
-
-/**
- * What a call is about. `process.env` and the home directory are read each time, because a program may set them after it has
- * made its catalog.
- *
- * @param last - is returned if it is the target, so that a hit need not make a key.
- */
-function resolveTarget(
-	settings: Settings,
-	options: TargetOptions | undefined,
-	last: ResolvedTarget | undefined,
-): ResolvedTarget {
-	const cwd = options?.cwd === undefined ? settings.cwd : resolvePath(options.cwd);
-	const said = options?.codexHome ?? settings.codexHome;
-	const inherited = settings.inheritsCodexHome ? process.env.CODEX_HOME || undefined : undefined;
-	const chosen = said ?? inherited;
-	// A function of the host asks an app-server of its own, and hears only of what an option says.
-	const codexHome = settings.fetchModels ? said : chosen;
-	const root = chosen ?? findHome({ HOME: settings.env.HOME ?? process.env.HOME });
-	if (last?.cwd === cwd && last.codexHome === codexHome && last.root === root) return last;
-	// Codex takes a relative CODEX_HOME from its own working directory.
-	const home = chosen === undefined ? path.join(root, '.codex') : resolvePath(cwd, chosen);
-	return { cwd, codexHome, root, home, key: `${cwd}\0${home}` };
 }

@@ -1,14 +1,13 @@
-import pTimeout from 'p-timeout';
 import { readConfigAnswer } from './api/codex-config.js';
 import { toCodexModel } from './api/codex-model.js';
-import { CodexModelsError, hostError, notStarted, protocolError } from './api/errors.js';
+import { hostError, notStarted, protocolError } from './api/errors.js';
 import { type Fetcher, type ModelListAnswer, toWarnings } from './api/fetch.js';
 import type { FetchModels } from './api/options.js';
 
 /** Fetches by the function of a host, in place of app-servers that this library starts. */
 export const createHostFetcher = (fetchModels: FetchModels): Fetcher => ({
 	startFetch: ({ cwd, codexHome }, { signal }) => ({
-		answer: ask(fetchModels, { cwd, codexHome, signal }),
+		answer: ask(() => fetchModels({ cwd, codexHome, signal })),
 		attempts: 1,
 		progress: () => notStarted,
 		release() {},
@@ -18,14 +17,9 @@ export const createHostFetcher = (fetchModels: FetchModels): Fetcher => ({
 	close: async () => {},
 });
 
-async function ask(
-	fetchModels: FetchModels,
-	request: Parameters<FetchModels>[0],
-): Promise<ModelListAnswer> {
-	const { signal } = request;
+async function ask(askHost: () => ReturnType<FetchModels>): Promise<ModelListAnswer> {
 	try {
-		const asked = (async () => fetchModels(request))();
-		const answer = await pTimeout(asked, { milliseconds: Number.POSITIVE_INFINITY, signal });
+		const answer = await askHost();
 		if (!Array.isArray(answer?.models)) {
 			const hint = 'The function "fetchModels" must return an object whose "models" are an array.';
 			throw protocolError({ problem: 'it has no array of models', phase: 'model/list', hint });
@@ -36,8 +30,6 @@ async function ask(
 			...readConfigAnswer(answer.config),
 		};
 	} catch (error) {
-		throw signal.aborted || error instanceof CodexModelsError
-			? error
-			: hostError('fetchModels', error);
+		throw hostError('fetchModels', error);
 	}
 }

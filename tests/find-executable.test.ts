@@ -9,6 +9,7 @@ import {
 	writeFileSync,
 } from 'node:fs';
 import path from 'node:path';
+import { isMainThread } from 'node:worker_threads';
 import { expect, test } from 'vitest';
 import { resolveNativeBinary } from '../src/app-server/executable.js';
 import { findExecutable } from '../src/system/find-executable.js';
@@ -42,7 +43,8 @@ test.runIf(isPosix)('the search takes the first program on PATH, and follows no 
 	expect(await find(empty, first.folder)).toBe(link);
 });
 
-test.runIf(isPosix)(
+// A thread of mutation testing cannot change the working directory.
+test.runIf(isPosix && isMainThread)(
 	'the search skips empty and relative entries of PATH, and the current directory',
 	async () => {
 		const { folder, file } = makeProgram();

@@ -124,8 +124,9 @@ export function fallbackError(warnings: readonly { message: string }[], stderr: 
 	return makeError('ERR_CODEX_FALLBACK', { phase: 'model/list' }, parts, { stderr, hint });
 }
 
-/** The error of a function of the host, of which only `cause` tells: its text may hold anything. */
-export function hostError(option: 'fetchModels' | 'command', cause: unknown): CodexModelsError {
+/** The error of a function of the host, of which only `cause` tells: its text may hold anything. A `CodexModelsError` passes. */
+export function hostError(option: 'fetchModels' | 'command', cause: unknown): unknown {
+	if (cause instanceof CodexModelsError) return cause;
 	const message = 'The program that asked for the models of Codex failed. Try again.';
 	const hint = `The function that is the option "${option}" failed with "cause".`;
 	return new CodexModelsError('ERR_CODEX_FETCH', message, { cause, hint });
@@ -139,12 +140,12 @@ export function closedError(): CodexModelsError {
 }
 
 /** Any failure as a `CodexModelsError`: that of the system, as without file descriptors, is one of the start. */
-export function toCodexModelsError(error: unknown): CodexModelsError {
+export function toCodexModelsError(error: unknown, elapsedMs?: number): CodexModelsError {
 	if (error instanceof CodexModelsError) return error;
 	// Misuse names an option of this library, which says nothing to an end user.
 	const reason = error instanceof MisuseError ? 'its program was not named' : toReason(error);
 	const facts = { exitCode: null, signal: null, stderr: '', phase: 'spawn', cause: error } as const;
 	const advice = 'Try again in a while.';
 	const what = `Codex could not be started (${reason})`;
-	return makeError('ERR_CODEX_EXITED', { phase: 'spawn' }, [what, '', advice], facts);
+	return makeError('ERR_CODEX_EXITED', { phase: 'spawn', elapsedMs }, [what, '', advice], facts);
 }

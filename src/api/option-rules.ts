@@ -20,7 +20,7 @@ export function misuse(name: string, expected: string, value: unknown): MisuseEr
 export const isString = (value: unknown): value is string =>
 	typeof value === 'string' && !value.includes('\0');
 export const isFunction = (value: unknown) => typeof value === 'function';
-export const isPath = (value: unknown): value is string =>
+const isPath = (value: unknown): value is string =>
 	isString(value) && value.trim() !== '' && !/^~(?:[\\/]|$)/.test(value);
 
 /** A name with a blank in it mostly is a program with its arguments; a path may have blanks. */

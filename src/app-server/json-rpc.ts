@@ -1,11 +1,12 @@
+import { StringDecoder } from 'node:string_decoder';
 import { isObject } from '../api/codex-model.js';
 
-/** The longest line, in bytes; a list of 12 models takes 14 KB (Codex 0.169.0). */
-const maxLineBytes = 8 * 1024 * 1024;
+/** The longest line, in characters of a byte at least; a list of 12 models takes 14 KB (Codex 0.169.0). */
+const maxLineLength = 8 * 1024 * 1024;
 
 const refusal = { code: -32601, message: 'This client only lists models.' };
 
-export type Answer = { result?: unknown; error?: unknown };
+type Answer = { result?: unknown; error?: unknown };
 
 /** An optional request may go without an answer: one that is too long counts as an empty one. */
 type Pending = { isOptional: boolean; resolve(answer: Answer): void; reject(error: unknown): void };
@@ -19,90 +20,89 @@ type Listeners = {
 	onBadLine(problem: string): void;
 };
 
+export type JsonRpcClient = ReturnType<typeof createJsonRpcClient>;
+
 /** The client of newline-delimited JSON-RPC 2.0 without the `jsonrpc` member. */
-export class JsonRpcClient {
-	readonly #listeners: Listeners;
-	readonly #pending = new Map<unknown, Pending>();
-	/** The parts of the line so far, and their bytes. After `maxLineBytes` the rest of the line is dropped. */
-	#parts: Buffer[] = [];
-	#size = 0;
-	#lastId = 0;
-	#makeError: (() => unknown) | undefined;
+export function createJsonRpcClient({ write, onNotification, onNoise, onBadLine }: Listeners) {
+	const pending = new Map<unknown, Pending>();
+	let lastId = 0;
+	let makeError: (() => unknown) | undefined;
 
-	constructor(listeners: Listeners) {
-		this.#listeners = listeners;
+	function settle(id: unknown, answer: Answer): void {
+		pending.get(id)?.resolve(answer);
+		pending.delete(id);
 	}
 
-	get isClosed(): boolean {
-		return this.#makeError !== undefined;
-	}
-
-	/** Takes bytes of the server's output. Only 0x0A ends a line: `readline` also cuts at U+2028 (Node 24 and 26). */
-	push(chunk: Buffer): void {
-		let start = 0;
-		for (let end = chunk.indexOf(0x0a); end !== -1; end = chunk.indexOf(0x0a, start)) {
-			this.#append(chunk.subarray(start, end));
-			const line = Buffer.concat(this.#parts.splice(0)).toString();
-			const isWhole = this.#size <= maxLineBytes;
-			this.#size = 0;
-			if (isWhole && !this.isClosed) this.#onLine(line);
-			start = end + 1;
-		}
-		this.#append(chunk.subarray(start));
-	}
-
-	request(method: string, params: object, isOptional = false): Promise<Answer> {
-		return new Promise((resolve, reject) => {
-			if (this.#makeError) throw this.#makeError();
-			const id = ++this.#lastId;
-			this.#pending.set(id, { isOptional, resolve, reject });
-			this.#listeners.write(JSON.stringify({ id, method, params }));
-		});
-	}
-
-	/** Rejects every request, pending and to come, with an error of its own. */
-	close(makeError: () => unknown): void {
-		this.#makeError ??= makeError;
-		for (const { reject } of this.#pending.values()) reject(this.#makeError());
-		this.#pending.clear();
-	}
-
-	#append(part: Buffer): void {
-		this.#size += part.length;
-		if (this.#size <= maxLineBytes) this.#parts.push(part);
-		else if (this.#parts.length > 0) this.#onLongLine(Buffer.concat(this.#parts.splice(0)));
+	function onLine(line: string): void {
+		const message = parseMessage(line);
+		const { id, method, params, result, error } = message ?? {};
+		if (!message) onNoise(line);
+		else if (typeof method !== 'string') settle(id, { result, error });
+		else if (typeof id === 'string' || typeof id === 'number')
+			write(JSON.stringify({ id, error: refusal }));
+		else if (isObject(params)) onNotification(method, params);
 	}
 
 	/** An answer that nothing waits for, or that may be missing, may be of any length. */
-	#onLongLine(line: Buffer): void {
-		const [, digits] =
-			/^\s*\{[^{[]{0,60}?"id"\s*:\s*(\d+)/.exec(line.toString('latin1', 0, 100)) ?? [];
-		const isAwaited = this.#pending.get(Number(digits))?.isOptional === false;
-		if (digits && !isAwaited) this.#settle(Number(digits), {});
-		else this.#listeners.onBadLine(`a line is longer than ${maxLineBytes} bytes`);
+	function onLongLine(line: string): void {
+		const [, digits] = /^\s*\{[^{[]{0,60}?"id"\s*:\s*(\d+)/.exec(line) ?? [];
+		const isAwaited = pending.get(Number(digits))?.isOptional === false;
+		if (digits && !isAwaited) settle(Number(digits), {});
+		else onBadLine(`a line is longer than ${maxLineLength} bytes`);
 	}
 
-	#onLine(line: string): void {
-		const message = parseMessage(line.trim());
-		const { id, method, params, result, error } = message ?? {};
-		if (!message) this.#listeners.onNoise(line);
-		else if (typeof method !== 'string') this.#settle(id, { result, error });
-		else if (typeof id === 'string' || typeof id === 'number')
-			this.#listeners.write(JSON.stringify({ id, error: refusal }));
-		else if (isObject(params)) this.#listeners.onNotification(method, params);
-	}
+	return {
+		get isClosed(): boolean {
+			return makeError !== undefined;
+		},
 
-	#settle(id: unknown, answer: Answer): void {
-		this.#pending.get(id)?.resolve(answer);
-		this.#pending.delete(id);
-	}
+		/** Takes bytes of the server's output. */
+		push: createLineReader(onLine, onLongLine),
+
+		request(method: string, params: object, isOptional = false): Promise<Answer> {
+			return new Promise((resolve, reject) => {
+				if (makeError) throw makeError();
+				lastId += 1;
+				pending.set(lastId, { isOptional, resolve, reject });
+				write(JSON.stringify({ id: lastId, method, params }));
+			});
+		},
+
+		/** Rejects every request, pending and to come, with an error of its own. */
+		close(makeErrorOfClose: () => unknown): void {
+			makeError ??= makeErrorOfClose;
+			for (const { reject } of pending.values()) reject(makeError());
+			pending.clear();
+		},
+	};
 }
 
-/** The message of a line; `undefined` for noise. A comparison of both ends costs a fiftieth of an error of `JSON.parse`. */
-function parseMessage(text: string): Record<string, unknown> | undefined {
-	if (!text.startsWith('{') || !text.endsWith('}')) return undefined;
+/** Only 0x0A ends a line: `readline` also cuts at U+2028 (Node 24 and 26). The rest of a line that is too long is dropped. */
+function createLineReader(onLine: (line: string) => void, onLongLine: (start: string) => void) {
+	const decoder = new StringDecoder();
+	let line = '';
+	let isTooLong = false;
+
+	return (chunk: Buffer): void => {
+		for (const [index, piece] of decoder.write(chunk).split('\n').entries()) {
+			if (index > 0) {
+				if (!isTooLong) onLine(line);
+				line = '';
+				isTooLong = false;
+			}
+			if (isTooLong) continue;
+			line += piece;
+			isTooLong = line.length > maxLineLength;
+			if (isTooLong) onLongLine(line);
+		}
+	};
+}
+
+/** The message of a line; `undefined` for noise. */
+function parseMessage(line: string): Record<string, unknown> | undefined {
 	try {
-		return JSON.parse(text);
+		const message: unknown = JSON.parse(line);
+		return isObject(message) ? message : undefined;
 	} catch {
 		return undefined;
 	}

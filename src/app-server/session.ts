@@ -1,6 +1,6 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { readConfigAnswer } from '../api/codex-config.js';
-import { isObject } from '../api/codex-model.js';
+import { type CodexModel, isObject, toCodexModel } from '../api/codex-model.js';
 import {
 	type CodexModelsError,
 	type FetchPhase,
@@ -11,20 +11,21 @@ import { type CatalogWarning, type ModelListAnswer, toWarnings } from '../api/fe
 import type { ClientInfo } from '../api/options.js';
 import { sanitizeJson, sanitizeLine } from '../system/sanitize.js';
 import { sleep } from '../system/timers.js';
-import { type Disconnect, ServerProcess, type SpawnSpec } from './child-process.js';
-import { exitedError, notFoundError, rpcError, toStartProblem } from './failures.js';
-import { JsonRpcClient } from './json-rpc.js';
-import { ModelListPages } from './model-list-pages.js';
-import { StderrTail } from './stderr-tail.js';
+import { type ServerProcess, startProcess } from './child-process.js';
+import { exitedError, rpcError, startError } from './failures.js';
+import { createJsonRpcClient, type JsonRpcClient } from './json-rpc.js';
+import { createStderrTail } from './stderr-tail.js';
+import type { SpawnSpec } from './windows.js';
 
+const maxPages = 100;
 /** The largest `data` of a JSON-RPC error, in bytes of JSON. */
 const maxErrorDataBytes = 16 * 1024;
 /** The longest text of a warning, in characters; those of Codex 0.169.0 have 300. */
 const maxWarningLength = 1_000;
-/** The number of warnings that are told of; Codex 0.171.0 has some three. */
-const maxWarnings = 20;
 /** The wait for the answer to `config/read` when the list is complete, in milliseconds; it takes 1 to 7 (0.66.0 to 0.171.0). */
 const configReadMs = 150;
+
+const builtInWords = 'Codex could not ask its server and lists the models that are built into it';
 
 export type SessionSpec = SpawnSpec & {
 	/** The command as the user knows it, where another file is started in its place. */
@@ -38,9 +39,8 @@ export class AppServerSession {
 	readonly process: ServerProcess;
 	readonly #spec: SessionSpec;
 	readonly #rpc: JsonRpcClient;
-	readonly #stderr = new StderrTail();
+	readonly #stderr = createStderrTail();
 	readonly #warnings: CatalogWarning[] = [];
-	#warningCount = 0;
 	/** The last line of stdout that was no message. */
 	#lastNoise = '';
 	#startedAt = performance.now();
@@ -48,19 +48,24 @@ export class AppServerSession {
 
 	constructor(spec: SessionSpec) {
 		this.#spec = spec;
-		this.#rpc = new JsonRpcClient({
+		this.#rpc = createJsonRpcClient({
 			write: (line) => this.process.write(line),
-			onNotification: (method, params) => this.#onNotification(method, params),
+			onNotification: (method, params) => {
+				if (method === 'configWarning') this.#onConfigWarning(params);
+			},
 			onNoise: (line) => {
 				if (line.trim() !== '') this.#lastNoise = line;
 			},
 			onBadLine: (problem) => this.#rpc.close(() => this.#protocolError(problem)),
 		});
-		this.process = new ServerProcess(spec, {
-			onStdout: (chunk) => this.#rpc.push(chunk),
-			onStderr: (chunk) => this.#stderr.push(chunk),
-			onDisconnect: (disconnect) => this.#onDisconnect(disconnect),
-		});
+		this.process = startProcess(spec, { onStdout: this.#rpc.push, onStderr: this.#stderr.push });
+		this.process.disconnected.then(({ spawnError: cause, ...exit }) =>
+			this.#rpc.close(() => {
+				const facts = { ...this.#at, command: spec.command };
+				if (cause) return startError({ ...facts, cause });
+				return exitedError({ ...this.progress, ...exit, ...facts });
+			}),
+		);
 	}
 
 	/** Whether the app-server will not answer any more. */
@@ -76,41 +81,58 @@ export class AppServerSession {
 
 	/** Fetches all models, hidden ones included, and the configuration. May be called again after an answer. */
 	async listModels(): Promise<ModelListAnswer> {
+		const { clientInfo, cwd } = this.#spec;
 		this.#startedAt = performance.now();
 		const isFirst = this.#phase === 'spawn';
-		if (isFirst) await this.#initialize();
-		const pages = new ModelListPages();
-		let reading: Promise<unknown> | undefined;
-		do {
-			// No `limit`: all come on one page then, and a stalled network costs Codex 5 s a page (0.155.0, 0.169.0).
-			const answer = this.#request('model/list', { includeHidden: true, cursor: pages.cursor });
-			// Behind the first request, because up to 0.115.0 one that is in front delays the list by 4 ms.
-			reading ??= this.#readConfig();
-			const problem = pages.add(await answer);
-			if (problem !== undefined) throw this.#protocolError(problem);
-		} while (pages.cursor !== undefined);
+		if (isFirst) {
+			// That notification carries the name of the machine. A release that does not know the member skips it (0.66.0).
+			const capabilities = { optOutNotificationMethods: ['remoteControl/status/changed'] };
+			await this.#request('initialize', { clientInfo, capabilities });
+			this.process.write('{"method":"initialized"}');
+		}
+		const listing = this.#listPages();
+		// Behind the first request, because up to 0.115.0 one that is in front delays the list by 4 ms.
+		const reading = this.#rpc
+			.request('config/read', { includeLayers: true, cwd }, true)
+			.catch(() => undefined);
+		const models = await listing;
 		const listedAt = Date.now();
 		const config = await Promise.race([reading, sleep(configReadMs)]);
 		// stderr is a pipe of its own: what was written there before the list has been read when the event loop has turned.
 		await nextTurn();
+		const { fallbackLine } = this.#stderr;
 		// A kept app-server answers from its memory, whatever it complains of later.
-		const builtIn = isFirst ? this.#findBuiltInWarning(listedAt) : [];
+		const isBuiltIn =
+			isFirst && fallbackLine !== undefined && !isWrittenAfter(listedAt, fallbackLine);
+		const builtIn = isBuiltIn
+			? [{ type: 'built-in-list', message: `${builtInWords}: ${fallbackLine}` }]
+			: [];
 		const warnings = toWarnings([...this.#warnings, ...builtIn]);
-		return { models: pages.models, warnings, ...readConfigAnswer(config) };
+		return { models, warnings, ...readConfigAnswer(config?.result) };
 	}
 
-	async #initialize(): Promise<void> {
-		// That notification carries the name of the machine. A release that does not know the member skips it (0.66.0).
-		const capabilities = { optOutNotificationMethods: ['remoteControl/status/changed'] };
-		await this.#request('initialize', { clientInfo: this.#spec.clientInfo, capabilities });
-		this.process.write('{"method":"initialized"}');
-	}
-
-	/** Never rejects. */
-	async #readConfig(): Promise<unknown> {
-		const params = { includeLayers: true, cwd: this.#spec.cwd };
-		const answer = await this.#rpc.request('config/read', params, true).catch(() => undefined);
-		return answer?.result;
+	async #listPages(): Promise<CodexModel[]> {
+		const models: CodexModel[] = [];
+		const cursors: string[] = [];
+		for (;;) {
+			// No `limit`: all come on one page then, and a stalled network costs Codex 5 s a page (0.155.0, 0.169.0).
+			const params = { includeHidden: true, cursor: cursors.at(-1) };
+			const result = await this.#request('model/list', params);
+			const { data, nextCursor } = isObject(result) ? result : {};
+			if (!Array.isArray(data))
+				throw this.#protocolError('its result is no object with an array "data"');
+			for (const entry of data) {
+				const model = toCodexModel(entry);
+				if (model) models.push(model);
+			}
+			if (nextCursor === undefined || nextCursor === null || nextCursor === '') return models;
+			if (typeof nextCursor !== 'string')
+				throw this.#protocolError('its "nextCursor" is neither a string nor null');
+			if (cursors.includes(nextCursor))
+				throw this.#protocolError(`the cursor "${sanitizeLine(nextCursor, 100)}" came twice`);
+			if (cursors.push(nextCursor) === maxPages)
+				throw this.#protocolError(`there are more than ${maxPages} pages`);
+		}
 	}
 
 	async #request(method: 'initialize' | 'model/list', params: object): Promise<unknown> {
@@ -121,35 +143,14 @@ export class AppServerSession {
 		return result;
 	}
 
-	#onNotification(method: string, { summary, details }: Record<string, unknown>): void {
-		if (method !== 'configWarning' || typeof summary !== 'string') return;
-		if (++this.#warningCount > maxWarnings) return;
+	#onConfigWarning({ summary, details }: Record<string, unknown>): void {
+		if (typeof summary !== 'string') return;
 		const message = sanitizeLine(summary, maxWarningLength);
 		const more = typeof details === 'string' ? sanitizeLine(details, maxWarningLength) : null;
 		this.#spec.onConfigWarning(message, more);
 		// Other warnings, such as that of a missing bubblewrap, change no list.
-		if (!/using (?:the )?defaults/i.test(summary)) return;
-		this.#warnings.push({ type: 'config-ignored', message: `${message} ${more ?? ''}` });
-	}
-
-	/** A complaint behind the list is about a request that Codex made behind it, and the list is that of the server. */
-	#findBuiltInWarning(listedAt: number): CatalogWarning[] {
-		const { fallbackLine = '' } = this.#stderr;
-		const [writtenAt = ''] = /\d{4}-\d\d-\d\dT[\d:.]+Z/.exec(fallbackLine) ?? [];
-		if (fallbackLine === '' || Date.parse(writtenAt) > listedAt) return [];
-		const message = 'Codex could not ask its server and lists the models that are built into it';
-		return [{ type: 'built-in-list', message: `${message}: ${fallbackLine}` }];
-	}
-
-	#onDisconnect({ spawnError: cause, ...exit }: Disconnect): void {
-		const { command } = this.#spec;
-		const { elapsedMs, phase } = this.#at;
-		this.#rpc.close(() => {
-			const problem = cause && toStartProblem(cause);
-			if (problem) return notFoundError({ elapsedMs, command, problem, cause });
-			const facts = { ...exit, ...this.progress, elapsedMs, cause, command };
-			return exitedError({ ...facts, phase: cause ? 'spawn' : phase });
-		});
+		if (/using (?:the )?defaults/i.test(summary))
+			this.#warnings.push({ type: 'config-ignored', message: `${message} ${more ?? ''}` });
 	}
 
 	get #at() {
@@ -167,4 +168,10 @@ export class AppServerSession {
 	#protocolError(problem: string): CodexModelsError {
 		return protocolError({ problem, ...this.#at });
 	}
+}
+
+/** A complaint behind the list is about a request that Codex made behind it, and the list is that of the server. */
+function isWrittenAfter(listedAt: number, line: string): boolean {
+	const [writtenAt = ''] = /\d{4}-\d\d-\d\dT[\d:.]+Z/.exec(line) ?? [];
+	return Date.parse(writtenAt) > listedAt;
 }

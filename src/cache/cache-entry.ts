@@ -5,61 +5,32 @@ import type { ModelListAnswer, Target } from '../api/fetch.js';
 import type { TargetOptions } from '../api/options.js';
 import type { Settings } from '../api/settings.js';
 import type { CatalogSnapshot } from '../api/snapshot.js';
-import { type Inputs, isCurrent, type Look, toInputs } from './inputs.js';
+import { type Inputs, isCurrent } from './inputs.js';
 
 /** What Codex answered, and what the answer was made from. Immutable. */
-export type ModelList = Omit<ModelListAnswer, 'models' | 'files'> & {
-	/** All models, and those that Codex's own picker shows. */
-	readonly views: Record<View, readonly CodexModel[]>;
+export type ModelList = Pick<ModelListAnswer, 'configured' | 'warnings'> & {
+	readonly all: readonly CodexModel[];
+	/** The models that Codex's own picker shows. */
+	readonly visible: readonly CodexModel[];
 	/** In epoch ms. */
 	readonly fetchedAt: number;
-	readonly inputs: Inputs;
+	/** `undefined` where they changed during the fetch, or could not be looked at. */
+	readonly inputs: Inputs | undefined;
 };
-
-export type View = 'all' | 'visible';
 
 export function makeModelList(
 	{ models, configured, warnings }: Omit<ModelListAnswer, 'files'>,
 	fetchedAt: number,
-	inputs: Inputs,
+	inputs: Inputs | undefined,
 ): ModelList {
 	const all = Object.freeze([...models]);
 	const visible = Object.freeze(all.filter(({ hidden }) => !hidden));
-	return { views: { all, visible }, configured, warnings, fetchedAt, inputs };
-}
-
-/** The list with the parts of `last` that are equal, so that `===` means that nothing is new. */
-export function shareParts(list: ModelList, last: ModelList | undefined): ModelList {
-	if (!last) return list;
-	const pick = <T>(part: T, old: T) => (isDeepStrictEqual(part, old) ? old : part);
-	const { all, visible } = list.views;
-	return {
-		...list,
-		views: { all: pick(all, last.views.all), visible: pick(visible, last.views.visible) },
-		configured: pick(list.configured, last.configured),
-		warnings: pick(list.warnings, last.warnings),
-	};
+	return { all, visible, configured, warnings, fetchedAt, inputs };
 }
 
 /** Whether Codex could not ask its server, and answered with the models that are built into it. */
 export const isBuiltIn = ({ warnings }: ModelList) =>
 	warnings.some(({ type }) => type === 'built-in-list');
-
-/** Whether the list is young enough not to ask Codex again. */
-export function isYoung(list: ModelList, { maxAgeMs, cooldownMs }: Settings): boolean {
-	const ageMs = Date.now() - list.fetchedAt;
-	// After the clock was set back the age is unknown, and the list is not fresh until the clock has caught up.
-	return ageMs >= 0 && ageMs < (isBuiltIn(list) ? Math.min(maxAgeMs, cooldownMs) : maxAgeMs);
-}
-
-type State = {
-	/** The list, also after the time in which it may be served. */
-	readonly list?: ModelList;
-	/** Whether the files that the list was made from were the same at the last look. */
-	readonly isCurrent: boolean;
-	/** The last failed refresh since the list was fetched, and its time in epoch ms. */
-	readonly failure?: { readonly error: CodexModelsError; readonly at: number };
-};
 
 /** The list of one target and login: all of its state, and the one place that changes it. */
 export class CacheEntry {
@@ -69,8 +40,13 @@ export class CacheEntry {
 	/** Whether `clear` has removed this entry: the result of its revalidation is not remembered. */
 	isDropped = false;
 	readonly #settings: Settings;
-	#state: State = { isCurrent: true };
-	readonly #snapshots: Partial<Record<View, CatalogSnapshot>> = {};
+	#list: ModelList | undefined;
+	/** Whether the files that the list was made from were the same at the last look. */
+	#isCurrent = true;
+	/** The last failed refresh since the list was fetched, and its time in epoch ms. */
+	#refreshError: CodexModelsError | null = null;
+	#failedAt = Number.NaN;
+	readonly #snapshots: { all?: CatalogSnapshot; visible?: CatalogSnapshot } = {};
 
 	constructor(target: Target, login: string, settings: Settings) {
 		this.target = target;
@@ -78,64 +54,79 @@ export class CacheEntry {
 		this.#settings = settings;
 	}
 
+	/** The list, also after the time in which it may be served. */
 	get list(): ModelList | undefined {
-		return this.#state.list;
+		return this.#list;
 	}
 
-	/** Takes a list that is to be remembered; returns it with the parts of the last one that are equal. */
+	/** Takes a list, and returns it with the parts of the last one that are equal, so that `===` means that nothing is new. */
 	remember(list: ModelList): ModelList {
-		const shared = shareParts(list, this.list);
-		this.#state = { list: shared, isCurrent: true };
-		return shared;
+		const last = this.#list;
+		const share = <Name extends keyof ModelList>(name: Name) =>
+			last && isDeepStrictEqual(list[name], last[name]) ? last[name] : list[name];
+		this.#list = {
+			...list,
+			all: share('all'),
+			visible: share('visible'),
+			configured: share('configured'),
+			warnings: share('warnings'),
+		};
+		this.#isCurrent = true;
+		this.#refreshError = null;
+		this.#failedAt = Number.NaN;
+		return this.#list;
 	}
 
 	/** Takes the failure of a refresh. The same failure again is the same error, so that no subscriber hears of it twice. */
 	fail(reason: unknown): void {
 		const error = toCodexModelsError(reason);
-		const last = this.#state.failure?.error;
-		const isSame = last && isDeepStrictEqual(withoutTimes(last), withoutTimes(error));
-		this.#state = { ...this.#state, failure: { error: isSame ? last : error, at: Date.now() } };
+		const last = this.#refreshError;
+		const isSame = last?.code === error.code && withoutTimes(last) === withoutTimes(error);
+		this.#refreshError = isSame ? last : error;
+		this.#failedAt = Date.now();
 	}
 
 	/** Takes a look at the files of the list. */
-	compare(look: Look): void {
-		const { list, isCurrent: wasCurrent } = this.#state;
-		if (!list) return;
+	compare(look: Inputs): void {
+		if (!this.#list?.inputs) return;
 		// A list of another machine brings no files, and those of this machine count from now on.
-		const isForeign = Object.keys(list.inputs.files).length === 0;
-		const known = isForeign ? { ...list, inputs: toInputs(this.target, look) } : list;
-		const isSame = isCurrent(known.inputs, look, wasCurrent);
-		this.#state = { ...this.#state, list: known, isCurrent: isSame };
+		const isForeign = Object.keys(this.#list.inputs.files).length === 0;
+		if (isForeign) this.#list = { ...this.#list, inputs: look };
+		else this.#isCurrent = isCurrent(this.#list.inputs, look, this.#isCurrent);
 	}
 
 	/** The list, if it may be served to a caller whose program is `command`. */
 	getServable(command: string): ModelList | undefined {
 		const { maxAgeMs, staleWhileRevalidateMs } = this.#settings;
-		const { list } = this;
-		if (list === undefined || list.inputs.command !== command) return undefined;
+		const list = this.#list;
+		if (list?.inputs?.command !== command) return undefined;
 		return Date.now() - list.fetchedAt < maxAgeMs + staleWhileRevalidateMs ? list : undefined;
 	}
 
-	/** Whether the list is young, and nothing that it was made from has changed. */
+	/** Whether the list is young enough not to ask Codex again, and nothing that it was made from has changed. */
 	isFresh(): boolean {
-		const { list, isCurrent } = this.#state;
-		return list !== undefined && isCurrent && isYoung(list, this.#settings);
+		const { maxAgeMs, cooldownMs } = this.#settings;
+		if (!this.#list || !this.#isCurrent) return false;
+		const ageMs = Date.now() - this.#list.fetchedAt;
+		const limitMs = isBuiltIn(this.#list) ? Math.min(maxAgeMs, cooldownMs) : maxAgeMs;
+		// After the clock was set back the age is unknown, and the list is not fresh until the clock has caught up.
+		return ageMs >= 0 && ageMs < limitMs;
 	}
 
 	/** Whether the last refresh failed so recently that the next one has to wait. */
 	isCoolingDown(): boolean {
-		const ageMs = Date.now() - (this.#state.failure?.at ?? Number.NaN);
+		const ageMs = Date.now() - this.#failedAt;
 		return ageMs >= 0 && ageMs < this.#settings.cooldownMs;
 	}
 
 	/** One object for each state and view. An answer that is not remembered gets one of its own. */
 	snapshot(list: ModelList, { includeHidden }: TargetOptions): CatalogSnapshot {
 		const view = includeHidden ? 'all' : 'visible';
-		const { views, fetchedAt, configured, warnings } = list;
-		const isOwn = list === this.list;
+		const { [view]: models, fetchedAt, configured, warnings } = list;
+		const isOwn = list === this.#list;
 		const isFresh = isOwn && this.isFresh();
-		const refreshError = (isOwn && this.#state.failure?.error) || null;
-		const next = { models: views[view], fetchedAt, isFresh, configured, warnings, refreshError };
+		const refreshError = isOwn ? this.#refreshError : null;
+		const next = { models, fetchedAt, isFresh, configured, warnings, refreshError };
 		const last = this.#snapshots[view];
 		const isSame = last?.fetchedAt === fetchedAt && last.isFresh === isFresh;
 		if (last && isSame && hasSameContent(last, next)) return last;
@@ -152,7 +143,4 @@ export const hasSameContent = (one?: CatalogSnapshot, other?: CatalogSnapshot) =
 	one?.refreshError === other?.refreshError;
 
 /** Two failures of one kind differ in the time that they took. */
-const withoutTimes = (error: CodexModelsError) => ({
-	...error,
-	message: error.message.replaceAll(/\b\d+ ms\b/g, ''),
-});
+const withoutTimes = ({ message }: CodexModelsError) => message.replaceAll(/\b\d+ ms\b/g, '');

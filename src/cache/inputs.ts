@@ -7,21 +7,16 @@ import { findExecutable } from '../system/find-executable.js';
 import { hash } from '../system/hash.js';
 import { unref } from '../system/timers.js';
 
-/** What a list was made from. Plain data: kept in memory and in stores, and compared. */
+/** What a list is made from, at one look. Plain data: kept in memory, in part in stores, and compared. */
 export type Inputs = {
-	/** The digest of the login. */
-	login: string;
+	/** The time of the look, in epoch ms. */
+	at: number;
+	/** The digest of the login; `undefined` where it cannot be read now. */
+	login: string | undefined;
+	loginFile: FileState | undefined;
 	/** The name or path of the program; '' with `fetchModels`. */
 	command: string;
-	/** The version of each file by its path, and that of the program by `command`. */
-	files: Record<string, string>;
-};
-
-/** One look at the inputs. A part that could not be looked at is `undefined`. */
-export type Look = {
-	at: number;
-	login: string | undefined;
-	command: string;
+	/** The state of each file by its path, and that of the program by `command`; `undefined` for one that cannot be looked at. */
 	files: Record<string, FileState | undefined>;
 };
 
@@ -31,32 +26,27 @@ const maxLoginBytes = 1024 * 1024;
 /** The variables that log Codex in (0.136.0 to 0.171.0). */
 const loginVariables = ['CODEX_ACCESS_TOKEN', 'CODEX_API_KEY', 'CODEX_AGENT_IDENTITY'];
 
-const toLoginFile = ({ home }: Target) => path.join(home, 'auth.json');
-
 /**
  * Looks at the login, at the program, at the files that Codex reads for each list, and at those that it has named. Never
  * rejects.
  */
 export async function lookAtInputs(
-	target: Target,
+	{ home, cwd }: Target,
 	{ env }: Settings,
 	command: string,
 	named: readonly string[],
-): Promise<Look> {
+): Promise<Inputs> {
 	const at = Date.now();
 	const environment = buildEnvironment(env, undefined);
-	const loginFile = toLoginFile(target);
-	const configFiles = [
-		path.join(target.home, 'config.toml'),
-		path.join(target.cwd, '.codex', 'config.toml'),
-	];
-	const files: Look['files'] = {};
 	// One file at a time, because each look at a dead network mount keeps a thread of libuv.
-	for (const file of new Set([loginFile, ...configFiles, ...named]))
-		files[file] = await lookAt(file);
+	const authFile = path.join(home, 'auth.json');
+	const loginFile = await lookAt(authFile);
+	const configFiles = [path.join(home, 'config.toml'), path.join(cwd, '.codex', 'config.toml')];
+	const files: Inputs['files'] = {};
+	for (const file of new Set([...configFiles, ...named])) files[file] = await lookAt(file);
 	if (command !== '') files[command] = await lookAtProgram(command, environment);
-	const login = await readLogin(loginFile, files[loginFile], environment);
-	return { at, login, command, files };
+	const login = loginFile && (await readLogin(authFile, loginFile, environment));
+	return { at, login, loginFile, command, files };
 }
 
 /** Another file of that name, or another version of it, mostly is another release. */
@@ -73,16 +63,15 @@ async function lookAtProgram(command: string, environment: NodeJS.ProcessEnv) {
 /** The digest of the login; `undefined` where it cannot be read now. A file that is never readable counts by its version. */
 async function readLogin(
 	file: string,
-	state: FileState | undefined,
+	{ version }: FileState,
 	environment: NodeJS.ProcessEnv,
 ): Promise<string | undefined> {
-	if (state === undefined) return undefined;
 	const variables = loginVariables.map((name) => environment[name] ?? null);
 	try {
 		const text = await readRegularFile(file, maxLoginBytes);
 		return hash('login', variables, text === undefined ? null : withoutSession(text));
 	} catch (error) {
-		return isOfFile(error) ? hash('login', variables, state.version) : undefined;
+		return isOfFile(error) ? hash('login', variables, version) : undefined;
 	}
 }
 
@@ -116,33 +105,30 @@ function readClaims(idToken: unknown): unknown {
 	}
 }
 
-/** The inputs of a list that was made by the time of a look; the login file counts by the login in it. */
-export function toInputs(target: Target, { login = '', command, files }: Look): Inputs {
-	const { [toLoginFile(target)]: _, ...rest } = files;
-	const versions = Object.entries(rest).map(([file, state]) => [file, state?.version ?? 'unknown']);
-	return { login, command, files: Object.fromEntries(versions) };
-}
-
 /** Tells whether an app-server that was started from one look would be started from another one alike. */
-export const digest = (look: Look | undefined) => hash(look?.login, look?.command, look?.files);
+export const digest = (look: Inputs | undefined) => hash({ ...look, at: undefined });
 
 /** The files that Codex named for a list, and those that it reads for each. */
 export const listFiles = (inputs: Inputs | undefined): string[] =>
 	Object.keys(inputs?.files ?? {}).filter((file) => file !== inputs?.command);
 
 /** Whether the files of a list are as they were. A file that cannot be looked at now counts as at the last look. */
-export const isCurrent = ({ files }: Inputs, look: Look, wasCurrent = true): boolean =>
-	Object.entries(files).every(([file, version]) => {
-		const state = look.files[file];
-		return state ? state.version === version : wasCurrent;
+export const isCurrent = ({ files }: Inputs, now: Inputs, wasCurrent: boolean): boolean =>
+	Object.entries(files).every(([file, state]) => {
+		const version = now.files[file]?.version;
+		return version === undefined ? wasCurrent : version === state?.version;
 	});
 
 /**
  * Whether the inputs held still from one look to the next. A file that cannot be looked at counts as changed, and one that
  * was not known at first held still if its last change came before.
  */
-export function heldStill(before: Look | undefined, after: Look | undefined): after is Look {
+export function heldStill(
+	before: Inputs | undefined,
+	after: Inputs | undefined,
+): after is Inputs & { login: string } {
 	if (before?.login === undefined || before.login !== after?.login) return false;
+	if (before.loginFile?.version !== after.loginFile?.version) return false;
 	return Object.entries(after.files).every(([file, now]) => {
 		if (now === undefined) return false;
 		// A file's time has fractions of a millisecond.

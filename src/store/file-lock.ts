@@ -6,8 +6,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { ignore } from '../system/files.js';
 import { makeOwnDirectory } from './own-directory.js';
 
-// A lock between processes: a directory of empty files, one for each claim, numbered upwards. Anything else there is left
-// alone.
+// A lock between processes: a directory of empty files, one for each claim, numbered upwards. Any other name is ignored.
 //
 // The modification time of a file is its state, because setting a time needs neither space on the disk nor a second file:
 // `releasedTime` means released, any other time means held until it has not changed for `leaseMs`. The holder changes the
@@ -40,11 +39,10 @@ export async function acquireLock(
 	signal: AbortSignal,
 	times = leaseTimes,
 ): Promise<() => Promise<void>> {
-	signal.throwIfAborted();
-	await makeOwnDirectory(path.dirname(directory));
 	const claim = prepareClaim(directory, times);
 	for (;;) {
 		signal.throwIfAborted();
+		await makeOwnDirectory(path.dirname(directory));
 		// The directory may be removed at any moment.
 		const handle = await claim().catch(ignore('ENOENT'));
 		const release = handle && hold(handle, times.beatMs);
@@ -55,16 +53,13 @@ export async function acquireLock(
 	}
 }
 
-export const isClaim = (name: string) => /^[1-9]\d{0,14}$/.test(name);
-
-/** The numbers of the claims, the highest one first. Makes the directory. */
+/** The numbers of the claims, the highest one first. Makes the directory of the lock. */
 async function listClaims(directory: string): Promise<number[]> {
-	await makeOwnDirectory(path.dirname(directory));
 	await mkdir(directory, { mode: 0o700 }).catch(ignore('EEXIST'));
 	if (!(await lstat(directory)).isDirectory()) throw new Error(`Not a directory: ${directory}`);
 	const names = await readdir(directory);
 	return names
-		.filter(isClaim)
+		.filter((name) => /^[1-9]\d{0,14}$/.test(name))
 		.map(Number)
 		.sort((one, other) => other - one);
 }
@@ -98,7 +93,7 @@ function prepareClaim(directory: string, { beatMs, leaseMs }: typeof leaseTimes)
 		try {
 			const [highest, ...lower] = await listClaims(directory);
 			if (highest === last + 1 && (await isOver(last))) {
-				await Promise.allSettled(lower.slice(0, 100).map((number) => rm(toFile(number))));
+				await Promise.allSettled(lower.map((number) => rm(toFile(number))));
 				return handle;
 			}
 		} catch {

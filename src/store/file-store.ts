@@ -6,10 +6,10 @@ import process from 'node:process';
 import pRetry from 'p-retry';
 import { aPath, check } from '../api/option-rules.js';
 import type { ModelListStore } from '../api/options.js';
-import { findHome, isWindows, lookUp, resolvePath } from '../system/environment.js';
+import { findHome, isWindows, resolvePath } from '../system/environment.js';
 import { hasCode, readRegularFile } from '../system/files.js';
 import { hash } from '../system/hash.js';
-import { acquireLock, isClaim } from './file-lock.js';
+import { acquireLock } from './file-lock.js';
 import { hasOwnDirectory, makeOwnDirectory } from './own-directory.js';
 
 export type { ModelListStore } from '../api/options.js';
@@ -19,14 +19,12 @@ export type FileStoreOptions = {
 	directory?: string | undefined;
 };
 
-/** The largest list that is written or read, in bytes: parsing more would hold up the event loop for too long. */
+/** The largest list that is read, in bytes: parsing more would hold up the event loop for too long. */
 const maxListBytes = 8 * 1024 * 1024;
 
 /** The share of writes that also remove what is out of use: no file needs to remember when that was done last. */
 const sweepShare = 1 / 50;
-/** The most files that one sweep looks at. */
-const maxSwept = 100;
-/** How long a draft or a lock has not been touched when it counts as left behind: longer than any fetch may take. */
+/** The age at which a file that is not written again counts as left behind: longer than any fetch may take. */
 const unusedAfterMs = 30 * 24 * 60 * 60 * 1_000;
 
 /** The names of this version's lists, drafts and locks: versions of this package do not touch each other's files. */
@@ -36,7 +34,7 @@ const ownName = /^v1-\w{32}\.(json|lock|json\.[\w-]{36})$/;
  * A store in files, one for each list, for the processes of one user on one machine: they share lists and fetches.
  *
  * A file is readable for its owner only (0600, in a directory of 0700). It is written under another name, flushed and
- * renamed, so that a reader never sees a part of it.
+ * renamed, so that a reader never sees a part of it. Some writes remove files that were left behind a month ago.
  *
  * @throws TypeError when `directory` is not a path, or an option is unknown.
  */
@@ -47,14 +45,12 @@ export function fileStore(options: FileStoreOptions = {}): Required<ModelListSto
 
 	return {
 		async get(key) {
-			if (!(await hasOwnDirectory(directory))) return undefined;
+			await hasOwnDirectory(directory);
 			return retryOnSharingViolation(() => readEntry(toPath(key, 'json')));
 		},
 
 		async set(key, value, ttlMs = Number.POSITIVE_INFINITY) {
 			const text = JSON.stringify({ expiresAt: Date.now() + ttlMs, value });
-			if (Buffer.byteLength(text) > maxListBytes)
-				throw new Error(`Larger than ${maxListBytes} bytes`);
 			await makeOwnDirectory(directory);
 			// Not with `write-file-atomic`, which listens for the end of the host (`signal-exit`) and follows links (7.0.1).
 			const file = toPath(key, 'json');
@@ -69,7 +65,7 @@ export function fileStore(options: FileStoreOptions = {}): Required<ModelListSto
 		},
 
 		async delete(key) {
-			if (!(await hasOwnDirectory(directory))) return;
+			await hasOwnDirectory(directory);
 			await retryOnSharingViolation(() => rm(toPath(key, 'json'), { force: true }));
 		},
 
@@ -81,8 +77,8 @@ export function fileStore(options: FileStoreOptions = {}): Required<ModelListSto
 function findCacheDirectory(): string {
 	const home = findHome();
 	if (isWindows) {
-		const local = lookUp(process.env, 'LOCALAPPDATA') || path.join(home, 'AppData', 'Local');
-		return path.join(local, 'codex-models', 'Cache');
+		const caches = process.env.LOCALAPPDATA || path.join(home, 'AppData', 'Local');
+		return path.join(caches, 'codex-models', 'Cache');
 	}
 	if (process.platform === 'darwin') return path.join(home, 'Library', 'Caches', 'codex-models');
 	const { XDG_CACHE_HOME: caches = '' } = process.env;
@@ -109,28 +105,20 @@ const retryOnSharingViolation = <T>(step: () => Promise<T>) =>
 		shouldRetry: ({ error }) => isWindows && hasCode(error, 'EPERM', 'EACCES', 'EBUSY'),
 	});
 
-/** Removes expired and damaged lists, drafts of processes that were killed, and unused locks. */
+/** Removes lists, drafts and locks that were left behind. */
 async function sweep(directory: string): Promise<void> {
 	// The time of the write before, because the clock of this process may be another one.
 	const { mtimeMs: now } = await stat(directory);
-	const names = (await readdir(directory)).filter((name) => ownName.test(name));
-	// Another part of a large directory each time.
-	const start = Math.random() * names.length;
-	for (const name of names.slice(start, start + maxSwept)) {
-		const file = path.join(directory, name);
-		const isUnused = async () => now - (await lstat(file)).mtimeMs > unusedAfterMs;
-		try {
-			if (name.endsWith('.lock')) await removeUnusedLock(file, isUnused);
-			else if (name.endsWith('.json') ? (await readEntry(file)) === undefined : await isUnused())
-				await rm(file);
-		} catch {}
+	for (const name of await readdir(directory)) {
+		if (ownName.test(name)) await removeUnused(path.join(directory, name), now).catch(() => {});
 	}
 }
 
-/** A directory's time changes with each claim: a claim that comes after the look is not removed, and keeps the directory. */
-async function removeUnusedLock(lock: string, isUnused: () => Promise<boolean>): Promise<void> {
-	const names = (await lstat(lock)).isDirectory() ? await readdir(lock) : [];
-	if (!(await isUnused())) return;
-	for (const claim of names.filter(isClaim)) await rm(path.join(lock, claim));
-	await rmdir(lock);
+async function removeUnused(file: string, now: number): Promise<void> {
+	const claims = (await lstat(file)).isDirectory() ? await readdir(file) : undefined;
+	// The time of a directory changes with each claim: one that comes after this look is not removed, and keeps the lock.
+	if (now - (await lstat(file)).mtimeMs <= unusedAfterMs) return;
+	if (!claims) return rm(file);
+	for (const claim of claims) await rm(path.join(file, claim));
+	await rmdir(file);
 }

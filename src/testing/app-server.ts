@@ -14,10 +14,9 @@ process.stdin.on('end', () => process.exit());
 const { models, config, error } = script;
 const answers = {
 	initialize: { result: { userAgent: 'scripted/0.171.0' } },
-	'config/read': { result: { config, layers: [] } },
-	'model/list': error ? { error } : { result: { data: models, nextCursor: null } },
+	'config/read': { result: { config } },
+	'model/list': error ? { error } : { result: { data: models } },
 };
-const refusal = { error: { code: -32601, message: 'Method not found' } };
 for await (const line of createInterface(process.stdin)) {
 	const { id, method } = JSON.parse(line);
 	if (method === 'model/list') {
@@ -25,6 +24,7 @@ for await (const line of createInterface(process.stdin)) {
 		await new Promise((resolve) => script.hangs || setTimeout(resolve, script.delayMs));
 		if ('exitCode' in script) process.exit(script.exitCode);
 	}
-	if (id !== undefined) console.log(JSON.stringify({ id, ...(answers[method] ?? refusal) }));
+	const answer = answers[method] ?? { error: { code: -32601, message: 'Method not found' } };
+	if (id !== undefined) console.log(JSON.stringify({ id, ...answer }));
 }
 `;

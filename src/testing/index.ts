@@ -55,14 +55,16 @@ export type CodexScript = {
 	error?: { code: number; message: string };
 };
 
+const anObject: Rule = { expected: 'an object', test: isObject };
+
 const rules: Record<keyof CodexScript, Rule> = {
 	models: { expected: 'an array', test: Array.isArray, default: [] },
-	config: { expected: 'an object', test: isObject, default: {} },
+	config: anObject,
 	delayMs: duration(),
 	hangs: boolean,
 	exitCode: { expected: 'a whole number', test: Number.isInteger },
 	stderr: { expected: 'a string', test: isString, default: '' },
-	error: { expected: 'an object', test: isObject },
+	error: anObject,
 };
 
 const toProgram = (script: CodexScript) =>

@@ -1,3 +1,4 @@
+import path from 'node:path';
 import { expect, test, vi } from 'vitest';
 import { makeCatalog, plainModel } from '../harness.js';
 
@@ -5,10 +6,10 @@ const fetchModels = async () => ({ models: [plainModel('a')] });
 
 test('an event has its time, its target and its own facts, and nothing else', async () => {
 	vi.useFakeTimers({ now: 1_234, toFake: ['Date'] });
-	const { catalog, events } = makeCatalog({ fetchModels, cwd: '/a' });
+	const { catalog, events } = makeCatalog({ fetchModels, cwd: path.resolve('/a') });
 	await catalog.list({ codexHome: '/b' });
 	await catalog.list({ codexHome: '/b' });
-	const target = { at: 1_234, cwd: '/a', codexHome: '/b' };
+	const target = { at: 1_234, cwd: path.resolve('/a'), codexHome: '/b' };
 	expect(events.all).toStrictEqual([
 		{ ...target, type: 'refreshed', durationMs: expect.any(Number), models: 1, attempts: 1 },
 		{ ...target, type: 'miss', waitedMs: expect.any(Number) },

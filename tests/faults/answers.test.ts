@@ -59,11 +59,11 @@ const requests: Phase[] = ['initialize', 'model/list', 'between pages'];
 const faults: Fault[] = [
 	[
 		'the app-server writes banners, broken JSON, notifications, requests, or answers that were not asked for',
-		early,
+		[...early, 'while being ended'],
 		// Before the first request no id is in use, and the second request gets 2.
 		(phase) => {
 			const text = phase === 'spawn' ? noise.replaceAll('$id', '2') : noise;
-			return cells(listed, misbehaves('writes', phase, { text }));
+			return cells(listed, misbehaves('writes', phase, { text, endsAfterMs: 500 }));
 		},
 	],
 	[
@@ -121,12 +121,9 @@ const faults: Fault[] = [
 			),
 	],
 	[
-		'the list has 100 pages, or entries of every wrong type',
+		'the list has entries of every wrong type',
 		['model/list'],
 		() => [
-			cell(['turnsPages', { count: 100 }], {
-				ids: Array.from({ length: 100 }, (_, index) => `page-${index + 1}`),
-			}),
 			// A string is a valid id.
 			cell(answers([...wrong, ...wrong.map((id) => ({ id })), { id: '__proto__' }]), {
 				ids: ['text', '__proto__'],

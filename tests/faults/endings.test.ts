@@ -41,9 +41,10 @@ const isSignalled = (phase: Phase, signal: NodeJS.Signals): Cell =>
 const leavesAGrandchild = (phase: Phase): Cell[] =>
 	[true, false].map((holdsPipes) => {
 		const settings = { models: known, holdsPipes, ignoresSigterm: true };
-		return phase === atTheEnd
-			? cell(['leavesAGrandchild', settings], { ids: knownIds }, code(0))
-			: cell(['leavesAGrandchild', { ...settings, at: phase, code: 1 }], exited(phase, 1), code(1));
+		if (phase !== 'initialize' && phase !== 'model/list')
+			return cell(['leavesAGrandchild', settings], { ids: knownIds }, code(0));
+		const step: Step = ['leavesAGrandchild', { ...settings, at: phase, code: 1 }];
+		return cell(step, exited(phase, 1), code(1));
 	});
 
 function closesItsOutput(phase: Phase): Cell {
@@ -56,9 +57,10 @@ function closesItsOutput(phase: Phase): Cell {
 function closesItsInput(phase: Phase): Cell {
 	const step = misbehaves('closesItsInput', phase);
 	if (phase === 'spawn') return cell(step, timedOut(phase), by('SIGTERM'));
-	if (phase === 'initialize' || phase === 'model/list')
-		return cell(step, exited('model/list', null), by('SIGTERM'));
-	return cell(step, listed, undefined, 'by close()');
+	const isLast = phase === 'between pages' || phase === afterAnswer;
+	return isLast
+		? cell(step, listed, undefined, 'by close()')
+		: cell(step, exited('model/list', null), by('SIGTERM'));
 }
 
 /** A behaviour from the end of the input on, which alone does not end the app-server. */

@@ -1,33 +1,19 @@
 import fs from 'node:fs';
 import path from 'node:path';
 import { expect, vi } from 'vitest';
-import {
-	afterTest,
-	makeCatalog,
-	makeDirectory,
-	makeScriptedCatalog,
-	neverMs,
-	realCodex,
-	type Step,
-} from '../harness.js';
-import {
-	answers,
-	lackOf,
-	lackOfMount,
-	run,
-	runHost,
-	serve,
-	served,
-	sh,
-	startHost,
-	user,
-} from './host.js';
+import * as harness from '../harness.js';
+import { afterTest, makeDirectory } from '../harness.js';
+import * as host from './host.js';
+import { answers, lackOfMount, run, runHost, serve, served, startHost } from './host.js';
 import { describeFaults } from './page.js';
 import { exited, expectOutcome } from './table.js';
 
 const testFault = describeFaults('homes');
 
-/** The source of a host: lists for a first home, which goes wrong when its list is known, and for others. */
+/** Runs a shell's commands in a directory. */
+const sh = (cwd: string, commands: string) => run('sh', '-ec', `cd ${cwd}; ${commands}`);
+
+/** The source of a host: lists for a home that changes when its list is known, and for others. */
 const listForHomes = `
 	const within = (promise) => Promise.race([promise, new Promise((resolve) => setTimeout(resolve, 10_000, 'hangs'))]);
 	const [home, ...others] = facts.codexHomes;
@@ -44,6 +30,7 @@ const listForHomes = `
 	tell(await within(stat('/').then(() => 'the host can read')));
 `;
 
+/** The commands of a shell that spoil a file. */
 const spoils = {
 	'a FIFO': 'mkfifo $file',
 	'a directory': 'mkdir $file',
@@ -51,50 +38,49 @@ const spoils = {
 	'a link to itself': 'ln -s $file $file',
 	unreadable: 'echo {} > $file; chmod 0 $file',
 };
-const names = ['auth.json', 'config.toml'];
 
 testFault(
 	`\`auth.json\` and \`config.toml\` are each ${Object.keys(spoils).join(', ')}`,
 	'any',
 	'the list',
 	async () => {
+		const names = ['auth.json', 'config.toml'];
 		for (const spoil of Object.values(spoils)) {
 			const { server, directory, facts } = serve();
-			user.share(server.directory);
-			const codexHomes = [1, 2, 3, 4].map((home) => path.join(directory, String(home)));
-			const [first = '', ...others] = codexHomes;
-			for (const codexHome of codexHomes) fs.mkdirSync(codexHome);
-			const renames = names.map((name) =>
-				[`later-${name}`, name].map((file) => path.join(first, file)),
+			const codexHomes = ['first', 'second', 'third', 'fourth'].map((name) =>
+				path.join(directory, name),
 			);
-			for (const [later = ''] of renames) sh(spoil, { file: later });
-			for (const codexHome of others)
-				for (const name of names) sh(spoil, { file: path.join(codexHome, name) });
-			user.give(directory);
+			const files = codexHomes.flatMap((home, index) =>
+				names.map((name) => path.join(home, index === 0 ? `later-${name}` : name)),
+			);
+			const renames = names.map((name, index) => [
+				files[index],
+				path.join(directory, 'first', name),
+			]);
+			run('mkdir', '-m', '777', ...codexHomes);
+			sh(directory, `for file in ${files.join(' ')}; do ${spoil}; done`);
+			run('chmod', 'a+rx', directory);
+			run('chmod', '-R', 'a+rwX', server.directory);
 			const { done } = startHost(`${listForHomes} process.exit(0);`, {
 				facts: { ...facts, codexHomes, renames },
-				through: user.words,
+				through: host.asUser,
 			});
-			expect(await done).toMatchObject({
-				exitCode: 0,
-				stderr: '',
-				told: [served, [served, served, served], 'the host can read'],
-			});
+			const told = [served, [served, served, served], 'the host can read'];
+			expect(await done).toMatchObject({ exitCode: 0, stderr: '', told });
 		}
 	},
-	user.lack,
+	host.lackOfUser,
 );
 
 /** A directory on a mount that never answers, as that of a file server which is gone. */
 function mountDeaf(): string {
-	const directory = makeDirectory();
+	const [directory, parent] = [makeDirectory(), makeDirectory()];
 	// The kernel asks the process group of the mount by this pipe, and nothing there answers.
-	const pipe = path.join(makeDirectory(), 'pipe');
-	run('mkfifo', pipe);
-	const file = fs.openSync(pipe, 'r+');
-	afterTest(() => fs.closeSync(file));
+	run('mkfifo', `${parent}/pipe`);
+	const pipe = fs.openSync(`${parent}/pipe`, 'r+');
+	afterTest(() => fs.closeSync(pipe));
 	const mount = 'setsid --wait mount -t autofs -o fd=3,minproto=5,maxproto=5,indirect';
-	sh(`${mount} autofs $directory 3<>$pipe`, { directory, pipe });
+	sh(parent, `${mount} autofs ${directory} 3<>pipe`);
 	afterTest(() => run('umount', '-l', directory));
 	return path.join(directory, 'home');
 }
@@ -106,16 +92,10 @@ testFault(
 	async () => {
 		const { server, directory, facts } = serve();
 		const hung = mountDeaf();
-		const [home = '', link = '', next = ''] = ['home', 'link', 'next'].map((name) =>
-			path.join(directory, name),
-		);
-		fs.mkdirSync(home);
-		fs.symlinkSync(home, link);
-		fs.symlinkSync(hung, next);
+		sh(directory, `mkdir home; ln -s home link; ln -s ${hung} next`);
+		const [link, next] = [`${directory}/link`, `${directory}/next`];
 		const { child, done, nth } = startHost(
-			`${listForHomes}
-			await Promise.all([warm.close(), make().close()]);
-			tell('closed');`,
+			`${listForHomes} await warm.close().then(() => tell('closed'));`,
 			{ facts: { ...facts, codexHomes: [link, hung], renames: [[next, link]] } },
 		);
 		expect(await nth(1)).toEqual(served);
@@ -127,108 +107,64 @@ testFault(
 		child.kill('SIGKILL');
 		await done;
 	},
-	lackOfMount ?? lackOf('grep', '-q', 'autofs', '/proc/filesystems'),
+	lackOfMount ?? host.lackOf('grep', '-q', 'autofs', '/proc/filesystems'),
 );
 
-testFault(
-	'`auth.json` is half written, and then whole again',
-	'after the answer, model/list',
-	'a new list, then the one of the login',
-	async () => {
-		vi.useFakeTimers({ toFake: ['Date'] });
-		const codexHome = makeDirectory();
-		const login = JSON.stringify({ tokens: { account_id: 'first', refresh_token: 'a' } });
-		const write = (text: string) => {
-			fs.writeFileSync(path.join(codexHome, 'auth.json'), text);
-			// A hit looks at the files once a second.
-			vi.setSystemTime(Date.now() + 2_000);
-		};
-		const unknown: Step = ['answers', { models: [{ id: 'b' }], gates: { 'model/list': 'open' } }];
-		const { catalog, server } = makeScriptedCatalog([answers, unknown], { codexHome });
-		write(login);
-		await expectOutcome(catalog.list(), served);
-		write(login.slice(0, 30));
-		const list = catalog.list();
-		await server.untilAsked('model/list', 2);
-		write(login);
-		await expectOutcome(catalog.list(), served);
-		server.open('open');
-		await expectOutcome(list, { ids: ['b'] });
-		await expectOutcome(catalog.list(), served);
-		expect(server.starts).toBe(2);
-	},
-);
+testFault('`auth.json` is half written, and whole again', 'any', 'the list of each', async () => {
+	vi.useFakeTimers({ toFake: ['Date'] });
+	const codexHome = makeDirectory();
+	const login = JSON.stringify({ tokens: { account_id: 'first', refresh_token: 'a' } });
+	const write = (text: string) => {
+		fs.writeFileSync(path.join(codexHome, 'auth.json'), text);
+		// A hit looks at the files once a second.
+		vi.setSystemTime(Date.now() + 2_000);
+	};
+	const steps = [answers, host.gated('model/list', { models: [{ id: 'b' }] })];
+	const { catalog, server } = harness.makeScriptedCatalog(steps, { codexHome });
+	write(login);
+	await expectOutcome(catalog.list(), served);
+	write(login.slice(0, 30));
+	const list = catalog.list();
+	await server.untilAsked('model/list', 2);
+	write(login);
+	await expectOutcome(catalog.list(), served);
+	server.open('open');
+	await expectOutcome(list, { ids: ['b'] });
+	await expectOutcome(catalog.list(), served);
+	expect(server.starts).toBe(2);
+});
 
-testFault('HOME does not exist, and CODEX_HOME does', 'before the spawn', 'the list', async () => {
+testFault('HOME does not exist, and CODEX_HOME does', 'any', 'the list', async () => {
 	const { facts } = serve();
 	const options = { ...facts.options, cwd: undefined };
 	const env = { HOME: '/nonexistent' };
-	expect(await runHost('await listOnce();', { facts: { options }, env })).toEqual([served]);
+	const told = await runHost('await listOnce();', { facts: { ...facts, options }, env });
+	expect(told).toEqual([served]);
 });
-
-/** A file system of its own, of 8 MB. */
-function mountDisk(): string {
-	const directory = makeDirectory();
-	run('mount', '-t', 'tmpfs', '-o', 'size=8m,mode=700', 'tmpfs', directory);
-	afterTest(() => run('umount', '-l', directory));
-	return directory;
-}
-
-function fill(directory: string): void {
-	for (const name of fs.readdirSync(directory))
-		fs.rmSync(path.join(directory, name), { recursive: true });
-	const { bavail, bsize } = fs.statfsSync(directory);
-	fs.writeFileSync(path.join(directory, 'ballast'), Buffer.alloc(bavail * bsize));
-	expect(fs.statfsSync(directory).bavail).toBe(0);
-}
 
 testFault(
 	'the disk of CODEX_HOME is full (the real Codex)',
 	'initialize',
 	'`ERR_CODEX_EXITED`',
 	async () => {
-		const codexHome = mountDisk();
-		const limits = { retries: 0, deadlineMs: neverMs, fetchTimeoutMs: neverMs };
-		const { catalog, events } = makeCatalog({ command: realCodex, codexHome, ...limits });
-		const gets = exited('initialize', 1, null, 'failed to initialize sqlite state');
-		fill(codexHome);
+		const codexHome = makeDirectory();
+		run('mount', '-t', 'tmpfs', '-o', 'size=8m', 'tmpfs', codexHome);
+		afterTest(() => run('umount', '-l', codexHome));
+		const { catalog, events } = harness.makeCatalog({
+			...{ command: harness.realCodex, codexHome, retries: 0 },
+			...{ deadlineMs: harness.neverMs, fetchTimeoutMs: harness.neverMs },
+		});
+		const gets = exited('initialize', 1, { says: 'failed to initialize sqlite state' });
+		const fill = () => sh(codexHome, 'rm -rf * .[!.]*; cat /dev/zero > ballast 2>&- || true');
+		fill();
 		await expectOutcome(catalog.list(), gets);
 		fs.rmSync(path.join(codexHome, 'ballast'));
 		const models = await catalog.list();
 		expect(models.length).toBeGreaterThan(0);
 		await events.nth('exited', 2);
-		fill(codexHome);
+		fill();
 		await expectOutcome(catalog.list({ refresh: true }), gets);
 		expect(await catalog.list()).toEqual(models);
-	},
-	lackOfMount,
-);
-
-testFault(
-	"the disk of the file store's directory is full",
-	'after the answer',
-	'the list',
-	async () => {
-		const directory = mountDisk();
-		const { facts } = serve();
-		fill(directory);
-		const told = await runHost(
-			`for (let n = 0; n < 2; n++) {
-				const failed = [];
-				const onEvent = ({ type, operation }) => type === 'store-failed' && failed.push(operation);
-				const catalog = make({ store: openStore(), onEvent });
-				const list = await settle(catalog.list());
-				await catalog.close();
-				tell({ list, failed });
-				rmSync(facts.directory + '/ballast', { force: true });
-			}`,
-			{ facts: { ...facts, directory } },
-		);
-		expect(told).toEqual([
-			{ list: served, failed: ['set'] },
-			{ list: served, failed: [] },
-		]);
-		expect(fs.readdirSync(directory).filter((name) => name.endsWith('.json'))).toHaveLength(1);
 	},
 	lackOfMount,
 );

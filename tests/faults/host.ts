@@ -1,5 +1,5 @@
 import { execFileSync, spawn, spawnSync } from 'node:child_process';
-import { chmodSync, readdirSync } from 'node:fs';
+import { once } from 'node:events';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterTest, makeDirectory, type Step, script, until } from '../harness.js';
@@ -7,11 +7,18 @@ import { afterTest, makeDirectory, type Step, script, until } from '../harness.j
 /** The package as users install it. */
 export const builtDirectory = fileURLToPath(new URL('../../dist', import.meta.url));
 
-export const builtFile = (name: string) => new URL(`../../dist/${name}`, import.meta.url).href;
+const builtFile = (name: string) => new URL(`../../dist/${name}`, import.meta.url).href;
 
-/** The step of most app-servers here, and what a host tells of its list. */
-export const answers: Step = ['answers', { models: [{ id: 'a' }] }];
+/** The steps of most app-servers here, and what a host tells of their list. */
+export const model = { models: [{ id: 'a' }] };
+export const answers: Step = ['answers', model];
 export const served = { ids: ['a'] };
+
+/** Answers in that phase when the gate `open` is open. */
+export const gated = (phase: string, settings: object = {}): Step => [
+	'answers',
+	{ ...model, gates: { [phase]: 'open' }, ...settings },
+];
 
 /** An app-server, and the facts of hosts that use it. */
 export function serve(...steps: Step[]) {
@@ -21,7 +28,11 @@ export function serve(...steps: Step[]) {
 	return {
 		server,
 		directory,
-		facts: { directory, options: { command, args, cwd: '/', codexHome } },
+		facts: {
+			directory,
+			index: builtFile('index.js'),
+			options: { command, args, cwd: '/', codexHome },
+		},
 	};
 }
 
@@ -32,7 +43,7 @@ const makeHead = (facts: object, before: string) => `
 	const facts = ${JSON.stringify(facts)};
 	const tell = (value) => console.log(JSON.stringify(value));
 	${before}
-	const { CodexModelCatalog } = await import(facts.index ?? ${JSON.stringify(builtFile('index.js'))});
+	const { CodexModelCatalog } = await import(facts.index);
 	const { fileStore } = await import(${JSON.stringify(builtFile('store/file-store.js'))});
 	const openStore = () => fileStore({ directory: facts.directory });
 	const make = (options) => new CodexModelCatalog({
@@ -42,29 +53,23 @@ const makeHead = (facts: object, before: string) => `
 		(models) => ({ ids: models.map(({ id }) => id) }),
 		({ name, code, message, phase, cause }) => ({ name, code, message, phase, cause: cause?.code }),
 	);
-	const listOnce = async (options, listOptions) => {
-		const catalog = make(options);
-		tell(await settle(catalog.list(listOptions)));
+	const listOnce = async () => {
+		const catalog = make();
+		tell(await settle(catalog.list()));
 		await catalog.close();
 	};
-	const next = () => new Promise((resolve) => process.stdin.once('data', resolve));
+	/** The input keeps the host alive until the next text comes. */
+	const next = () => new Promise((resolve) => process.stdin.resume().once('data', resolve)).then(() => process.stdin.pause());
 `;
 
 type HostOptions = {
-	/** The value that the source reads as `facts`; each catalog gets its `options`. */
-	facts?: object;
+	/** Those of `serve`, and what else the source reads; each catalog gets its `options`. */
+	facts: object;
 	/** Runs before the package is imported. */
 	before?: string;
 	/** The commands that start Node. */
 	through?: string[];
 	env?: NodeJS.ProcessEnv;
-};
-
-type HostEnd = {
-	exitCode: number | null;
-	signal: NodeJS.Signals | null;
-	stderr: string;
-	told: Told[];
 };
 
 // biome-ignore lint/suspicious/noExplicitAny: a host's source is a string, and so has no types.
@@ -73,7 +78,7 @@ type Told = any;
 /** A process of its own that uses the built package; each `tell(value)` in its source arrives in `told`. */
 export function startHost(
 	source: string,
-	{ facts = {}, before = '', through = [], env = {} }: HostOptions = {},
+	{ facts, before = '', through = [], env = {} }: HostOptions,
 ) {
 	const [command = '', ...args] = [
 		...through,
@@ -94,9 +99,12 @@ export function startHost(
 		rest = lines.pop() ?? '';
 		told.push(...lines.map((line) => JSON.parse(line)));
 	});
-	const done = new Promise<HostEnd>((resolve) => {
-		child.once('close', (exitCode, signal) => resolve({ exitCode, signal, stderr, told }));
-	});
+	const done = once(child, 'close').then(([exitCode, signal]) => ({
+		exitCode,
+		signal,
+		stderr,
+		told,
+	}));
 	/** The nth value that the host tells, past or to come. */
 	const nth = async (count: number): Promise<Told> => {
 		await until(`the host has told ${count} values`, () => told.length >= count);
@@ -106,7 +114,7 @@ export function startHost(
 }
 
 /** Resolves to the told values of a host that ends with exit code 0 and an empty stderr. */
-export async function runHost(source: string, options?: HostOptions): Promise<Told[]> {
+export async function runHost(source: string, options: HostOptions): Promise<Told[]> {
 	const { exitCode, stderr, told } = await startHost(source, options).done;
 	if (exitCode !== 0 || stderr !== '')
 		throw new Error(`The host ended with ${exitCode}: ${stderr}`);
@@ -115,10 +123,6 @@ export async function runHost(source: string, options?: HostOptions): Promise<To
 
 /** Runs a command to its end. */
 export const run = (command: string, ...args: string[]) => execFileSync(command, args);
-
-/** Runs a shell's commands with these variables. */
-export const sh = (commands: string, variables: Record<string, string>) =>
-	execFileSync('sh', ['-ec', commands], { env: { ...process.env, ...variables } });
 
 /** The reason not to run a test that needs a Linux on which this command succeeds. */
 export const lackOf = (command: string, ...args: string[]): string | undefined =>
@@ -129,26 +133,11 @@ export const lackOf = (command: string, ...args: string[]): string | undefined =
 export const lackOfMount = lackOf('unshare', '-m', 'mount', '-t', 'tmpfs', 'tmpfs', '/mnt');
 
 const isRoot = process.getuid?.() === 0;
-const words = isRoot ? ['setpriv', '--reuid=65534', '--regid=65534', '--clear-groups'] : ['env'];
 
-/** A user whom limits and permissions bind, unlike root. */
-export const user = {
-	/** The command that starts another as this user. */
-	words,
-	/** The user must be able to read the package. */
-	lack: lackOf(
-		words[0] as string,
-		...words.slice(1),
-		'test',
-		'-r',
-		path.join(builtDirectory, 'index.js'),
-	),
-	/** Lets any user use a directory and its files. */
-	share(directory: string): void {
-		chmodSync(directory, 0o777);
-		for (const name of readdirSync(directory)) chmodSync(path.join(directory, name), 0o666);
-	},
-	give(directory: string): void {
-		if (isRoot) run('chown', '-Rh', '65534:65534', directory);
-	},
-};
+/** Starts another command as a user that is not root, because limits and permissions do not bind root. */
+export const asUser: [string, ...string[]] = isRoot
+	? ['setpriv', '--reuid=65534', '--regid=65534', '--clear-groups']
+	: ['env'];
+
+/** That user must be able to read the package. */
+export const lackOfUser = lackOf(...asUser, 'test', '-r', path.join(builtDirectory, 'index.js'));

@@ -1,22 +1,14 @@
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { expect } from 'vitest';
-import {
-	idsOf,
-	isAlive,
-	makeCatalog,
-	makeDirectory,
-	neverMs,
-	type Step,
-	until,
-	untilGone,
-} from '../harness.js';
-import { answers, builtFile, lackOf, runHost, serve, served, startHost } from './host.js';
+import * as harness from '../harness.js';
+import { idsOf, isAlive, neverMs, type Step, untilGone } from '../harness.js';
+import { gated, lackOf, model, runHost, serve, served, startHost } from './host.js';
 import { describeFaults } from './page.js';
 
 const testFault = describeFaults('hosts');
 
-const deaf = { models: [{ id: 'a' }], ignores: ['end', 'SIGTERM'] as ('end' | 'SIGTERM')[] };
+const deaf = { ...model, ignores: ['end', 'SIGTERM'] as ('end' | 'SIGTERM')[] };
 const waitsAt = (phase: string): Step => ['answers', { ...deaf, gates: { [phase]: 'never' } }];
 /** An app-server that ignores all requests to end, and the entry of its log that shows how far it is. */
 const phases: [step: Step, sign: 'waits' | 'end of input'][] = [
@@ -27,119 +19,93 @@ const phases: [step: Step, sign: 'waits' | 'end of input'][] = [
 	[['leavesAGrandchild', { ...deaf, holdsPipes: true, ignoresSigterm: true }], 'end of input'],
 ];
 
-type End = { exitCode: number | null; signal: NodeJS.Signals | null };
-
-type Way = [act: string, end: End];
-
-const raise = (signal: NodeJS.Signals): Way => [
+const raise = (signal: string): [string, number | string] => [
 	`setInterval(() => {}, 60_000); process.kill(process.pid, '${signal}')`,
-	{ exitCode: null, signal },
+	signal,
 ];
 
-const waysToEnd: Record<string, Way[]> = {
+/** The acts of hosts, and the exit code or the signal that each ends with. */
+const waysToEnd: Record<string, [act: string, end: number | string][]> = {
 	'the host returns, calls `process.exit`, throws, or leaves a rejection unhandled': [
-		['', { exitCode: 0, signal: null }],
-		['process.exit(7)', { exitCode: 7, signal: null }],
-		['throw new Error("thrown")', { exitCode: 1, signal: null }],
-		['Promise.reject(new Error("rejected"))', { exitCode: 1, signal: null }],
+		['', 0],
+		['process.exit(7)', 7],
+		['throw new Error("thrown")', 1],
+		['Promise.reject(new Error("rejected"))', 1],
 	],
 	'SIGTERM, SIGINT or SIGHUP ends the host': [raise('SIGTERM'), raise('SIGINT'), raise('SIGHUP')],
 };
 
-/** Ends a host when its app-server has come to that sign. */
-async function endHost([act, end]: Way, step: Step, sign: 'waits' | 'end of input') {
-	const { server, facts } = serve(step);
-	const { done, write } = startHost(
-		`// A caller that waits keeps the host alive, and so this one leaves.
-		const controller = new AbortController();
-		make().list({ deadlineMs: Infinity, signal: controller.signal }).catch(() => {});
-		process.stdin.once('data', () => {
-			process.stdin.destroy();
-			controller.abort();
-			${act};
-		});`,
-		{ facts },
-	);
-	await server.untilLogged(sign);
-	write('now');
-	expect(await done).toMatchObject(end);
-	await untilGone(...server.pids, ...server.find('grandchild').map(({ grandchild }) => grandchild));
-	expect(server.starts).toBe(1);
-}
-
 for (const [fault, ways] of Object.entries(waysToEnd)) {
-	testFault(
-		`${fault}, and its app-server ignores the end of its input and SIGTERM`,
-		'spawn, initialize, model/list, while being ended',
-		'no process is left',
-		async () => {
-			for (const way of ways)
-				await Promise.all(phases.map(([step, sign]) => endHost(way, step, sign)));
-		},
-	);
+	const where = 'spawn, initialize, model/list, while being ended';
+	const isDeaf = 'Codex ignores the end of its input and SIGTERM';
+	testFault(`${fault}, and ${isDeaf}`, where, 'no process is left', async () => {
+		const endHost = async (act: string, end: unknown, [step, sign]: (typeof phases)[number]) => {
+			const { server, facts } = serve(step);
+			const { done, write } = startHost(
+				`// A caller that waits keeps the host alive, and so this one leaves.
+				const controller = new AbortController();
+				make().list({ deadlineMs: Infinity, signal: controller.signal }).catch(() => {});
+				await next();
+				controller.abort();
+				${act};`,
+				{ facts },
+			);
+			await server.untilLogged(sign);
+			write('now');
+			const { exitCode, signal } = await done;
+			expect(exitCode ?? signal).toBe(end);
+			const grandchildren = server.find('grandchild').map(({ grandchild }) => grandchild);
+			await untilGone(...server.pids, ...grandchildren);
+			expect(server.starts).toBe(1);
+		};
+		for (const [act, end] of ways)
+			await Promise.all(phases.map((phase) => endHost(act, end, phase)));
+	});
 }
 
 testFault(
 	'SIGKILL ends the host',
-	'model/list',
-	'an app-server that ignores the end of its input stays',
+	'any',
+	'a Codex stays that ignores the end of its input',
 	async () => {
 		const well: Step = ['answers', { gates: { 'model/list': 'never' } }];
-		const pids = await Promise.all(
-			[well, waitsAt('model/list')].map(async (step) => {
-				const { server, facts } = serve(step);
-				const { child, done } = startHost('make().list().catch(() => {});', { facts });
-				await server.untilLogged('waits');
-				child.kill('SIGKILL');
-				await done;
-				await server.untilLogged('end of input');
-				return server.pids[0] as number;
-			}),
-		);
-		const [healthy, stubborn] = pids as [number, number];
-		await untilGone(healthy);
-		expect(isAlive(stubborn)).toBe(true);
-		process.kill(stubborn, 'SIGKILL');
-		expect(
-			readFileSync(new URL('../../README.md', import.meta.url), 'utf8'),
-			'the README',
-		).toContain('SIGKILL');
-	},
-);
-
-testFault(
-	'the host is stopped (SIGSTOP) and goes on (SIGCONT)',
-	'initialize, model/list',
-	'the list',
-	async () => {
-		for (const phase of ['initialize', 'model/list']) {
-			const { server, facts } = serve([
-				'answers',
-				{ models: [{ id: 'a' }], gates: { [phase]: 'open' } },
-			]);
-			const { child, done } = startHost('await listOnce();', { facts });
+		for (const [step, isDeaf] of [[well, false] as const, [waitsAt('model/list'), true] as const]) {
+			const { server, facts } = serve(step);
+			const { child, done } = startHost('make().list().catch(() => {});', { facts });
 			await server.untilLogged('waits');
-			child.kill('SIGSTOP');
-			const state = () => readFileSync(`/proc/${child.pid}/stat`, 'utf8').split(') ').at(-1)?.[0];
-			await until('the host is stopped', () => state() === 'T');
-			server.open('open');
-			// The app-server answers at once, and the answer waits in the pipe.
-			child.kill('SIGCONT');
-			expect(await done).toMatchObject({ exitCode: 0, stderr: '', told: [served] });
+			child.kill('SIGKILL');
+			await done;
+			await server.untilLogged('end of input');
+			const [pid = 0] = server.pids;
+			if (isDeaf) process.kill(pid, 'SIGKILL');
+			await untilGone(pid);
+			expect(server.find('SIGTERM')).toEqual([]);
 		}
 	},
 );
 
+testFault('the host is stopped and goes on', 'initialize, model/list', 'the list', async () => {
+	for (const phase of ['initialize', 'model/list']) {
+		const { server, facts } = serve(gated(phase));
+		const { child, done } = startHost('await listOnce();', { facts });
+		await server.untilLogged('waits');
+		child.kill('SIGSTOP');
+		const state = () => readFileSync(`/proc/${child.pid}/stat`, 'utf8').split(') ').at(-1)?.[0];
+		await harness.until('the host is stopped', () => state() === 'T');
+		server.open('open');
+		// The app-server answers at once, and the answer waits in the pipe.
+		child.kill('SIGCONT');
+		expect(await done).toMatchObject({ exitCode: 0, stderr: '', told: [served] });
+	}
+});
+
 testFault(
-	'2,000 callers share one signal, and their deadlines end at once, after 64 KB on stderr',
+	'2,000 callers share a signal and a deadline',
 	'model/list',
-	'`ERR_CODEX_TIMEOUT`, without a `MaxListenersExceededWarning`; then the list',
+	'`ERR_CODEX_TIMEOUT`',
 	async () => {
 		const stderr = `WARN ${'x-api_key-'.repeat(10)}\n`.repeat(600);
-		const { server, facts } = serve([
-			'answers',
-			{ models: [{ id: 'a' }], stderr, gates: { 'model/list': 'open' } },
-		]);
+		const { server, facts } = serve(gated('model/list', { stderr }));
 		const { done, nth } = startHost(
 			`const catalog = make();
 			const { signal } = new AbortController();
@@ -159,50 +125,45 @@ testFault(
 	},
 );
 
-testFault(
-	'300 working directories are asked for at once',
-	'any',
-	'the lists; never more than four app-servers that have not answered',
-	async () => {
-		const log = path.join(makeDirectory(), 'log');
-		const program = `
+testFault('300 working directories at once', 'any', 'the lists, four at a time', async () => {
+	const log = path.join(harness.makeDirectory(), 'log');
+	const program = `
 			echo start >> ${log}
 			read initialize; echo '{"id":1,"result":{}}'
 			read initialized; read list; read config
 			echo '{"id":3,"result":{}}'
+			# The first ones wait for each other.
+			while test "$(grep -c start ${log})" -lt 4; do sleep 0.01; done
 			echo answer >> ${log}
 			echo '{"id":2,"result":{"data":[{"id":"a"}]}}'
 			cat`;
-		const { catalog } = makeCatalog({
-			...{ command: '/bin/sh', args: ['-c', program], retries: 0 },
-			...{ deadlineMs: neverMs, fetchTimeoutMs: neverMs, codexHome: makeDirectory() },
-		});
-		const cwds = Array.from({ length: 300 }, () => makeDirectory());
-		const lists = await Promise.all(cwds.map((cwd) => catalog.list({ cwd })));
-		expect(lists.flatMap(idsOf)).toEqual(Array(300).fill('a'));
-		const entries = readFileSync(log, 'utf8').trim().split('\n');
-		let [working, most] = [0, 0];
-		for (const entry of entries) {
-			working += entry === 'start' ? 1 : -1;
-			most = Math.max(most, working);
-		}
-		expect(entries).toHaveLength(600);
-		expect(most).toBe(4);
-	},
-);
+	const { catalog } = harness.makeCatalog({
+		...{ command: '/bin/sh', args: ['-c', program], codexHome: harness.makeDirectory() },
+		...{ retries: 0, deadlineMs: neverMs, fetchTimeoutMs: neverMs },
+	});
+	const cwds = Array.from({ length: 300 }, () => harness.makeDirectory());
+	const lists = await Promise.all(cwds.map((cwd) => catalog.list({ cwd })));
+	expect(lists.flatMap(idsOf)).toEqual(Array(300).fill('a'));
+	let [working, most] = [0, 0];
+	for (const entry of readFileSync(log, 'utf8').trim().split('\n')) {
+		working += entry === 'start' ? 1 : -1;
+		most = Math.max(most, working);
+	}
+	expect([working, most]).toEqual([0, 4]);
+});
 
 const container = ['unshare', '--pid', '--fork', '--mount-proc', '--kill-child'] as const;
 
 testFault(
-	'the host is the first process of a container, and its app-server leaves a process',
+	'the host is the first process of a container, and Codex leaves a process',
 	'model/list, after the answer',
 	'`ERR_CODEX_EXITED`, then the list; a zombie delays neither a fetch nor `close()`',
 	async () => {
 		const { server, facts } = serve(
 			['leavesAGrandchild', { at: 'model/list', code: 1 }],
-			['leavesAGrandchild', { models: [{ id: 'a' }] }],
+			['leavesAGrandchild', model],
 		);
-		const [failure, list, signals, zombies] = await runHost(
+		const [failure, list, signals, ...states] = await runHost(
 			`const signals = [];
 			const { kill } = process;
 			process.kill = (pid, signal) => {
@@ -214,15 +175,14 @@ testFault(
 			tell(await settle(catalog.list()));
 			await catalog.close();
 			tell(signals);
-			const stats = readdirSync('/proc').filter(Number).map((pid) => readFileSync('/proc/' + pid + '/stat', 'utf8'));
-			tell(process.pid === 1 ? stats.filter((stat) => stat.includes(') Z ')).length : 'another pid');`,
+			for (const pid of readdirSync('/proc').filter(Number))
+				tell(readFileSync('/proc/' + pid + '/stat', 'utf8').split(') ').at(-1)[0]);`,
 			{ facts, through: [...container] },
 		);
-		expect(failure).toMatchObject({ code: 'ERR_CODEX_EXITED' });
-		expect(list).toEqual(served);
-		// SIGKILL follows where the group seems to live on.
+		expect([failure.code, list]).toEqual(['ERR_CODEX_EXITED', served]);
+		// SIGKILL follows where a group seems to live on.
 		expect(new Set(signals)).toEqual(new Set([0, 'SIGTERM']));
-		expect(zombies).toBe(2);
+		expect(states).toEqual(['R', 'Z', 'Z']);
 		expect(server.starts).toBe(2);
 	},
 	lackOf(...container, 'true'),
@@ -233,15 +193,11 @@ testFault(
 	'model/list, while being ended',
 	'the list; no process is left',
 	async () => {
-		const { server, facts } = serve(
-			['answers', { models: [{ id: 'a' }], gates: { 'model/list': 'open' } }],
-			['answers', deaf],
-		);
+		const { server, facts } = serve(gated('model/list'), ['answers', deaf]);
 		const { done, nth, write } = startHost(
 			`const catalog = make();
 			const list = catalog.list();
 			await next();
-			process.stdin.destroy();
 			const emitter = globalThis[Symbol.for('signal-exit emitter')];
 			const state = { ...emitter };
 			for (const name of Object.keys(emitter)) delete emitter[name];
@@ -249,7 +205,7 @@ testFault(
 			tell(await settle(list));
 			await catalog.close();
 			await listOnce();
-			// The runner's own process is another one.
+			// The runner's own process has its own globals.
 			Object.assign(emitter, state);`,
 			{ facts },
 		);
@@ -263,72 +219,26 @@ testFault(
 	},
 );
 
-testFault('the stdout and stderr of the host are closed', 'any', 'the list', async () => {
+testFault('the host is a worker thread', 'any', 'the list; no process is left', async () => {
 	const { server, facts } = serve();
-	const { child, done } = startHost(
-		`await next();
-		const models = await make().list();
-		process.exit(models.length === 1 ? 5 : 6);`,
-		{ facts },
-	);
-	child.stdout.destroy();
-	child.stderr.destroy();
-	child.stdin.write('now');
-	expect(await done).toMatchObject({ exitCode: 5 });
+	const inner = `
+		import { parentPort } from 'node:worker_threads';
+		const { CodexModelCatalog } = await import(${JSON.stringify(facts.index)});
+		const catalog = new CodexModelCatalog(${JSON.stringify(facts.options)});
+		parentPort.postMessage({ ids: (await catalog.list()).map(({ id }) => id) });`;
+	const source = `
+		import { Worker } from 'node:worker_threads';
+		new Worker(new URL('data:text/javascript,' + encodeURIComponent(facts.inner))).on('message', tell);`;
+	expect(await runHost(source, { facts: { ...facts, inner } })).toEqual([served]);
 	await untilGone(...server.pids);
 });
 
-/** Programs that start `facts.inner`, a module that uses the package and posts its list. */
-const nested = {
-	'a worker thread': `
-		import { Worker } from 'node:worker_threads';
-		const worker = new Worker(new URL('data:text/javascript,' + encodeURIComponent(facts.inner)));
-		worker.on('message', tell);
-		await new Promise((resolve) => worker.once('exit', resolve));`,
-	'a cluster of two workers': `
-		import cluster from 'node:cluster';
-		writeFileSync(facts.directory + '/worker.mjs', facts.inner);
-		cluster.setupPrimary({ exec: facts.directory + '/worker.mjs', execArgv: [] });
-		await Promise.all([1, 2].map(() => new Promise((resolve) => cluster.fork().on('message', tell).once('exit', resolve))));`,
-};
-
-testFault(
-	`the host is ${Object.keys(nested).join(', or ')}`,
-	'any',
-	'the list; no process is left',
-	async () => {
-		for (const outer of Object.values(nested)) {
-			const { server, facts } = serve();
-			const inner = `
-				import { parentPort } from 'node:worker_threads';
-				import { CodexModelCatalog } from ${JSON.stringify(builtFile('index.js'))};
-				const catalog = new CodexModelCatalog(${JSON.stringify(facts.options)});
-				const ids = (await catalog.list()).map(({ id }) => id);
-				await catalog.close();
-				if (parentPort) parentPort.postMessage({ ids });
-				else process.send({ ids }, () => process.disconnect());`;
-			const told = await runHost(outer, { facts: { ...facts, inner } });
-			expect(told.length).toBeGreaterThan(0);
-			for (const each of told) expect(each).toEqual(served);
-			await untilGone(...server.pids);
-		}
-	},
-);
-
-testFault(
-	'the app-server starts a process by `setsid`',
-	'after the answer',
-	'the list; that process stays',
-	async () => {
-		const step: Step = [
-			'leavesAGrandchild',
-			{ models: [{ id: 'a' }], isDetached: true, holdsPipes: true, ignoresSigterm: true },
-		];
-		const { server, facts } = serve(step);
-		expect(await runHost('await listOnce();', { facts })).toEqual([served]);
-		await untilGone(...server.pids);
-		const [{ grandchild } = { grandchild: 0 }] = server.find('grandchild');
-		expect(isAlive(grandchild)).toBe(true);
-		process.kill(grandchild, 'SIGKILL');
-	},
-);
+testFault('Codex starts a process by `setsid`', 'any', 'the list; that process stays', async () => {
+	const settings = { isDetached: true, holdsPipes: true, ignoresSigterm: true };
+	const { server, facts } = serve(['leavesAGrandchild', { ...model, ...settings }]);
+	expect(await runHost('await listOnce();', { facts })).toEqual([served]);
+	await untilGone(...server.pids);
+	const grandchild = server.find('grandchild')[0]?.grandchild as number;
+	expect(isAlive(grandchild)).toBe(true);
+	process.kill(grandchild, 'SIGKILL');
+});

@@ -123,6 +123,10 @@ async function runCell({ step, gets, exit, isEndedByClose }: Cell, isWarm: boole
 	expect([...server.pids, ...grandchildren].filter(isAlive), 'processes left').toEqual([]);
 }
 
+/** Such as that of too many listeners. */
+const warnings: string[] = [];
+process.on('warning', ({ message }) => warnings.push(message));
+
 /** The most cells that run side by side, with two or three processes each. */
 const cellsAtOnce = 4;
 
@@ -145,6 +149,7 @@ export function testFaults(
 				const some = all.slice(start, start + cellsAtOnce);
 				await Promise.all(some.flatMap((each) => [runCell(each, false), runCell(each, true)]));
 			}
+			expect(warnings).toEqual([]);
 		});
 	}
 }

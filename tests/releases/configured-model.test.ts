@@ -16,24 +16,25 @@ const provider = '[model_providers.mine]\nname = "Mine"\nbase_url = "http://127.
 const config = 'model = "my-own"\nmodel_provider = "mine"\nmodel_reasoning_effort = "high"\n';
 const ofConfig = { model: 'my-own', modelProvider: 'mine', reasoningEffort: 'high' };
 
-test.each(releases)('$version without a configuration has no configured model', async (release) => {
-	decideCell(release, 'configured');
-	const { catalog } = makeReleaseCatalog(release);
-	const { configured } = await catalog.read();
-	expect(configured).toEqual({ model: null, modelProvider: null, reasoningEffort: null });
-});
-
 test.each(releases)(
-	'$version reads the configured model from config.toml, and neither the list nor its default changes',
+	'$version reads the configured model from config.toml, keeps nothing else of it, and lists as without a configuration',
 	async (release) => {
 		decideCell(release, 'configured');
-		const plain = await makeReleaseCatalog(release).catalog.list({ includeHidden: true });
-		const codexHome = makeHome({ 'config.toml': config + provider });
-		const { catalog } = makeReleaseCatalog(wrap(release), { codexHome });
-		const { models, configured } = await catalog.read({ includeHidden: true });
-		expect(configured).toEqual(ofConfig);
-		expect(models).toEqual(plain);
-		expect(idsOf(models)).not.toContain('my-own');
+		const plain = await makeReleaseCatalog(release).catalog.read({ includeHidden: true });
+		expect(plain.configured).toEqual({ model: null, modelProvider: null, reasoningEffort: null });
+
+		const secret = 'hidden-in-the-configuration';
+		const server = `[mcp_servers.mine]\ncommand = "true"\nenv = { KEY = "${secret}" }\n`;
+		const codexHome = makeHome({ 'config.toml': config + provider + server });
+		const store = new Map();
+		const { catalog, events } = makeReleaseCatalog(wrap(release), { codexHome, store });
+		const snapshot = await catalog.read({ includeHidden: true });
+		await catalog.close();
+		expect(snapshot.configured).toEqual(ofConfig);
+		expect(snapshot.models).toEqual(plain.models);
+		expect(idsOf(snapshot.models)).not.toContain('my-own');
+		expect(store.size).toBe(1);
+		expect(JSON.stringify([snapshot, [...store], events.all])).not.toContain(secret);
 	},
 );
 
@@ -73,42 +74,16 @@ test.each(releases)(
 	'$version reads the configuration of a trusted project from 0.100.0 on, for a cwd in it alone',
 	async (release) => {
 		decideCell(release, 'configured');
-		const { cwd, codexHome } = makeProject(true);
-		const { catalog } = makeReleaseCatalog(release, { codexHome });
-		const { configured } = await catalog.read({ cwd });
+		const trusted = makeProject(true);
+		const { catalog } = makeReleaseCatalog(release, { codexHome: trusted.codexHome });
 		const isRead = isAtLeast(release.version, '0.100.0');
-		expect(configured).toEqual(
-			isRead ? { ...ofConfig, model: 'of-project', reasoningEffort: 'low' } : ofConfig,
-		);
+		const ofProject = isRead
+			? { ...ofConfig, model: 'of-project', reasoningEffort: 'low' }
+			: ofConfig;
+		expect((await catalog.read({ cwd: trusted.cwd })).configured).toEqual(ofProject);
 		expect((await catalog.read()).configured).toEqual(ofConfig);
-	},
-);
-
-test.each(releases)(
-	'$version skips the configuration of a project that is not trusted',
-	async (release) => {
-		decideCell(release, 'configured');
 		const { cwd, codexHome } = makeProject(false);
-		const { configured } = await makeReleaseCatalog(release, { codexHome }).catalog.read({ cwd });
-		expect(configured).toEqual(ofConfig);
+		const untrusted = makeReleaseCatalog(release, { codexHome, cwd }).catalog;
+		expect((await untrusted.read()).configured).toEqual(ofConfig);
 	},
 );
-
-test.each(releases)('$version: nothing else of the configuration is kept', async (release) => {
-	decideCell(release, 'configured');
-	const secret = 'hidden-in-the-configuration';
-	const server = `[mcp_servers.mine]\ncommand = "true"\nenv = { KEY = "${secret}" }\n`;
-	const codexHome = makeHome({ 'config.toml': config + provider + server });
-	const stored: unknown[] = [];
-	const store = {
-		get: () => undefined,
-		set: (...entry: unknown[]) => void stored.push(entry),
-		delete: () => {},
-	};
-	const { catalog, events } = makeReleaseCatalog(release, { codexHome, store });
-	const snapshot = await catalog.read();
-	await catalog.close();
-	expect(snapshot.configured).toEqual(ofConfig);
-	expect(stored).toHaveLength(1);
-	expect(JSON.stringify([snapshot, stored, events.all])).not.toContain(secret);
-});

@@ -1,4 +1,4 @@
-import { readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import type { TestProject } from 'vitest/node';
 import { type Cell, type Outcome, updatePage } from './compatibility-page.js';
@@ -26,20 +26,12 @@ export default async function install(project: TestProject): Promise<() => void>
 	project.provide('releases', await runScript<Release[]>('install-releases.js'));
 	project.provide('triedRelease', process.env.CODEX_MODELS_RELEASE || undefined);
 	return () => {
-		const before = readPage();
+		const before = existsSync(page) ? readFileSync(page, 'utf8') : '';
 		const after = updatePage(before, collectOutcomes(project), {
 			rewriteTimes: process.env.CODEX_MODELS_REWRITE_TIMES === '1',
 		});
 		if (after !== before) writeFileSync(page, after);
 	};
-}
-
-function readPage(): string {
-	try {
-		return readFileSync(page, 'utf8');
-	} catch {
-		return '';
-	}
 }
 
 function collectOutcomes(project: TestProject): Outcome[] {

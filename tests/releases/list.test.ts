@@ -3,11 +3,7 @@ import { untilGone } from '../harness.js';
 import { converse, expectModel } from './bare-conversation.js';
 import { decideCell, makeHome, makeReleaseCatalog, releases, ways } from './release-harness.js';
 
-const releasesAndWays = releases.flatMap((release) =>
-	ways.map((way) => ({ ...way, version: release.version, release })),
-);
-
-test.each(releasesAndWays)(
+test.each(releases.flatMap((release) => ways.map((way) => ({ ...way, ...release, release }))))(
 	'$version through $way lists the models of a bare conversation in both views, with one process that exits with code 0',
 	async ({ release, toCommand }) => {
 		decideCell(release, 'views');

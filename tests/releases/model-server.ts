@@ -1,4 +1,6 @@
+import { once } from 'node:events';
 import { createServer, type IncomingMessage } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { afterTest } from '../harness.js';
 
 type Who = {
@@ -22,13 +24,8 @@ function makeToken({
 	issuedAt = 1_700_000_000,
 }: Who = {}): string {
 	const claims = { chatgpt_plan_type: plan, chatgpt_account_id: workspace, chatgpt_user_id: user };
-	const payload = {
-		sub: user,
-		email: `${user}@example.com`,
-		iat: issuedAt,
-		exp: expiresAt,
-		[authClaim]: claims,
-	};
+	const times = { iat: issuedAt, exp: expiresAt };
+	const payload = { sub: user, email: `${user}@example.com`, ...times, [authClaim]: claims };
 	return `${encode({ alg: 'none' })}.${encode(payload)}.${encode({})}`;
 }
 
@@ -113,14 +110,12 @@ export async function startModelServer() {
 				.end(JSON.stringify({ models: [serverModel(`of-${user}-${plan}`)] }));
 		}
 	});
-	await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+	await once(server.listen(0, '127.0.0.1'), 'listening');
 	afterTest(() => {
 		server.closeAllConnections();
 		return new Promise((resolve) => server.close(resolve));
 	});
-	const address = server.address();
-	if (address === null || typeof address === 'string') throw new Error('The server has no port');
-	const origin = `http://127.0.0.1:${address.port}`;
+	const origin = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
 	return Object.assign(state, {
 		config: `openai_base_url = "${origin}/v1"\nchatgpt_base_url = "${origin}/backend-api/"\n`,
 		env: { CODEX_REFRESH_TOKEN_URL_OVERRIDE: `${origin}/oauth/token` },

@@ -1,12 +1,12 @@
 import { execFileSync, spawn } from 'node:child_process';
 import fs from 'node:fs';
 import path from 'node:path';
+import { isMainThread } from 'node:worker_threads';
 import { expect, test, vi } from 'vitest';
 import { fileStore } from '../../src/store/file-store.js';
 import { afterTest, makeDirectory, until } from '../harness.js';
 import { buildModule } from './build-module.js';
 
-const maxListBytes = 8 * 1024 * 1024;
 const isLinux = process.platform === 'linux';
 const isRoot = process.getuid?.() === 0;
 const { signal } = new AbortController();
@@ -57,15 +57,14 @@ test('a value is gone when its time is over', async () => {
 	expect(await store.get('endless')).toBe('b');
 });
 
-test('a value too large to be read is neither written nor read', async () => {
+test('a value that is too large is not read', async () => {
 	const directory = makeDirectory();
 	const store = fileStore({ directory });
 	await store.set('key', 'old');
-	await expect(store.set('key', 'x'.repeat(maxListBytes))).rejects.toThrow(/Larger than/);
-	expect(await store.get('key')).toBe('old');
-	expect(fs.readdirSync(directory)).toHaveLength(1);
 	fs.truncateSync(onlyListIn(directory), 2 ** 40);
 	await expect(store.get('key')).rejects.toThrow(/Larger than/);
+	await store.set('key', 'new');
+	expect(await store.get('key')).toBe('new');
 });
 
 test('wrong options are refused by name', () => {
@@ -119,7 +118,8 @@ test.runIf(isLinux)('a relative directory in a deleted working directory rejects
 	expect(output).toBe('ENOENT ENOENT undefined\n');
 });
 
-test.runIf(isLinux)('files are the owner’s, whatever the umask is', async () => {
+// A thread of mutation testing cannot set the umask.
+test.runIf(isLinux && isMainThread)('files are the owner’s, whatever the umask is', async () => {
 	const directory = path.join(makeDirectory(), 'deep', 'store');
 	const before = process.umask(0);
 	afterTest(() => process.umask(before));

@@ -1,8 +1,8 @@
-import { execFileSync } from 'node:child_process';
 import { cpSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { expect, test } from 'vitest';
+import { installForWindows } from './install.js';
 import { exclude, include, setupFiles } from './portable-tests.js';
 import { drive, runNode, toWindows } from './wine.js';
 
@@ -11,32 +11,18 @@ const project = fileURLToPath(new URL('../..', import.meta.url));
 /** Keeps the modules for the next run. */
 const folder = path.join(drive, 'in-process');
 
-type Manifest = { dependencies: Record<string, string>; devDependencies: Record<string, string> };
-
 /** Installs what the tests import, built for Windows, unless the folder has the same versions. */
 function installModules(): void {
-	const { dependencies, devDependencies }: Manifest = JSON.parse(
-		readFileSync(path.join(project, 'package.json'), 'utf8'),
-	);
-	const { vitest = '', 'fast-check': fastCheck = '' } = devDependencies;
+	const manifest = readFileSync(path.join(project, 'package.json'), 'utf8');
+	const { dependencies, devDependencies } = JSON.parse(manifest);
+	const { vitest, 'fast-check': fastCheck } = devDependencies;
 	const all = JSON.stringify({ ...dependencies, vitest, 'fast-check': fastCheck });
 	const keyFile = path.join(folder, 'complete');
 	if (existsSync(keyFile) && readFileSync(keyFile, 'utf8') === all) return;
 	rmSync(folder, { recursive: true, force: true });
 	mkdirSync(folder, { recursive: true });
 	writeFileSync(path.join(folder, 'package.json'), `{ "private": true, "dependencies": ${all} }`);
-	const options = [
-		'--os=win32',
-		'--cpu=x64',
-		'--ignore-scripts',
-		'--no-audit',
-		'--no-fund',
-		'--no-package-lock',
-	];
-	execFileSync('npm', ['install', ...options], {
-		cwd: folder,
-		stdio: ['ignore', 'ignore', 'pipe'],
-	});
+	installForWindows(folder);
 	writeFileSync(keyFile, all);
 }
 

@@ -1,5 +1,5 @@
 import { execFileSync, spawn, spawnSync } from 'node:child_process';
-import { copyFileSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { copyFileSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { TestProject } from 'vitest/node';
@@ -23,24 +23,20 @@ declare module 'vitest' {
 
 const project = fileURLToPath(new URL('../..', import.meta.url));
 
-/** Installs the package that CODEX_MODELS_PACKAGE names, or else the one in `dist`, as a user of Windows does. */
+/** Installs what the manifest of a folder names, and these packages, as npm does on Windows. */
+export function installForWindows(folder: string, ...specs: string[]): void {
+	const options = ['--os=win32', '--cpu=x64', '--ignore-scripts', '--no-audit', '--no-fund'];
+	execFileSync('npm', ['install', ...options, '--no-package-lock', ...specs], {
+		cwd: folder,
+		stdio: ['ignore', 'ignore', 'pipe'],
+	});
+}
+
 function installPackage(folder: string): void {
-	const quiet = { cwd: folder, stdio: ['ignore', 'pipe', 'pipe'] as ['ignore', 'pipe', 'pipe'] };
 	const pack = ['pack', project, '--ignore-scripts', '--loglevel=error'];
-	const archive =
-		process.env.CODEX_MODELS_PACKAGE ??
-		path.join(folder, execFileSync('npm', pack, { ...quiet, encoding: 'utf8' }).trim());
+	const archive = execFileSync('npm', pack, { cwd: folder, encoding: 'utf8' }).trim();
 	writeFileSync(path.join(folder, 'package.json'), '{ "private": true }\n');
-	const install = [
-		'install',
-		'--os=win32',
-		'--cpu=x64',
-		'--ignore-scripts',
-		'--no-audit',
-		'--no-fund',
-		archive,
-	];
-	execFileSync('npm', install, quiet);
+	installForWindows(folder, path.join(folder, archive));
 }
 
 /**
@@ -79,10 +75,9 @@ export default async function install(
 	const run = mkdtempSync(path.join(machine.root, 'run-'));
 	const shutDown = boot(machine);
 	installPackage(run);
-	mkdirSync(path.join(run, 'app-server'));
 	copyFileSync(
 		fileURLToPath(new URL('app-server.js', import.meta.url)),
-		path.join(run, 'app-server', 'app-server.mjs'),
+		path.join(run, 'app-server.mjs'),
 	);
 	vitest.provide('windows', { ...machine, run });
 	return async () => {

@@ -3,101 +3,54 @@ import path from 'node:path';
 import { expect, test } from 'vitest';
 import {
 	findLeft,
+	listed,
 	makeAppServer,
 	makeCommand,
 	makeFolder,
 	nodeProgram,
 	runHost,
-	type Timed,
+	runListAndClose,
+	systemFolder,
 	toWindows,
 } from './wine.js';
-
-type Ids = string[];
-
-const list = `
-	const catalog = new CodexModelCatalog({ deadlineMs: 10_000, ...facts.options });
-	report(await time(catalog.list().then((models) => models.map(({ id }) => id))));
-	report(await time(catalog.close()));
-`;
-
-test('list() returns the models of a program that is started directly', async () => {
-	const appServer = makeAppServer('answers');
-	const { reports } = await runHost<Timed<Ids>>(list, {
-		facts: { options: { command: nodeProgram, args: appServer.args } },
-	});
-
-	expect(reports).toMatchObject([
-		{ outcome: 'resolved', value: ['gpt-windows'] },
-		{ outcome: 'resolved' },
-	]);
-});
 
 test('list() starts the path of a .cmd file in a folder with a space, an umlaut and cmd.exe characters', async () => {
 	const appServer = makeAppServer('answers');
 	const folder = makeCommand(appServer, makeFolder('Grüße & co (1)'));
-	const args = [
-		'app-server',
-		'a b',
-		'a & echo b',
-		'say "hi"',
-		'a|b',
-		'a^b',
-		'<x>',
-		'',
-		'C:\\a b\\',
-		'!OS!',
-	];
-	const { reports } = await runHost<Timed<Ids>>(list, {
-		facts: { options: { command: `${toWindows(folder)}\\codex.cmd`, args } },
-	});
-
-	expect(reports[0]).toMatchObject({ outcome: 'resolved', value: ['gpt-windows'] });
+	const args = ['app-server', 'a b', 'a & echo b', 'say "hi"', 'a|b', 'a^b', '<x>', '', '!OS!'];
+	args.push('C:\\a b\\');
+	const command = `${toWindows(folder)}\\codex.cmd`;
+	expect(await runListAndClose({ command, args })).toMatchObject(listed);
 	expect(appServer.starts.map(({ rest }) => rest)).toEqual([args]);
 });
 
 test('list() rejects with the exit code in decimal and hex, and the last words on stderr', async () => {
-	const appServer = makeAppServer('fails');
-	const { reports } = await runHost<Timed<Ids>>(list, {
-		facts: { options: { command: nodeProgram, args: appServer.args } },
-	});
-
-	expect(reports[0]).toMatchObject({
-		error: {
-			code: 'ERR_CODEX_EXITED',
-			exitCode: 3_221_225_781,
-			stderr: 'error: the database is locked',
-		},
-	});
-	expect(reports[0]?.error.message).toContain('3221225781');
-	expect(reports[0]?.error.message).toContain('0xC0000135');
-	expect(reports[0]?.error.message).toContain('error: the database is locked');
+	const { args } = makeAppServer('fails');
+	const [{ error }] = await runListAndClose({ command: nodeProgram, args });
+	const stderr = 'error: the database is locked';
+	expect(error).toMatchObject({ code: 'ERR_CODEX_EXITED', exitCode: 3_221_225_781, stderr });
+	for (const part of ['3221225781', '0xC0000135', stderr]) expect(error.message).toContain(part);
 });
 
 test('list() rejects at its deadline where the app-server stalls, and close() ends the app-server', async () => {
-	const folder = makeCommand(makeAppServer('stalls'));
-	const { reports } = await runHost<Timed<Ids>>(list, {
-		env: { PATH: `${toWindows(folder)};C:\\windows\\system32` },
-		facts: { options: { deadlineMs: 1_000 } },
-	});
-
-	expect(reports).toMatchObject([
-		{ error: { code: 'ERR_CODEX_TIMEOUT' } },
-		{ outcome: 'resolved' },
-	]);
-	expect(reports[0]?.elapsedMs).toBeLessThan(2_500);
+	const folder = toWindows(makeCommand(makeAppServer('stalls')));
+	const env = { PATH: `${folder};${systemFolder}` };
+	const [list, close] = await runListAndClose({ deadlineMs: 1_000 }, { env });
+	expect(list.error).toMatchObject({ code: 'ERR_CODEX_TIMEOUT' });
+	expect(list.elapsedMs).toBeLessThan(2_500);
+	expect(close.outcome).toBe('resolved');
 	expect(await findLeft()).toEqual([]);
 });
 
 test('the command line prints the models, and its second run starts no app-server', async () => {
 	const appServer = makeAppServer('answers');
-	const folder = makeCommand(appServer);
+	const folder = toWindows(makeCommand(appServer));
 	const local = makeFolder();
 	const source = `
 		const { spawnSync } = await import('node:child_process');
-		const fs = await import('node:fs');
+		const { fileURLToPath } = await import('node:url');
 		const manifest = new URL(import.meta.resolve('codex-models/package.json'));
 		const { bin } = JSON.parse(fs.readFileSync(manifest, 'utf8'));
-		const { fileURLToPath } = await import('node:url');
 		const file = fileURLToPath(new URL(bin['codex-models'], manifest));
 		for (const run of [1, 2]) {
 			// Output goes to a file: pipes of console programs are not reliable under Wine 8.
@@ -108,15 +61,11 @@ test('the command line prints the models, and its second run starts no app-serve
 			report({ status, stdout, stderr });
 		}
 	`;
-	const { reports } = await runHost<{ status: number; stdout: string; stderr: string }>(source, {
-		env: { PATH: `${toWindows(folder)};C:\\windows\\system32`, LOCALAPPDATA: toWindows(local) },
+	const { reports } = await runHost<{ stdout: string }>(source, {
+		env: { PATH: `${folder};${systemFolder}`, LOCALAPPDATA: toWindows(local) },
 		facts: { folder: `${toWindows(makeFolder())}\\` },
 	});
-
-	expect(reports).toMatchObject([
-		{ status: 0, stderr: '' },
-		{ status: 0, stderr: '' },
-	]);
+	expect(reports).toMatchObject([1, 2].map(() => ({ status: 0, stderr: '' })));
 	for (const { stdout } of reports)
 		expect(JSON.parse(stdout)).toMatchObject([{ id: 'gpt-windows' }]);
 	expect(appServer.starts).toHaveLength(1);

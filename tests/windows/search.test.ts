@@ -1,51 +1,46 @@
-import { copyFileSync, existsSync, readFileSync } from 'node:fs';
+import { copyFileSync, linkSync, mkdirSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { expect, test } from 'vitest';
 import {
+	drive,
+	listed,
 	makeAppServer,
 	makeCommand,
 	makeFolder,
-	makeNpmCommand,
-	runHost,
-	type Timed,
-	taskkillFile,
+	nodeProgram,
+	readLines,
+	runListAndClose,
+	systemFolder,
 	toWindows,
 } from './wine.js';
 
-type Ids = string[];
+/** Writes the files that `npm install --global @openai/codex` puts into a folder; `codex.exe` is Node. Returns its path. */
+function makeNpmCommand(folder: string): string {
+	const scope = path.join(folder, 'node_modules', '@openai');
+	const launcher = path.join(scope, 'codex', 'bin', 'codex.js');
+	const vendor = path.join('vendor', 'x86_64-pc-windows-msvc', 'bin');
+	const program = path.join(scope, 'codex-win32-x64', vendor, 'codex.exe');
+	for (const file of [launcher, program]) mkdirSync(path.dirname(file), { recursive: true });
+	const files = {
+		'codex/package.json': '{ "name": "@openai/codex", "version": "0.169.0" }',
+		'codex/bin/codex.js': '// It looks for "@openai/codex-win32-x64".\nprocess.exit(7);\n',
+		'codex-win32-x64/package.json': '{ "name": "@openai/codex-win32-x64" }',
+		'../../codex': '#!/bin/sh\nexit 7\n',
+		'../../codex.cmd': `@"${nodeProgram}" "%~dp0\\node_modules\\@openai\\codex\\bin\\codex.js" %*\r\n`,
+	};
+	for (const [name, text] of Object.entries(files)) writeFileSync(path.join(scope, name), text);
+	linkSync(path.join(drive, 'node', 'node.exe'), program);
+	return toWindows(program);
+}
 
-/** Lists the models with `args`, then closes the catalog. */
-const listAndClose = `
-	const catalog = new CodexModelCatalog({ deadlineMs: 10_000, retries: 0, ...facts.options });
-	report(await time(catalog.list().then((models) => models.map(({ id }) => id))));
-	report(await time(catalog.close()));
-`;
-
-test('an unknown command rejects with ERR_CODEX_NOT_FOUND within 2 s, and close() resolves', async () => {
-	const source = `
-		const catalog = new CodexModelCatalog({ command: 'no-such-codex' });
-		report(await time(catalog.list()));
-		report(await time(catalog.close()));
-	`;
-	const { reports } = await runHost<Timed<Ids>>(source);
-
-	expect(reports).toMatchObject([
-		{ error: { code: 'ERR_CODEX_NOT_FOUND' } },
-		{ outcome: 'resolved' },
-	]);
-	expect(reports[0]?.elapsedMs).toBeLessThan(2_000);
-	expect(reports[1]?.elapsedMs).toBeLessThan(2_000);
-});
-
-test('an unknown path of a program rejects with ERR_CODEX_NOT_FOUND', async () => {
-	const facts = { options: { command: 'C:\\no such folder\\codex.cmd' } };
-	const { reports } = await runHost<Timed<Ids>>(listAndClose, { facts });
-
-	expect(reports).toMatchObject([
-		{ error: { code: 'ERR_CODEX_NOT_FOUND' } },
-		{ outcome: 'resolved' },
-	]);
-});
+for (const command of ['no-such-codex', 'C:\\no such folder\\codex.cmd']) {
+	test(`the command ${command} rejects with ERR_CODEX_NOT_FOUND within 2 s, and close() resolves`, async () => {
+		const [list, close] = await runListAndClose({ command });
+		expect(list.error).toMatchObject({ code: 'ERR_CODEX_NOT_FOUND' });
+		expect(close.outcome).toBe('resolved');
+		for (const { elapsedMs } of [list, close]) expect(elapsedMs).toBeLessThan(2_000);
+	});
+}
 
 for (const { where, entries } of [
 	{ where: 'that PATH does not name', entries: [] },
@@ -58,14 +53,9 @@ for (const { where, entries } of [
 		makeNpmCommand(cwd);
 		const folder = makeFolder();
 		const program = makeNpmCommand(folder);
-
-		const { reports } = await runHost<Timed<Ids>>(listAndClose, {
-			cwd,
-			env: { PATH: [...entries, toWindows(folder)].join(';') },
-			facts: { options: { args: appServer.args } },
-		});
-
-		expect(reports[0]).toMatchObject({ outcome: 'resolved', value: ['gpt-windows'] });
+		const env = { PATH: [...entries, toWindows(folder)].join(';') };
+		const reports = await runListAndClose({ args: appServer.args }, { cwd, env });
+		expect(reports).toMatchObject(listed);
 		expect(appServer.starts.map((start) => start.program)).toEqual([program]);
 	});
 }
@@ -74,35 +64,23 @@ test('a codex.cmd in the current directory alone counts as not found', async () 
 	const appServer = makeAppServer('answers');
 	const cwd = makeFolder();
 	makeNpmCommand(cwd);
-
-	const { reports } = await runHost<Timed<Ids>>(listAndClose, {
-		cwd,
-		env: { PATH: '.;;C:\\windows\\system32' },
-		facts: { options: { args: appServer.args } },
-	});
-
-	expect(reports[0]).toMatchObject({ error: { code: 'ERR_CODEX_NOT_FOUND' } });
+	const env = { PATH: `.;;${systemFolder}` };
+	const [{ error }] = await runListAndClose({ args: appServer.args }, { cwd, env });
+	expect(error).toMatchObject({ code: 'ERR_CODEX_NOT_FOUND' });
 	expect(appServer.starts).toEqual([]);
 });
 
 test('a taskkill.exe in the current directory or on PATH is not run in place of the one of Windows', async () => {
-	const appServer = makeAppServer('deaf');
 	const cwd = makeFolder();
-	copyFileSync(taskkillFile, path.join(cwd, 'taskkill.exe'));
+	// Copies of this program report their folder in the file that TASKKILL_LOG names.
+	const taskkill = path.join(drive, 'windows', 'system32', 'taskkill.exe');
+	copyFileSync(taskkill, path.join(cwd, 'taskkill.exe'));
 	const log = path.join(makeFolder(), 'taskkill');
-
-	const { reports } = await runHost<Timed<Ids>>(listAndClose, {
-		cwd,
-		env: {
-			PATH: [toWindows(cwd), toWindows(makeCommand(appServer)), 'C:\\windows\\system32'].join(';'),
-			TASKKILL_LOG: toWindows(log),
-		},
-	});
-
-	expect(reports).toMatchObject([{ outcome: 'resolved' }, { outcome: 'resolved' }]);
-	const runs = existsSync(log)
-		? readFileSync(log, 'utf8').toLowerCase().split(/\r?\n/).filter(Boolean)
-		: [];
+	const folder = makeCommand(makeAppServer('deaf'));
+	const PATH = [toWindows(cwd), toWindows(folder), systemFolder].join(';');
+	const env = { PATH, TASKKILL_LOG: toWindows(log) };
+	expect(await runListAndClose({}, { cwd, env })).toMatchObject(listed);
+	const runs = readLines(log).map((line) => line.toLowerCase());
 	expect(new Set(runs)).toEqual(new Set(['c:\\windows\\system32\\taskkill.exe']));
 });
 
@@ -110,12 +88,7 @@ test('a codex.cmd of npm in a folder with a space and an umlaut resolves to the 
 	const appServer = makeAppServer('answers');
 	const folder = makeFolder('Grüße von npm');
 	const program = makeNpmCommand(folder);
-
-	const { reports } = await runHost<Timed<Ids>>(listAndClose, {
-		env: { PATH: `C:\\windows\\system32;${toWindows(folder)}` },
-		facts: { options: { args: appServer.args } },
-	});
-
-	expect(reports[0]).toMatchObject({ outcome: 'resolved', value: ['gpt-windows'] });
+	const env = { PATH: `${systemFolder};${toWindows(folder)}` };
+	expect(await runListAndClose({ args: appServer.args }, { env })).toMatchObject(listed);
 	expect(appServer.starts).toMatchObject([{ program, managedByNpm: '1' }]);
 });

@@ -2,7 +2,6 @@ import { spawn } from 'node:child_process';
 import {
 	closeSync,
 	existsSync,
-	linkSync,
 	mkdirSync,
 	mkdtempSync,
 	openSync,
@@ -40,18 +39,15 @@ afterEach(async () => {
 	expect(names, 'processes that the test left behind').toEqual([]);
 });
 
-type Process = { pid: number; commandLine: string };
-
 /** The living processes that come from this test file. Wine shows each process of Windows as one of Linux. */
-function findProcesses(): Process[] {
+function findProcesses(): { pid: number; commandLine: string }[] {
 	return readdirSync('/proc').flatMap((name) => {
 		const pid = Number(name);
 		if (!Number.isInteger(pid) || pid === process.pid) return [];
 		try {
 			if (!readFileSync(`/proc/${pid}/environ`, 'latin1').includes(marker)) return [];
-			return [
-				{ pid, commandLine: readFileSync(`/proc/${pid}/cmdline`, 'utf8').replaceAll('\0', ' ') },
-			];
+			const commandLine = readFileSync(`/proc/${pid}/cmdline`, 'utf8').replaceAll('\0', ' ');
+			return [{ pid, commandLine }];
 		} catch {
 			return [];
 		}
@@ -59,7 +55,7 @@ function findProcesses(): Process[] {
 }
 
 /** The processes that are still there after a time in which those that are about to end do so. */
-export async function findLeft(withinMs = 2_000): Promise<Process[]> {
+export async function findLeft(withinMs = 2_000) {
 	const limit = performance.now() + withinMs;
 	for (;;) {
 		const left = findProcesses();
@@ -108,70 +104,24 @@ type Start = {
 /** An app-server that is started as a program with arguments, and what it logged of its starts. */
 export function makeAppServer(behaviour: Behaviour) {
 	const log = path.join(makeFolder(), 'starts');
-	const args = [
-		toWindows(path.join(machine.run, 'app-server', 'app-server.mjs')),
-		behaviour,
-		toWindows(log),
-	];
+	const args = [toWindows(path.join(machine.run, 'app-server.mjs')), behaviour, toWindows(log)];
 	return {
 		args,
 		get starts(): Start[] {
-			return readLines(log);
+			return readLines(log).map((line) => JSON.parse(line));
 		},
 	};
 }
 
-export type AppServer = ReturnType<typeof makeAppServer>;
-
 /** Writes a `codex.cmd` that starts the app-server; returns its folder. */
-export function makeCommand({ args }: AppServer, folder = makeFolder()): string {
+export function makeCommand({ args }: { args: string[] }, folder = makeFolder()): string {
 	const words = [nodeProgram, ...args].map((word) => `"${word}"`).join(' ');
 	writeFileSync(path.join(folder, 'codex.cmd'), `@${words} %*\r\n`);
 	return folder;
 }
 
-/** Writes the files that `npm install --global @openai/codex` puts into a folder; `codex.exe` is Node. Returns its path. */
-export function makeNpmCommand(folder: string): string {
-	const scope = path.join(folder, 'node_modules', '@openai');
-	const launcher = path.join(scope, 'codex', 'bin', 'codex.js');
-	const platformPackage = path.join(scope, 'codex-win32-x64');
-	const program = path.join(
-		platformPackage,
-		'vendor',
-		'x86_64-pc-windows-msvc',
-		'bin',
-		'codex.exe',
-	);
-	mkdirSync(path.dirname(launcher), { recursive: true });
-	mkdirSync(path.dirname(program), { recursive: true });
-	writeFileSync(
-		path.join(scope, 'codex', 'package.json'),
-		'{ "name": "@openai/codex", "version": "0.169.0" }',
-	);
-	writeFileSync(launcher, '// It looks for "@openai/codex-win32-x64".\nprocess.exit(7);\n');
-	writeFileSync(
-		path.join(platformPackage, 'package.json'),
-		'{ "name": "@openai/codex-win32-x64" }',
-	);
-	linkSync(path.join(machine.root, 'node', 'node.exe'), program);
-	writeFileSync(path.join(folder, 'codex'), '#!/bin/sh\nexit 7\n');
-	writeFileSync(
-		path.join(folder, 'codex.cmd'),
-		`@"${nodeProgram}" "%~dp0\\node_modules\\@openai\\codex\\bin\\codex.js" %*\r\n`,
-	);
-	return toWindows(program);
-}
-
-/** Copies of this program report where they were run from, in the file that TASKKILL_LOG names. */
-export const taskkillFile = path.join(machine.root ?? '', 'windows', 'system32', 'taskkill.exe');
-
-export const readLines = <T>(file: string): T[] =>
-	existsSync(file)
-		? readFileSync(file, 'utf8')
-				.split('\n')
-				.filter(Boolean)
-				.map((line) => JSON.parse(line))
-		: [];
+export const readLines = (file: string): string[] =>
+	existsSync(file) ? readFileSync(file, 'utf8').split(/\r?\n/).filter(Boolean) : [];
 
 type HostOptions = {
 	/** The properties of `facts` in the source. */
@@ -182,27 +132,41 @@ type HostOptions = {
 	env?: Record<string, string>;
 };
 
-export type HostResult<T> = {
-	exitCode: number | null;
-	elapsedMs: number;
-	output: string;
-	reports: T[];
-};
+type NodeResult = { exitCode: number | null; elapsedMs: number; output: string };
+type HostResult<T> = NodeResult & { reports: T[] };
 
 const prelude = `
-import { appendFileSync } from 'node:fs';
+import fs, { appendFileSync } from 'node:fs';
 import { CodexModelCatalog } from 'codex-models';
 import { fileStore } from 'codex-models/file-store';
 const report = (value) => appendFileSync(facts.reports, JSON.stringify(value) + '\\n');
-const describe = ({ code, message, exitCode, stderr }) => ({ code, message, exitCode, stderr });
 /** How long a promise takes, up to a limit, and what became of it. */
 const time = async (promise, limitMs = 8_000) => {
 	const startedAt = performance.now();
 	const limit = new Promise((resolve) => setTimeout(resolve, limitMs, { outcome: 'pending' }).unref());
-	const settled = promise.then((value) => ({ outcome: 'resolved', value }), (error) => ({ outcome: 'rejected: ' + error.message, error: describe(error) }));
+	const settled = promise.then((value) => ({ outcome: 'resolved', value }), (error) => ({ outcome: 'rejected: ' + error.message, error }));
 	return { ...(await Promise.race([settled, limit])), elapsedMs: performance.now() - startedAt };
 };
+const listIds = async (catalog) => (await catalog.list()).map(({ id }) => id);
 `;
+
+export const systemFolder = 'C:\\windows\\system32';
+
+/** The source of a host that lists once and closes its catalog. */
+export const listAndClose = `
+	const catalog = new CodexModelCatalog({ deadlineMs: 10_000, retries: 0, ...facts.options });
+	report(await time(listIds(catalog)));
+	report(await time(catalog.close()));
+`;
+
+/** Both reports of a host that has ended. */
+export async function runListAndClose(options: object, host: Omit<HostOptions, 'facts'> = {}) {
+	const { reports } = await runHost<Timed<string[]>>(listAndClose, { ...host, facts: { options } });
+	return reports as [Timed<string[]>, Timed<string[]>];
+}
+
+/** The reports of a host that got its list, and closed its catalog. */
+export const listed = [{ outcome: 'resolved', value: ['gpt-windows'] }, { outcome: 'resolved' }];
 
 /** A process on Windows that uses the installed package; `source` is a module in which its names and `report` are there. */
 export function startHost<T>(
@@ -219,14 +183,16 @@ export function startHost<T>(
 	writeFileSync(file, head + prelude + source);
 
 	const { done, kill } = startNode([toWindows(file)], { cwd, output });
+	const reportsSoFar = (): T[] => readLines(reports).map((line) => JSON.parse(line));
 	return {
-		done: done.then((result): HostResult<T> => ({ ...result, reports: readLines<T>(reports) })),
+		done: done.then((result): HostResult<T> => ({ ...result, reports: reportsSoFar() })),
 		kill,
-		reportsSoFar: () => readLines<T>(reports),
+		reportsSoFar,
+		/** Waits until the host has made that many reports. */
+		untilReported: (count: number) =>
+			expect.poll(() => reportsSoFar().length, { timeout: 20_000 }).toBe(count),
 	};
 }
-
-type NodeResult = { exitCode: number | null; elapsedMs: number; output: string };
 
 /** Starts Node for Windows, with both of its outputs in a file. */
 function startNode(

@@ -1,72 +1,44 @@
 /*
- * taskkill /pid N [/t] [/f]: ends a process, with /t its descendants first. Wine 8's own taskkill refuses /t.
+ * taskkill /pid N /t /f: ends the descendants of a process, then itself. Wine 8's own taskkill refuses /t.
  *
- * Exit codes are those of Windows: 128 where there is no such process, 1 where it could not be ended.
  * Each run adds a line, its own path, to the file that TASKKILL_LOG names. TASKKILL_FAILS makes each run end nothing, with
- * exit code 1.
+ * exit code 1, which is that of Windows where a process could not be ended.
  */
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <windows.h>
 #include <tlhelp32.h>
 
 #define MOST 2048
 
-struct process {
-	DWORD id;
-	DWORD parent;
-};
-
-static struct process table[MOST];
+static PROCESSENTRY32 table[MOST];
 static int rows;
 
 static void read_table(void)
 {
-	PROCESSENTRY32 entry = {.dwSize = sizeof entry};
 	HANDLE snapshot = CreateToolhelp32Snapshot(TH32CS_SNAPPROCESS, 0);
+	PROCESSENTRY32 entry = {.dwSize = sizeof entry};
 
-	for (BOOL more = Process32First(snapshot, &entry); more && rows < MOST; more = Process32Next(snapshot, &entry)) {
-		table[rows].id = entry.th32ProcessID;
-		table[rows].parent = entry.th32ParentProcessID;
-		rows++;
-	}
+	for (BOOL more = Process32First(snapshot, &entry); more && rows < MOST; more = Process32Next(snapshot, &entry))
+		table[rows++] = entry;
 	CloseHandle(snapshot);
 }
 
-static int is_running(DWORD id)
-{
-	for (int row = 0; row < rows; row++)
-		if (table[row].id == id)
-			return 1;
-	return 0;
-}
-
-static int end_process(DWORD id)
-{
-	HANDLE process = OpenProcess(PROCESS_TERMINATE, FALSE, id);
-	int ended = process != NULL && TerminateProcess(process, 1);
-
-	if (process != NULL)
-		CloseHandle(process);
-	return ended;
-}
-
 /* Process ids are used again, so a loop of parents is possible: the depth bounds the walk. */
-static void end_descendants(DWORD id, int depth)
+static int end_tree(DWORD id, int depth)
 {
-	for (int row = 0; row < rows && depth < 32; row++) {
-		if (table[row].parent != id || table[row].id == id)
-			continue;
-		end_descendants(table[row].id, depth + 1);
-		end_process(table[row].id);
-	}
+	HANDLE process;
+
+	for (int row = 0; row < rows && depth < 32; row++)
+		if (table[row].th32ParentProcessID == id && table[row].th32ProcessID != id)
+			end_tree(table[row].th32ProcessID, depth + 1);
+	process = OpenProcess(PROCESS_TERMINATE, FALSE, id);
+	return process != NULL && TerminateProcess(process, 1);
 }
 
-static void write_log(void)
+static void write_log(const char *name)
 {
 	char path[MAX_PATH] = "";
-	const char *name = getenv("TASKKILL_LOG");
 	FILE *file = name == NULL ? NULL : fopen(name, "a");
 
 	if (file == NULL)
@@ -78,26 +50,9 @@ static void write_log(void)
 
 int main(int count, char **words)
 {
-	DWORD id = 0;
-	int with_tree = 0;
-
-	for (int at = 1; at < count; at++) {
-		if (_stricmp(words[at], "/t") == 0)
-			with_tree = 1;
-		else if (_stricmp(words[at], "/pid") == 0 && at + 1 < count)
-			id = strtoul(words[++at], NULL, 10);
-	}
-	write_log();
-	if (getenv("TASKKILL_FAILS") != NULL) {
-		fprintf(stderr, "ERROR: Access is denied.\n");
+	write_log(getenv("TASKKILL_LOG"));
+	if (getenv("TASKKILL_FAILS") != NULL || count < 3)
 		return 1;
-	}
 	read_table();
-	if (!is_running(id)) {
-		fprintf(stderr, "ERROR: The process \"%lu\" not found.\n", (unsigned long)id);
-		return 128;
-	}
-	if (with_tree)
-		end_descendants(id, 0);
-	return end_process(id) ? 0 : 1;
+	return end_tree(strtoul(words[2], NULL, 10), 0) ? 0 : 1;
 }
