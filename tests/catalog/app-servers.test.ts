@@ -16,7 +16,7 @@ import {
 	untilGone,
 } from '../harness.js';
 
-// The cache and its processes: all else is tested with the fetch of a host.
+// The rules of the cache that need processes; the others are tested with the fetch of a host.
 
 const gated: Step = ['answers', { models: [{ id: 'a' }], gates: { 'model/list': 'answer' } }];
 const answers = (id: string): Step => ['answers', { models: [{ id }] }];
