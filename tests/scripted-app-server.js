@@ -83,13 +83,11 @@ async function onMessage(message) {
 	await lastWrite;
 }
 
-const onBytes = [];
 let input = '';
 process.stdin.setEncoding('utf8');
 process.stdin.on('error', () => {});
 process.stdout.on('error', () => {});
 process.stdin.on('data', (chunk) => {
-	for (const act of onBytes) act(chunk);
 	const lines = (input + chunk).split('\n');
 	input = lines.pop();
 	for (const line of lines) onMessage(JSON.parse(line));
@@ -143,16 +141,6 @@ const behaviours = {
 
 	hangs() {
 		instead(settings.at, stayAlive);
-	},
-
-	/** As 0.66.0 to 0.115.0: of its input only what comes after its words ends it, and nothing where it `isDeaf`. */
-	lingers() {
-		instead('initialize', () => {
-			stayAlive();
-			process.stderr.write(settings.words);
-			log('written');
-			if (!settings.isDeaf) onBytes.push(() => process.exit(1));
-		});
 	},
 
 	/**
