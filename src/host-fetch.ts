@@ -7,7 +7,7 @@ import type { FetchModels } from './api/options.js';
 /** Fetches by the function of a host, in place of app-servers that this library starts. */
 export const createHostFetcher = (fetchModels: FetchModels): Fetcher => ({
 	startFetch: ({ cwd, codexHome }, { signal }) => ({
-		answer: ask(fetchModels, { cwd, codexHome, signal }),
+		answer: ask(() => fetchModels({ cwd, codexHome, signal })),
 		attempts: 1,
 		progress: () => notStarted,
 		release() {},
@@ -17,12 +17,9 @@ export const createHostFetcher = (fetchModels: FetchModels): Fetcher => ({
 	close: async () => {},
 });
 
-async function ask(
-	fetchModels: FetchModels,
-	request: Parameters<FetchModels>[0],
-): Promise<ModelListAnswer> {
+async function ask(askHost: () => ReturnType<FetchModels>): Promise<ModelListAnswer> {
 	try {
-		const answer = await fetchModels(request);
+		const answer = await askHost();
 		if (!Array.isArray(answer?.models)) {
 			const hint = 'The function "fetchModels" must return an object whose "models" are an array.';
 			throw protocolError({ problem: 'it has no array of models', phase: 'model/list', hint });

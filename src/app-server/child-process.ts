@@ -58,8 +58,9 @@ export function startProcess(spec: SpawnSpec, output: Output) {
 		const exit = await ended;
 		clearTimeout(timer);
 		killAt = 0;
-		if (child) await Promise.all([endRestOfGroup(child), disconnected]);
-		child?.stdio.forEach((stream) => void stream?.destroy());
+		if (!child) return exit;
+		await Promise.all([endRestOfGroup(child), disconnected]);
+		for (const stream of child.stdio) stream?.destroy();
 		forgetParentExit?.();
 		return exit;
 	}
@@ -82,7 +83,7 @@ export function startProcess(spec: SpawnSpec, output: Output) {
 			const newKillAt = performance.now() + endOfInputMs + terminateMs;
 			if (!child || newKillAt >= killAt) return;
 			killAt = newKillAt;
-			endInput(child);
+			child.stdin.end();
 			schedule(endOfInputMs, () => {
 				signalTree(child, 'SIGTERM');
 				schedule(terminateMs, () => {
@@ -130,15 +131,9 @@ async function awaitDisconnect(
 		}
 	});
 	await Promise.race([ended, pipeClosed]);
-	endInput(child);
+	child.stdin.end();
 	// A closed pipe mostly is the first sign of an exit, whose code is worth a moment.
 	const exit = await Promise.race([ended, sleep(timings.outputToExitMs)]);
 	if (exit) await Promise.race([closed, sleep(timings.outputToExitMs)]);
 	return exit ?? unknownExit;
-}
-
-function endInput({ stdin }: ChildProcessWithoutNullStreams): void {
-	// `end` would wait until the process has read everything.
-	if (stdin.writableLength > 0) stdin.destroy();
-	else stdin.end();
 }

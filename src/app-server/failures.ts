@@ -1,11 +1,13 @@
+import { isObject } from '../api/codex-model.js';
 import {
 	type At,
 	checkLogin,
 	type FetchProgress,
 	makeError,
+	protocolError,
 	toCodexModelsError,
 } from '../api/errors.js';
-import { sanitizeLine } from '../system/sanitize.js';
+import { sanitizeJson, sanitizeLine } from '../system/sanitize.js';
 
 const install = 'Install Codex with "npm install -g @openai/codex", then try again.';
 const update = 'Update Codex with "npm install -g @openai/codex", then try again.';
@@ -49,9 +51,22 @@ export function startError({ elapsedMs, command, directory, cause }: StartFailur
 	return makeError('ERR_CODEX_NOT_FOUND', { phase: 'spawn', elapsedMs }, parts, facts);
 }
 
-const login =
-	// Neither a "catalog in" some folder nor an "unexpected token" of a file counts.
-	/(?<![a-z])(?:log(?:ged)?[ -]?(?:in|out)|o?auth(?!ors?\b)|unauthori|network|(?:re|dis)?connect|dns|resolve host|timed? ?out|certificate|proxy|tls)|(?<!unexpected )token/i;
+const loginWords = [
+	'log(?:ged)?[ -]?(?:in|out)',
+	'o?auth(?!ors?\\b)',
+	'unauthori',
+	'network',
+	'(?:re|dis)?connect',
+	'dns',
+	'resolve host',
+	'timed? ?out',
+	'certificate',
+	'proxy',
+	'tls',
+].join('|');
+
+/** Words about the login or the network. Neither a "catalog in" some folder nor an "unexpected token" of a file counts. */
+const login = new RegExp(`(?<![a-z])(?:${loginWords})|(?<!unexpected )token`, 'i');
 
 /** Which advice fits the end of an app-server, by its exit code and its last words. The first that fits counts. */
 const exitAdvice: [exitCodeAndWords: RegExp, advice: string][] = [
@@ -101,15 +116,18 @@ function describeExit({ exitCode, signal }: Exit): string {
 }
 
 export const overloadedCode = -32001;
+/** The largest `data` of an error, in bytes of JSON. */
+const maxRpcDataBytes = 16 * 1024;
 
-type RpcFailure = At & { rpcCode: number; rpcMessage: string; rpcData: unknown };
-
-export function rpcError({ rpcMessage, elapsedMs, ...facts }: RpcFailure) {
-	const { phase, rpcCode, rpcData } = facts;
-	const words = sanitizeLine(rpcMessage, 1_000);
+/** The error for an answer with an error. */
+export function rpcError(error: unknown, at: At) {
+	const { code, message, data } = isObject(error) ? error : {};
+	if (typeof code !== 'number') return protocolError({ problem: 'its error has no code', ...at });
+	const words = typeof message === 'string' ? sanitizeLine(message, 1_000) : '';
+	const rpcData = sanitizeJson(data, maxRpcDataBytes);
 	const isUnknown = /unknown (?:variant|method)|method not found/i.test(words);
 	const isLogin = login.test(`${words} ${JSON.stringify(rpcData)}`);
 	const advice = isUnknown ? update : isLogin ? checkLogin : 'Try again in a while.';
-	const parts = [`Codex answered with error ${rpcCode}`, words, advice];
-	return makeError('ERR_CODEX_RPC', { phase, elapsedMs }, parts, facts);
+	const parts = [`Codex answered with error ${code}`, words, advice];
+	return makeError('ERR_CODEX_RPC', at, parts, { phase: at.phase, rpcCode: code, rpcData });
 }

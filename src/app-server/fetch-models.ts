@@ -31,7 +31,8 @@ function startAttempts(job: Job): Fetch {
 	/** The app-server of the latest attempt. */
 	let session: AppServerSession | undefined;
 	let attempts = 0;
-	let previousEnd: string | undefined;
+	/** The exit code and the last words of the latest app-server that ended early. */
+	let previousEnd = '';
 	const getProgress = () => session?.progress ?? notStarted;
 
 	async function runAttempt(attempt: number): Promise<ModelListAnswer> {
@@ -52,12 +53,19 @@ function startAttempts(job: Job): Fetch {
 		}
 	}
 
-	function shouldRetry(context: RetryContext): boolean {
-		const error = context.error as CodexModelsError;
-		const end = isEarlyEnd(error) ? `${error.exitCode} ${getProgress().lastWords}` : undefined;
-		if (signal.aborted || !isTransient(error, end, previousEnd)) return false;
+	/**
+	 * Whether another attempt may succeed. A second end like the first is deterministic, but for a database that several
+	 * app-servers migrate at once: the losers of 0.160.0 have equal words.
+	 */
+	function shouldRetry({ error: thrown, attemptNumber: attempt }: RetryContext): boolean {
+		const error = thrown as CodexModelsError;
+		const end = `${error.exitCode} ${getProgress().lastWords}`;
+		const isTransient = isEarlyEnd(error)
+			? end !== previousEnd || end.includes('sqlite state runtime')
+			: error.rpcCode === overloadedCode;
+		if (signal.aborted || !isTransient) return false;
 		previousEnd = end;
-		emit(target, { type: 'retried', attempt: context.attemptNumber, error });
+		emit(target, { type: 'retried', attempt, error });
 		return true;
 	}
 
@@ -113,13 +121,3 @@ async function makeSpec({ settings, target, command, emit }: Job): Promise<Sessi
 
 const isEarlyEnd = (error: unknown) =>
 	error instanceof CodexModelsError && error.code === 'ERR_CODEX_EXITED';
-
-/**
- * Whether another attempt may succeed; `end` is the exit code and the last words of one that ended early. A second end like
- * the first is deterministic, but for a database that several app-servers migrate at once: the losers of 0.160.0 have
- * equal words.
- */
-function isTransient({ rpcCode }: CodexModelsError, end?: string, previousEnd?: string): boolean {
-	if (end === undefined) return rpcCode === overloadedCode;
-	return end !== previousEnd || end.includes('sqlite state runtime');
-}

@@ -6,10 +6,10 @@ const maxLineLength = 8 * 1024 * 1024;
 
 const refusal = { code: -32601, message: 'This client only lists models.' };
 
-type Answer = { result?: unknown; error?: unknown };
+/** `problem` is why an answer was not read. */
+type Answer = { result?: unknown; error?: unknown; problem?: string };
 
-/** An optional request may go without an answer: one that is too long counts as an empty one. */
-type Pending = { isOptional: boolean; resolve(answer: Answer): void; reject(error: unknown): void };
+type Pending = { resolve(answer: Answer): void; reject(error: unknown): void };
 
 type Listeners = {
 	write(line: string): void;
@@ -43,12 +43,12 @@ export function createJsonRpcClient({ write, onNotification, onNoise, onBadLine 
 		else if (isObject(params)) onNotification(method, params);
 	}
 
-	/** An answer that nothing waits for, or that may be missing, may be of any length. */
+	/** Only the request that a long line answers fails by it. */
 	function onLongLine(line: string): void {
-		const [, digits] = /^\s*\{[^{[]{0,60}?"id"\s*:\s*(\d+)/.exec(line) ?? [];
-		const isAwaited = pending.get(Number(digits))?.isOptional === false;
-		if (digits && !isAwaited) settle(Number(digits), {});
-		else onBadLine(`a line is longer than ${maxLineLength} bytes`);
+		const [, id] = /^\s*\{[^{[]{0,60}?"id"\s*:\s*(\d+)/.exec(line) ?? [];
+		const problem = `a line is longer than ${maxLineLength} bytes`;
+		if (id) settle(Number(id), { problem });
+		else onBadLine(problem);
 	}
 
 	return {
@@ -59,11 +59,11 @@ export function createJsonRpcClient({ write, onNotification, onNoise, onBadLine 
 		/** Takes bytes of the server's output. */
 		push: createLineReader(onLine, onLongLine),
 
-		request(method: string, params: object, isOptional = false): Promise<Answer> {
+		request(method: string, params: object): Promise<Answer> {
 			return new Promise((resolve, reject) => {
 				if (makeError) throw makeError();
 				lastId += 1;
-				pending.set(lastId, { isOptional, resolve, reject });
+				pending.set(lastId, { resolve, reject });
 				write(JSON.stringify({ id: lastId, method, params }));
 			});
 		},
@@ -83,21 +83,17 @@ function createLineReader(onLine: (line: string) => void, onLongLine: (start: st
 	let line = '';
 	let isTooLong = false;
 
-	function append(text: string): void {
-		if (isTooLong) return;
-		line += text;
-		isTooLong = line.length > maxLineLength;
-		if (isTooLong) onLongLine(line);
-	}
-
 	return (chunk: Buffer): void => {
-		const [first = '', ...others] = decoder.write(chunk).split('\n');
-		append(first);
-		for (const next of others) {
-			if (!isTooLong) onLine(line);
-			line = '';
-			isTooLong = false;
-			append(next);
+		for (const [index, piece] of decoder.write(chunk).split('\n').entries()) {
+			if (index > 0) {
+				if (!isTooLong) onLine(line);
+				line = '';
+				isTooLong = false;
+			}
+			if (isTooLong) continue;
+			line += piece;
+			isTooLong = line.length > maxLineLength;
+			if (isTooLong) onLongLine(line);
 		}
 	};
 }

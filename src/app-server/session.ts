@@ -9,21 +9,21 @@ import {
 } from '../api/errors.js';
 import { type CatalogWarning, type ModelListAnswer, toWarnings } from '../api/fetch.js';
 import type { ClientInfo } from '../api/options.js';
-import { sanitizeJson, sanitizeLine } from '../system/sanitize.js';
+import { sanitizeLine } from '../system/sanitize.js';
 import { sleep } from '../system/timers.js';
-import { type Disconnect, type ServerProcess, startProcess } from './child-process.js';
+import { type ServerProcess, startProcess } from './child-process.js';
 import { exitedError, rpcError, startError } from './failures.js';
 import { createJsonRpcClient, type JsonRpcClient } from './json-rpc.js';
-import { StderrTail } from './stderr-tail.js';
+import { createStderrTail } from './stderr-tail.js';
 import type { SpawnSpec } from './windows.js';
 
 const maxPages = 100;
-/** The largest `data` of a JSON-RPC error, in bytes of JSON. */
-const maxErrorDataBytes = 16 * 1024;
 /** The longest text of a warning, in characters; those of Codex 0.169.0 have 300. */
 const maxWarningLength = 1_000;
 /** The wait for the answer to `config/read` when the list is complete, in milliseconds; it takes 1 to 7 (0.66.0 to 0.171.0). */
 const configReadMs = 150;
+
+const builtInWords = 'Codex could not ask its server and lists the models that are built into it';
 
 export type SessionSpec = SpawnSpec & {
 	/** The command as the user knows it, where another file is started in its place. */
@@ -37,7 +37,7 @@ export class AppServerSession {
 	readonly process: ServerProcess;
 	readonly #spec: SessionSpec;
 	readonly #rpc: JsonRpcClient;
-	readonly #stderr = new StderrTail();
+	readonly #stderr = createStderrTail();
 	readonly #warnings: CatalogWarning[] = [];
 	/** The last line of stdout that was no message. */
 	#lastNoise = '';
@@ -48,17 +48,22 @@ export class AppServerSession {
 		this.#spec = spec;
 		this.#rpc = createJsonRpcClient({
 			write: (line) => this.process.write(line),
-			onNotification: (method, params) => this.#onNotification(method, params),
+			onNotification: (method, params) => {
+				if (method === 'configWarning') this.#onConfigWarning(params);
+			},
 			onNoise: (line) => {
 				if (line.trim() !== '') this.#lastNoise = line;
 			},
 			onBadLine: (problem) => this.#rpc.close(() => this.#protocolError(problem)),
 		});
-		this.process = startProcess(spec, {
-			onStdout: this.#rpc.push,
-			onStderr: (chunk) => this.#stderr.push(chunk),
-		});
-		this.process.disconnected.then((disconnect) => this.#onDisconnect(disconnect));
+		this.process = startProcess(spec, { onStdout: this.#rpc.push, onStderr: this.#stderr.push });
+		this.process.disconnected.then(({ spawnError: cause, ...exit }) =>
+			this.#rpc.close(() => {
+				const facts = { ...this.#at, command: spec.command };
+				if (cause) return startError({ ...facts, cause });
+				return exitedError({ ...this.progress, ...exit, ...facts });
+			}),
+		);
 	}
 
 	/** Whether the app-server will not answer any more. */
@@ -74,28 +79,29 @@ export class AppServerSession {
 
 	/** Fetches all models, hidden ones included, and the configuration. May be called again after an answer. */
 	async listModels(): Promise<ModelListAnswer> {
+		const { clientInfo, cwd } = this.#spec;
 		this.#startedAt = performance.now();
 		const isFirst = this.#phase === 'spawn';
-		if (isFirst) await this.#initialize();
+		if (isFirst) {
+			await this.#request('initialize', { clientInfo });
+			this.process.write('{"method":"initialized"}');
+		}
 		const listing = this.#listPages();
 		// Behind the first request, because up to 0.115.0 one that is in front delays the list by 4 ms.
-		const reading = this.#readConfig();
+		const reading = this.#rpc
+			.request('config/read', { includeLayers: true, cwd })
+			.catch(() => undefined);
 		const models = await listing;
 		const listedAt = Date.now();
 		const config = await Promise.race([reading, sleep(configReadMs)]);
 		// stderr is a pipe of its own: what was written there before the list has been read when the event loop has turned.
 		await nextTurn();
+		const { fallbackLine } = this.#stderr;
+		const warnings = [...this.#warnings];
 		// A kept app-server answers from its memory, whatever it complains of later.
-		const builtIn = isFirst ? this.#findBuiltInWarning(listedAt) : [];
-		const warnings = toWarnings([...this.#warnings, ...builtIn]);
-		return { models, warnings, ...readConfigAnswer(config) };
-	}
-
-	async #initialize(): Promise<void> {
-		// That notification carries the name of the machine. A release that does not know the member skips it (0.66.0).
-		const capabilities = { optOutNotificationMethods: ['remoteControl/status/changed'] };
-		await this.#request('initialize', { clientInfo: this.#spec.clientInfo, capabilities });
-		this.process.write('{"method":"initialized"}');
+		if (isFirst && fallbackLine !== undefined && !isWrittenAfter(listedAt, fallbackLine))
+			warnings.push({ type: 'built-in-list', message: `${builtInWords}: ${fallbackLine}` });
+		return { models, warnings: toWarnings(warnings), ...readConfigAnswer(config?.result) };
 	}
 
 	async #listPages(): Promise<CodexModel[]> {
@@ -108,7 +114,10 @@ export class AppServerSession {
 			const { data, nextCursor } = isObject(result) ? result : {};
 			if (!Array.isArray(data))
 				throw this.#protocolError('its result is no object with an array "data"');
-			models.push(...data.flatMap((entry) => toCodexModel(entry) ?? []));
+			for (const entry of data) {
+				const model = toCodexModel(entry);
+				if (model) models.push(model);
+			}
 			if (nextCursor === undefined || nextCursor === null || nextCursor === '') return models;
 			if (typeof nextCursor !== 'string')
 				throw this.#protocolError('its "nextCursor" is neither a string nor null');
@@ -119,23 +128,20 @@ export class AppServerSession {
 		}
 	}
 
-	/** Never rejects. */
-	async #readConfig(): Promise<unknown> {
-		const params = { includeLayers: true, cwd: this.#spec.cwd };
-		const answer = await this.#rpc.request('config/read', params, true).catch(() => undefined);
-		return answer?.result;
-	}
-
 	async #request(method: 'initialize' | 'model/list', params: object): Promise<unknown> {
 		this.#phase = method;
-		const { result, error } = await this.#rpc.request(method, params);
-		if (error !== undefined && error !== null) throw this.#rpcError(error);
-		if (result === undefined) throw this.#protocolError('it has neither a result nor an error');
+		const {
+			result,
+			error,
+			problem = 'it has neither a result nor an error',
+		} = await this.#rpc.request(method, params);
+		if (error !== undefined && error !== null) throw rpcError(error, this.#at);
+		if (result === undefined) throw this.#protocolError(problem);
 		return result;
 	}
 
-	#onNotification(method: string, { summary, details }: Record<string, unknown>): void {
-		if (method !== 'configWarning' || typeof summary !== 'string') return;
+	#onConfigWarning({ summary, details }: Record<string, unknown>): void {
+		if (typeof summary !== 'string') return;
 		const message = sanitizeLine(summary, maxWarningLength);
 		const more = typeof details === 'string' ? sanitizeLine(details, maxWarningLength) : null;
 		this.#spec.onConfigWarning(message, more);
@@ -144,38 +150,17 @@ export class AppServerSession {
 			this.#warnings.push({ type: 'config-ignored', message: `${message} ${more ?? ''}` });
 	}
 
-	/** A complaint behind the list is about a request that Codex made behind it, and the list is that of the server. */
-	#findBuiltInWarning(listedAt: number): CatalogWarning[] {
-		const { fallbackLine = '' } = this.#stderr;
-		const [writtenAt = ''] = /\d{4}-\d\d-\d\dT[\d:.]+Z/.exec(fallbackLine) ?? [];
-		if (fallbackLine === '' || Date.parse(writtenAt) > listedAt) return [];
-		const message = 'Codex could not ask its server and lists the models that are built into it';
-		return [{ type: 'built-in-list', message: `${message}: ${fallbackLine}` }];
-	}
-
-	#onDisconnect({ spawnError: cause, ...exit }: Disconnect): void {
-		const { command } = this.#spec;
-		const at = this.#at;
-		this.#rpc.close(() =>
-			cause
-				? startError({ ...at, command, cause })
-				: exitedError({ ...exit, ...this.progress, ...at, command }),
-		);
-	}
-
 	get #at() {
 		return { phase: this.#phase, elapsedMs: performance.now() - this.#startedAt };
-	}
-
-	#rpcError(error: unknown): CodexModelsError {
-		const { code, message, data } = isObject(error) ? error : {};
-		if (typeof code !== 'number') return this.#protocolError('its error has no code');
-		const rpcData = sanitizeJson(data, maxErrorDataBytes);
-		const rpcMessage = typeof message === 'string' ? message : '';
-		return rpcError({ rpcCode: code, rpcMessage, rpcData, ...this.#at });
 	}
 
 	#protocolError(problem: string): CodexModelsError {
 		return protocolError({ problem, ...this.#at });
 	}
+}
+
+/** A complaint behind the list is about a request that Codex made behind it, and the list is that of the server. */
+function isWrittenAfter(listedAt: number, line: string): boolean {
+	const [writtenAt = ''] = /\d{4}-\d\d-\d\dT[\d:.]+Z/.exec(line) ?? [];
+	return Date.parse(writtenAt) > listedAt;
 }

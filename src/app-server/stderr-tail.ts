@@ -14,32 +14,38 @@ const isHarmless = (line: string) =>
 	/^(?:\S*\d{2}:\d{2}\S*\s+)?(?:WARN|INFO|DEBUG|TRACE)/i.test(line);
 
 /** The end of what a process writes to stderr. */
-export class StderrTail {
-	/** The first complaint of Codex that it could not ask its server, as a whole line. */
-	fallbackLine: string | undefined;
-	readonly #decoder = new StringDecoder('utf8');
-	#text = '';
+export function createStderrTail() {
+	const decoder = new StringDecoder();
+	let text = '';
+	let fallbackLine: string | undefined;
 
-	push(chunk: Buffer): void {
-		this.#text += this.#decoder.write(chunk);
-		this.fallbackLine ??= fallback.exec(this.#text)?.[0];
-		if (this.#text.length < 2 * keptLength) return;
-		// In whole lines, so that no token is cut in two and past recognition.
-		const excess = this.#text.length - keptLength;
-		const lineStart = this.#text.indexOf('\n', excess) + 1;
-		this.#text = this.#text.slice(lineStart === 0 ? excess : lineStart);
-	}
+	return {
+		/** The first complaint of Codex that it could not ask its server, as a whole line. */
+		get fallbackLine() {
+			return fallbackLine;
+		},
 
-	/** Sanitized: `stderr` has 4 KiB at most in UTF-8, and `lastWords` is a line that explains a failure, or ''. */
-	get snapshot() {
-		const text = sanitize(this.#text).trim();
-		// The first character may be cut in two.
-		const stderr = Buffer.from(text)
-			.subarray(-quotedBytes)
-			.toString()
-			.replace(/^\ufffd+/, '');
-		return { stderr, lastWords: findLastWords(text) };
-	}
+		push(chunk: Buffer): void {
+			text += decoder.write(chunk);
+			fallbackLine ??= fallback.exec(text)?.[0];
+			if (text.length < 2 * keptLength) return;
+			// In whole lines, so that no token is cut in two and past recognition.
+			const excess = text.length - keptLength;
+			const lineStart = text.indexOf('\n', excess) + 1;
+			text = text.slice(lineStart || excess);
+		},
+
+		/** Sanitized: `stderr` has 4 KiB at most in UTF-8, and `lastWords` is a line that explains a failure, or ''. */
+		get snapshot() {
+			const clean = sanitize(text).trim();
+			// The first character may be cut in two.
+			const stderr = Buffer.from(clean)
+				.subarray(-quotedBytes)
+				.toString()
+				.replace(/^\ufffd+/, '');
+			return { stderr, lastWords: findLastWords(clean) };
+		},
+	};
 }
 
 /** The last line, after the last `Error: …` if that is another line: a cause or an advice may have followed it (clap). */

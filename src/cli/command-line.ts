@@ -141,7 +141,7 @@ async function list(args: Arguments) {
 	let storeFailure = '';
 	const catalog = new CodexModelCatalog({
 		// A shell leaves the tilde of --codex=~/codex as it is.
-		command: args.codex?.replace(/^~(?=[\\/])/, () => findHome()),
+		command: args.codex?.replace(/^~(?=[\\/])/, findHome()),
 		store: args['no-cache'] ? undefined : fileStore(),
 		// A list of any age is better than none, because its age is told.
 		staleWhileRevalidateMs: Infinity,

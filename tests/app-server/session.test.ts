@@ -27,11 +27,7 @@ test('a session initializes, asks for the models, hidden ones included, and then
 	expect(idsOf((await session.listModels()).models)).toEqual(['a']);
 	const messages = log.messages();
 	expect(log.methods()).toEqual(['initialize', 'initialized', 'model/list', 'config/read']);
-	expect(messages[0].params).toEqual({
-		clientInfo: { name: 'tests', version: '1' },
-		// That notification carries the name of the machine.
-		capabilities: { optOutNotificationMethods: ['remoteControl/status/changed'] },
-	});
+	expect(messages[0].params).toEqual({ clientInfo: { name: 'tests', version: '1' } });
 	expect(messages[1]).not.toHaveProperty('id');
 	// A `limit` costs 5 s a page on a stalled network.
 	expect(messages[2].params).toEqual({ includeHidden: true });

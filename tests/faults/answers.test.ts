@@ -63,7 +63,7 @@ const faults: Fault[] = [
 		// Before the first request no id is in use, and the second request gets 2.
 		(phase) => {
 			const text = phase === 'spawn' ? noise.replaceAll('$id', '2') : noise;
-			return cells(listed, misbehaves('writes', phase, { text, endsAfterMs: 100 }));
+			return cells(listed, misbehaves('writes', phase, { text, endsAfterMs: 500 }));
 		},
 	],
 	[

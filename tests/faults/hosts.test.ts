@@ -37,7 +37,8 @@ const waysToEnd: Record<string, [act: string, end: number | string][]> = {
 
 for (const [fault, ways] of Object.entries(waysToEnd)) {
 	const where = 'spawn, initialize, model/list, while being ended';
-	testFault(`${fault}, and Codex stays`, where, 'no process is left', async () => {
+	const isDeaf = 'Codex ignores the end of its input and SIGTERM';
+	testFault(`${fault}, and ${isDeaf}`, where, 'no process is left', async () => {
 		const endHost = async (act: string, end: unknown, [step, sign]: (typeof phases)[number]) => {
 			const { server, facts } = serve(step);
 			const { done, write } = startHost(
@@ -62,21 +63,26 @@ for (const [fault, ways] of Object.entries(waysToEnd)) {
 	});
 }
 
-testFault('SIGKILL ends the host', 'model/list', 'a Codex that ignores it stays', async () => {
-	const well: Step = ['answers', { gates: { 'model/list': 'never' } }];
-	for (const [step, isDeaf] of [[well, false] as const, [waitsAt('model/list'), true] as const]) {
-		const { server, facts } = serve(step);
-		const { child, done } = startHost('make().list().catch(() => {});', { facts });
-		await server.untilLogged('waits');
-		child.kill('SIGKILL');
-		await done;
-		await server.untilLogged('end of input');
-		const [pid = 0] = server.pids;
-		if (isDeaf) process.kill(pid, 'SIGKILL');
-		await untilGone(pid);
-		expect(server.find('SIGTERM')).toEqual([]);
-	}
-});
+testFault(
+	'SIGKILL ends the host',
+	'any',
+	'a Codex stays that ignores the end of its input',
+	async () => {
+		const well: Step = ['answers', { gates: { 'model/list': 'never' } }];
+		for (const [step, isDeaf] of [[well, false] as const, [waitsAt('model/list'), true] as const]) {
+			const { server, facts } = serve(step);
+			const { child, done } = startHost('make().list().catch(() => {});', { facts });
+			await server.untilLogged('waits');
+			child.kill('SIGKILL');
+			await done;
+			await server.untilLogged('end of input');
+			const [pid = 0] = server.pids;
+			if (isDeaf) process.kill(pid, 'SIGKILL');
+			await untilGone(pid);
+			expect(server.find('SIGTERM')).toEqual([]);
+		}
+	},
+);
 
 testFault('the host is stopped and goes on', 'initialize, model/list', 'the list', async () => {
 	for (const phase of ['initialize', 'model/list']) {
@@ -93,11 +99,15 @@ testFault('the host is stopped and goes on', 'initialize, model/list', 'the list
 	}
 });
 
-testFault('2,000 deadlines end at once', 'model/list', '`ERR_CODEX_TIMEOUT`', async () => {
-	const stderr = `WARN ${'x-api_key-'.repeat(10)}\n`.repeat(600);
-	const { server, facts } = serve(gated('model/list', { stderr }));
-	const { done, nth } = startHost(
-		`const catalog = make();
+testFault(
+	'2,000 callers share a signal and a deadline',
+	'model/list',
+	'`ERR_CODEX_TIMEOUT`',
+	async () => {
+		const stderr = `WARN ${'x-api_key-'.repeat(10)}\n`.repeat(600);
+		const { server, facts } = serve(gated('model/list', { stderr }));
+		const { done, nth } = startHost(
+			`const catalog = make();
 			const { signal } = new AbortController();
 			const list = (deadlineMs) => settle(catalog.list({ deadlineMs, signal }));
 			const stays = list(Infinity);
@@ -105,16 +115,17 @@ testFault('2,000 deadlines end at once', 'model/list', '`ERR_CODEX_TIMEOUT`', as
 			tell(all.map(({ code }) => code));
 			tell(await stays);
 			await catalog.close();`,
-		{ facts },
-	);
-	expect(await nth(1)).toEqual(Array(2_000).fill('ERR_CODEX_TIMEOUT'));
-	server.open('open');
-	expect(await nth(2)).toEqual(served);
-	expect(await done).toMatchObject({ exitCode: 0, stderr: '' });
-	expect(server.starts).toBe(1);
-});
+			{ facts },
+		);
+		expect(await nth(1)).toEqual(Array(2_000).fill('ERR_CODEX_TIMEOUT'));
+		server.open('open');
+		expect(await nth(2)).toEqual(served);
+		expect(await done).toMatchObject({ exitCode: 0, stderr: '' });
+		expect(server.starts).toBe(1);
+	},
+);
 
-testFault('300 folders at once', 'any', 'the lists; four app-servers at a time', async () => {
+testFault('300 working directories at once', 'any', 'the lists, four at a time', async () => {
 	const log = path.join(harness.makeDirectory(), 'log');
 	const program = `
 			echo start >> ${log}

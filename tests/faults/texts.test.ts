@@ -16,6 +16,7 @@ const options: [options: string, code: string][] = [
 	],
 	["{ args: [facts.secret], command: '/there/is/none' }", 'ERR_CODEX_NOT_FOUND'],
 	["{ args: [facts.secret], cwd: '/there/is/none' }", 'ERR_CODEX_NOT_FOUND'],
+	['{ args: [facts.secret], command: script }', 'ERR_CODEX_NOT_FOUND'],
 	['{ args: [facts.secret + long] }', 'ERR_CODEX_EXITED'],
 	['{ env: { KEY: facts.secret + long } }', 'ERR_CODEX_EXITED'],
 	['{ command: () => { throw new Error(facts.secret); } }', 'ERR_CODEX_FETCH'],
@@ -38,6 +39,8 @@ testFault(
 			const { inspect } = await import('node:util');
 			const { args } = facts.options;
 			const long = 'x'.repeat(4_000_000);
+			const script = facts.directory + '/script';
+			writeFileSync(script, '#!/there/is/none', { mode: 0o755 });
 			const shown = [];
 			const onEvent = (event) => shown.push(event);
 			for (const getOptions of [${options.map(([each]) => `() => (${each})`)}]) {
