@@ -76,6 +76,7 @@ const meter = `
 		const points = [];
 		for (let point = 0; point < 5; point++) {
 			for (let n = 0; n < runs / 5; n++) await run();
+			await atRest();
 			points.push(await heap());
 		}
 		return (points[4] - points[1]) / ((runs / 5) * 3);

@@ -165,12 +165,3 @@ test('NODE_DEBUG=codex-models writes each event to stderr, also for the drop-in,
 	expect(types).toEqual(['spawned', 'refreshed', 'miss', 'hit']);
 	expect([exitCode, stdout]).toEqual([0, '']);
 });
-
-test('all catalogs of a process share one listener for errors of stderr with NODE_DEBUG', async () => {
-	vi.stubEnv('NODE_DEBUG', 'codex-models');
-	const { exitCode, stdout } = await runHost(`
-		for (let count = 0; count < 20; count++) new CodexModelCatalog();
-		console.log(process.stderr.listenerCount('error'));
-	`).done;
-	expect([exitCode, stdout]).toEqual([0, '1\n']);
-});

@@ -4,6 +4,7 @@ import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import path from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { resolveSettings } from '../../src/api/settings.js';
 
 const root = path.join(import.meta.dirname, '..', '..');
 const { resolve } = createRequire(import.meta.url);
@@ -133,26 +134,18 @@ test('the shell commands of the README are scripts of this package', async () =>
 	for (const name of named) expect(scripts).toHaveProperty(name as string);
 });
 
-test('the options table of the README has the defaults of the code', async () => {
-	const readme = await readFile(path.join(root, 'README.md'), 'utf8');
-	const source = await readFile(path.join(root, 'src', 'api', 'options.ts'), 'utf8');
-	const settings = await readFile(path.join(root, 'src', 'api', 'settings.ts'), 'utf8');
-	const inTable = Object.fromEntries(
-		[...readme.matchAll(/^\| `(\w+)` \| `([\d_]+)` \|/gm)].map(([, name, value]) => [name, value]),
-	);
-	const inCode = Object.fromEntries(
-		[...settings.matchAll(/^\t(\w+): \{ default: ([\d_]+),/gm)].map(([, name, value]) => [
-			name,
-			value,
-		]),
-	);
-	const inComments = Object.fromEntries(
-		[...source.matchAll(/@default ([\d_]+)\s*\*\/\n\t(\w+)\?/g)].map(([, value, name]) => [
-			name,
-			value,
-		]),
-	);
-	expect(Object.keys(inCode).length).toBe(8);
-	expect(inTable).toEqual(inCode);
-	expect(inComments).toEqual(inCode);
+test('the options table of the README and the comments of the options have the defaults of the code', async () => {
+	const inCode = Object.entries(resolveSettings()).filter(([, value]) => typeof value === 'number');
+	expect(inCode).toHaveLength(8);
+	const readNumbers = async (file: string, pattern: RegExp) => {
+		const text = await readFile(path.join(root, file), 'utf8');
+		const entries = [...text.matchAll(pattern)].map(
+			({ groups: { name = '', value = '' } = {} }) => [name, Number(value.replaceAll('_', ''))],
+		);
+		return Object.fromEntries(entries);
+	};
+	const inTable = await readNumbers('README.md', /^\| `(?<name>\w+)` \| `(?<value>[\d_]+)` \|/gm);
+	const comments = /@default (?<value>[\d_]+)\s*\*\/\n\t(?<name>\w+)/g;
+	expect(inTable).toEqual(Object.fromEntries(inCode));
+	expect(await readNumbers('src/api/options.ts', comments)).toEqual(Object.fromEntries(inCode));
 });

@@ -167,7 +167,8 @@ testWithRedis('a call is answered a second after Redis has hung', async () => {
 	expect(events.ofType('store-failed')[0]?.reason).toMatch(/1000 ms/);
 	// The wait of close() ends, too.
 	await catalog.close();
-	expect(events.ofType('store-failed').at(-1)).toMatchObject({ operation: 'set' });
+	// The same failure of another operation is told of once.
+	expect(events.count('store-failed')).toBe(1);
 	redis.thaw();
 	expect(server.starts).toBe(1);
 });
