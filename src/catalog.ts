@@ -29,7 +29,7 @@ const none = {};
 /** A target, and the folder that its CODEX_HOME was found by. */
 type ResolvedTarget = Target & { readonly root: string };
 
-/** What a catalog can do: the type for a stand-in of a test, or for a catalog behind another process. */
+/** The methods of a catalog: the type for a stand-in of a test, or for a catalog behind another process. */
 export type ModelCatalog = Pick<
 	CodexModelCatalog,
 	'list' | 'read' | 'peek' | 'subscribe' | 'clear' | 'close'
@@ -130,7 +130,7 @@ export class CodexModelCatalog implements AsyncDisposable {
 	}
 
 	/**
-	 * What a call is about. `process.env` and the home directory are read each time, because a program may set them after it
+	 * The subject of a call. `process.env` and the home directory are read each time, because a program may set them after it
 	 * has made its catalog.
 	 */
 	#resolveTarget(options: ListOptions, rules: Record<string, Rule> = listRules): ResolvedTarget {

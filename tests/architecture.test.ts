@@ -42,7 +42,7 @@ function findLoaded(entry: string): string[] {
 	return [...loaded];
 }
 
-/** What a reader has to take in: the names, numbers, strings and signs of the code, without comments. */
+/** Counts the words that a reader has to take in: the names, numbers, strings and signs of the code, without comments. */
 function countTokens(file: string): number {
 	const code = read(file)
 		.replaceAll(/^\s*\/\*[\s\S]*?\*\/.*$/gm, '')
@@ -92,6 +92,6 @@ test('the source stays small, as a whole and in each file', () => {
 		(file) => countTokens(file) > 1_600 || read(file).split('\n').length > 260,
 	);
 	expect(large).toEqual([]);
-	expect(sumTokens(files)).toBeLessThanOrEqual(27_000);
-	expect(sumTokens(findLoaded('index.ts'))).toBeLessThanOrEqual(23_000);
+	expect(sumTokens(files)).toBeLessThanOrEqual(29_000);
+	expect(sumTokens(findLoaded('index.ts'))).toBeLessThanOrEqual(24_500);
 });

@@ -8,7 +8,7 @@ type EventTarget = { cwd: string; codexHome: string | undefined };
 export type CatalogEvent = { at: number } & EventTarget & CatalogEventPayload;
 
 /** The part of a `CatalogEvent` that its `type` decides. All durations are milliseconds, and attempts count from 1. */
-export type CatalogEventPayload =
+type CatalogEventPayload =
 	/** The result of a call: a fresh list from memory, a stale one from memory, or one that it waited for. */
 	| { type: 'hit'; ageMs: number }
 	| { type: 'stale'; ageMs: number }

@@ -7,7 +7,7 @@ import type { Settings } from '../api/settings.js';
 import type { CatalogSnapshot } from '../api/snapshot.js';
 import { type Inputs, isCurrent } from './inputs.js';
 
-/** What Codex answered, and what the answer was made from. Immutable. */
+/** An answer of Codex, and the inputs that it was made from. Immutable. */
 export type ModelList = Pick<ModelListAnswer, 'configured' | 'warnings'> & {
 	readonly all: readonly CodexModel[];
 	/** The models that Codex's own picker shows. */
@@ -117,6 +117,12 @@ export class CacheEntry {
 	isCoolingDown(): boolean {
 		const ageMs = Date.now() - this.#failedAt;
 		return ageMs >= 0 && ageMs < this.#settings.cooldownMs;
+	}
+
+	/** The snapshot of the list, if that may be served to a caller whose program is `command`. */
+	peek(command: string, options: TargetOptions): CatalogSnapshot | undefined {
+		const list = this.getServable(command);
+		return list && this.snapshot(list, options);
 	}
 
 	/** One object for each state and view. An answer that is not remembered gets one of its own. */

@@ -1,32 +1,26 @@
 import pTimeout from 'p-timeout';
-import { keepProcessAlive } from '../system/timers.js';
+
+/** The longest time of a timer, some 25 days: no fetch takes longer. */
+const maxTimerMs = 2 ** 31 - 1;
 
 /**
  * The result of `work`, unless the deadline comes first (then that of `onDeadline`) or a signal aborts (then its reason). The
- * work itself goes on. The process is kept alive meanwhile.
+ * work itself goes on.
  */
-export async function waitForCaller<T>(
+export function waitForCaller<T>(
 	work: Promise<T>,
 	deadlineMs: number,
-	signals: (AbortSignal | undefined)[],
+	signals: AbortSignal[],
 	onDeadline: () => T,
 ): Promise<T> {
-	// A deadline's timer keeps the process alive; without a deadline there is none.
-	const release = deadlineMs === Number.POSITIVE_INFINITY ? keepProcessAlive() : undefined;
 	const controller = new AbortController();
-	const abort = () => controller.abort();
-	const cancels = signals.map((signal) => signal && onAbort(signal, abort));
-	const limits = { signal: controller.signal, fallback: onDeadline };
-	try {
-		// p-timeout refuses 0, and leaves `work` without a handler then (7.0.2).
-		return await pTimeout(work, { milliseconds: Math.max(1, deadlineMs), ...limits });
-	} catch (error) {
-		for (const signal of signals) signal?.throwIfAborted();
-		throw error;
-	} finally {
-		for (const cancel of cancels) cancel?.();
-		release?.();
-	}
+	const cancels = signals.map((signal) => onAbort(signal, () => controller.abort(signal.reason)));
+	// p-timeout refuses 0 (7.0.2). The timer keeps the process alive, so that there is one for `Infinity`, too.
+	const milliseconds = Math.min(Math.max(1, deadlineMs), maxTimerMs);
+	const limits = { milliseconds, signal: controller.signal, fallback: onDeadline };
+	return pTimeout(work, limits).finally(() => {
+		for (const cancel of cancels) cancel();
+	});
 }
 
 /** The set of what is to be done is the listener itself. */
@@ -39,11 +33,10 @@ class AbortActions extends Set<() => void> {
 const actionsBySignal = new WeakMap<AbortSignal, AbortActions>();
 
 /**
- * Calls `action` when the signal aborts, or now if it is aborted. Returns a function that cancels the call. All callers of a
- * signal share one listener, because Node warns of the eleventh.
+ * Calls `action` when the signal aborts. Returns a function that cancels the call. All callers of a signal share one
+ * listener, because Node warns of the eleventh, and needs a second for ten thousand.
  */
 function onAbort(signal: AbortSignal, action: () => void): () => void {
-	if (signal.aborted) action();
 	const actions = actionsBySignal.get(signal) ?? new AbortActions();
 	if (actions.size === 0) signal.addEventListener('abort', actions);
 	actionsBySignal.set(signal, actions.add(action));

@@ -5,7 +5,7 @@ import type { Settings } from '../api/settings.js';
 /** The program of the app-servers: the last that is known, and the function of the host that names one before each fetch. */
 export type CommandSource = { latest: string; resolve(): Promise<string> };
 
-/** What a cache and its revalidations share. */
+/** The settings and functions that a cache and its revalidations share. */
 export type CacheContext = {
 	readonly settings: Settings;
 	readonly command: CommandSource;

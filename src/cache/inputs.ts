@@ -7,7 +7,7 @@ import { findExecutable } from '../system/find-executable.js';
 import { hash } from '../system/hash.js';
 import { unref } from '../system/timers.js';
 
-/** What a list is made from, at one look. Plain data: kept in memory, in part in stores, and compared. */
+/** The inputs of a list at one look. Plain data: kept in memory, in part in stores, and compared. */
 export type Inputs = {
 	/** The time of the look, in epoch ms. */
 	at: number;
@@ -137,13 +137,16 @@ export function heldStill(
 	});
 }
 
+/** How long a look may take, in milliseconds. A list that was made without a look is not remembered. */
+const lookTimeoutMs = 1_000;
+
 const stepMs = 10;
 
 /**
  * The result of a look, or `undefined` when it takes longer than that. The time in which the event loop stands still counts
  * as one step, because the look stands still, too.
  */
-export function withPatience<T>(look: Promise<T>, limitMs: number): Promise<T | undefined> {
+export function withPatience<T>(look: Promise<T>, limitMs = lookTimeoutMs): Promise<T | undefined> {
 	let waitedMs = 0;
 	let timer: NodeJS.Timeout | undefined;
 	const limit = new Promise<undefined>((resolve) => {

@@ -5,12 +5,12 @@ import type { CacheContext } from './context.js';
 import { listFiles, lookAtInputs, withPatience } from './inputs.js';
 
 /** The last look at the files of a target, at `lookedAt` in epoch ms: the login that was there, and the look under way. */
-type LastLook = { login: string; lookedAt: number; pending: Promise<true> | undefined };
+type LastLook = { login: string; lookedAt: number; pending?: Promise<true> | undefined };
 
 /** The minimum time between two looks at the files, in milliseconds, so that a hit stays cheap. */
 const lookIntervalMs = 1_000;
-/** How long a caller waits for a look, in milliseconds: with a remembered list, and without one. */
-const patienceMs = { withList: 100, withoutList: 1_000 };
+/** How long a caller with a remembered list waits for a look, in milliseconds. */
+const patienceMs = 100;
 /** The login of files that cannot be looked at. Its lists are not remembered. */
 const unknownLogin = 'unknown';
 /** The looks at targets without a list, such as ones that fail, which evict no look at a target with one. */
@@ -61,14 +61,13 @@ export class KnownTargets {
 	 * wait for long.
 	 */
 	async look(target: Target): Promise<string> {
-		const nothing = { login: unknownLogin, lookedAt: Number.NaN, pending: undefined };
-		const look: LastLook = this.#looks.get(target.key) ?? nothing;
+		const known = this.#looks.get(target.key);
+		const look: LastLook = known ?? { login: unknownLogin, lookedAt: Number.NaN };
 		this.#looks.set(target.key, look);
 		if (this.isRecent(target)) return look.login;
 		look.pending ??= this.#lookNow(target, look);
 		const hasList = this.getEntry(target) !== undefined;
-		const limitMs = hasList ? patienceMs.withList : patienceMs.withoutList;
-		const isDone = await withPatience(look.pending, limitMs);
+		const isDone = await withPatience(look.pending, hasList ? patienceMs : undefined);
 		// A look that does not come back is not waited for again before the next one is due.
 		if (hasList && !isDone) look.lookedAt = Date.now();
 		return look.login;
@@ -76,10 +75,11 @@ export class KnownTargets {
 
 	async #lookNow(target: Target, look: LastLook): Promise<true> {
 		const { settings, command } = this.#context;
-		const lookedAt = Date.now();
 		const files = listFiles(this.getEntry(target)?.list?.inputs);
 		const seen = await lookAtInputs(target, settings, command.latest, files);
-		Object.assign(look, { login: seen.login ?? look.login, lookedAt, pending: undefined });
+		look.login = seen.login ?? look.login;
+		look.lookedAt = seen.at;
+		look.pending = undefined;
 		this.getEntry(target)?.compare(seen);
 		this.#onLook(target);
 		return true;

@@ -1,4 +1,4 @@
-import { closedError, timeoutError, withWait } from '../api/errors.js';
+import { closedError, notStarted, timeoutError, withWait } from '../api/errors.js';
 import type { Target } from '../api/fetch.js';
 import type { ListOptions, TargetOptions } from '../api/options.js';
 import type { CatalogSnapshot, SnapshotListener } from '../api/snapshot.js';
@@ -7,9 +7,12 @@ import { waitForCaller } from './caller-wait.js';
 import type { CacheContext } from './context.js';
 import { KnownTargets } from './known-targets.js';
 import { Revalidation } from './revalidation.js';
-import { Revalidations } from './revalidations.js';
-import { createStoredList, type StoredList } from './stored-list.js';
-import { createSubscriptions } from './subscriptions.js';
+import { createStoredList } from './stored-list.js';
+import { Subscriptions } from './subscriptions.js';
+import { createTurns } from './turns.js';
+
+/** A call that waits, and the revalidation that it waits for. */
+type Call = ListOptions & { revalidation?: Revalidation };
 
 /**
  * The lists of a catalog: served from memory while fresh, served and revalidated in the background while stale, else fetched
@@ -18,8 +21,10 @@ import { createSubscriptions } from './subscriptions.js';
 export class ModelCache {
 	readonly #context: CacheContext;
 	readonly #targets: KnownTargets;
-	readonly #running: Revalidations;
-	readonly #subscriptions = createSubscriptions();
+	/** The revalidations until their app-server is gone, their list saved and their lock released. */
+	readonly #running = new Set<Revalidation>();
+	readonly #waitForTurn: ReturnType<typeof createTurns>;
+	readonly #subscriptions = new Subscriptions();
 	readonly #closed = new AbortController();
 	/** The time of the last `clear`, in epoch ms. */
 	#clearedAt = Number.NEGATIVE_INFINITY;
@@ -29,7 +34,7 @@ export class ModelCache {
 	constructor(context: CacheContext) {
 		this.#context = context;
 		this.#targets = new KnownTargets(context, ({ key }) => this.#subscriptions.notify(key));
-		this.#running = new Revalidations(context.settings.fetchModels === undefined);
+		this.#waitForTurn = createTurns(context.settings);
 	}
 
 	/** The list in memory, without a promise: most calls end here. A stale list is revalidated in the background. */
@@ -43,20 +48,20 @@ export class ModelCache {
 	/** The list that is in memory when the files have been looked at, else the list of the store, else that of a fetch. */
 	async getOrFetch(target: Target, options: ListOptions): Promise<CatalogSnapshot> {
 		const { settings, emit } = this.#context;
-		const { deadlineMs = settings.deadlineMs, refresh, includeHidden, signal } = options;
-		// The caller may change the object of the options during the wait.
-		const call = { refresh, includeHidden };
+		// A copy, because the caller may change the object during the wait.
+		const call: Call = { ...options };
+		const { deadlineMs = settings.deadlineMs, signal, refresh } = call;
 		const startedAt = performance.now();
 		const getWaitedMs = () => performance.now() - startedAt;
 		const onDeadline = () => {
 			const snapshot = refresh ? undefined : this.#serve(target, call);
 			if (snapshot) return { snapshot, isMiss: false };
-			const progress = this.#running.getProgress(target);
+			const progress = call.revalidation?.progress ?? notStarted;
 			emit(target, { type: 'timed-out', timeoutMs: deadlineMs, phase: progress.phase });
 			throw timeoutError({ limit: 'deadlineMs', timeoutMs: deadlineMs, ...progress });
 		};
 		const work = this.#findOrFetch(target, call);
-		const signals = [signal, this.#closed.signal];
+		const signals = [this.#closed.signal, ...(signal ? [signal] : [])];
 		try {
 			const { snapshot, isMiss } = await waitForCaller(work, deadlineMs, signals, onDeadline);
 			if (isMiss) emit(target, { type: 'miss', waitedMs: getWaitedMs() });
@@ -68,23 +73,24 @@ export class ModelCache {
 
 	/** The snapshot that `lookup` would serve; starts nothing and looks at no file. */
 	peek(target: Target, options: TargetOptions): CatalogSnapshot | undefined {
-		const entry = this.#targets.getEntry(target);
-		const list = entry?.getServable(this.#context.command.latest);
-		return list && entry?.snapshot(list, options);
+		return this.#targets.getEntry(target)?.peek(this.#context.command.latest, options);
 	}
 
 	subscribe(target: Target, listener: SnapshotListener, options: TargetOptions): () => void {
-		if (this.#closed.signal.aborted) return () => {};
-		return this.#subscriptions.add(target.key, listener, () => this.peek(target, options));
+		const peek = () => this.peek(target, options);
+		const subscription = { target: target.key, listener, peek, seen: peek() };
+		this.#subscriptions.add(subscription);
+		return () => this.#subscriptions.delete(subscription);
 	}
 
 	/** Forgets every list, and deletes it in the store, also where the answer of the store is still awaited. */
 	clear(): void {
+		const { command } = this.#context;
 		this.#clearedAt = Date.now();
-		const entries = new Set([...this.#targets.takeEntries(), ...this.#running.entries]);
-		for (const entry of entries) {
+		const running = [...this.#running].map(({ entry }) => entry);
+		for (const entry of new Set([...this.#targets.takeEntries(), ...running])) {
 			entry.isDropped = true;
-			const stored = this.#toStored(entry, this.#context.command.latest);
+			const stored = createStoredList(entry, command.latest, this.#context);
 			this.#deletions = Promise.all([this.#deletions, stored?.delete()]);
 			this.#subscriptions.notify(entry.target.key);
 		}
@@ -97,52 +103,60 @@ export class ModelCache {
 		this.#subscriptions.clear();
 		// The entries are not dropped, because a list that is being saved may stay in the store.
 		this.#targets.takeEntries();
-		await Promise.all([this.#deletions, this.#running.abort(error)]);
+		for (const revalidation of this.#running) revalidation.abort(error);
+		await Promise.all([this.#deletions, ...[...this.#running].map(({ ended }) => ended)]);
 	}
 
-	async #findOrFetch(target: Target, options: ListOptions) {
+	async #findOrFetch(target: Target, call: Call) {
 		const login = await this.#targets.look(target);
 		// A listener may have closed the catalog.
 		this.#closed.signal.throwIfAborted();
-		const served = options.refresh ? undefined : this.#serve(target, options);
+		const served = call.refresh ? undefined : this.#serve(target, call);
 		if (served) return { snapshot: served, isMiss: false };
 
 		const revalidation = this.#revalidate(target, login);
 		const { entry } = revalidation;
-		if (options.refresh) revalidation.requireNewList();
-		// A stale list of the store is served at once.
-		if (!options.refresh) await revalidation.loaded;
-		const known = options.refresh ? undefined : entry.getServable(this.#context.command.latest);
-		const list = known ?? (await revalidation.result);
-		return { snapshot: entry.snapshot(list, options), isMiss: true };
+		call.revalidation = revalidation;
+		if (call.refresh) {
+			revalidation.isRefresh = true;
+		} else {
+			// A stale list of the store is served at once.
+			await revalidation.loaded;
+			const stored = entry.peek(this.#context.command.latest, call);
+			if (stored) return { snapshot: stored, isMiss: true };
+		}
+		return { snapshot: entry.snapshot(await revalidation.result, call), isMiss: true };
 	}
 
 	/** The list in memory that may be served. A stale list is revalidated in the background. */
 	#serve(target: Target, options: ListOptions): CatalogSnapshot | undefined {
 		const { command, emit } = this.#context;
 		const entry = this.#targets.getEntry(target);
-		const list = entry?.getServable(command.latest);
-		if (!entry || !list) return undefined;
-		const isFresh = entry.isFresh();
+		const snapshot = entry?.peek(command.latest, options);
+		if (!entry || !snapshot) return undefined;
+		const { isFresh, fetchedAt } = snapshot;
 		if (!isFresh && !entry.isCoolingDown()) this.#revalidate(target, entry.login);
-		emit(target, { type: isFresh ? 'hit' : 'stale', ageMs: Date.now() - list.fetchedAt });
-		return entry.snapshot(list, options);
+		emit(target, { type: isFresh ? 'hit' : 'stale', ageMs: Date.now() - fetchedAt });
+		return snapshot;
 	}
 
 	/** Joins the revalidation under way, or starts one. */
 	#revalidate(target: Target, login: string): Revalidation {
 		// A target that was forgotten for others may still have one under way.
-		const running = this.#running.find(target, login);
-		const known = running?.entry ?? this.#targets.getEntry(target, login);
-		const entry = known ?? new CacheEntry(target, login, this.#context.settings);
+		const running = [...this.#running].find(
+			({ entry, isSettled }) =>
+				!isSettled && !entry.isDropped && entry.login === login && entry.target.key === target.key,
+		);
 		if (running) return running;
+		const known = this.#targets.getEntry(target, login);
+		const entry = known ?? new CacheEntry(target, login, this.#context.settings);
 		const revalidation = new Revalidation(entry, this.#context, {
-			toStored: (command) => this.#toStored(entry, command),
-			waitForTurn: (waiting) => this.#running.waitForTurn(waiting),
+			waitForTurn: this.#waitForTurn,
 			onChange: () => this.#onChange(entry),
 			clearedAt: this.#clearedAt,
 		});
 		this.#running.add(revalidation);
+		revalidation.ended.then(() => this.#running.delete(revalidation));
 		return revalidation;
 	}
 
@@ -151,11 +165,5 @@ export class ModelCache {
 		if (this.#closed.signal.aborted) return;
 		this.#targets.addEntry(entry);
 		this.#subscriptions.notify(entry.target.key);
-	}
-
-	#toStored(entry: CacheEntry, command: string): StoredList | undefined {
-		const { settings, emit } = this.#context;
-		const { store } = settings;
-		return store && createStoredList(store, settings, entry, command, emit);
 	}
 }

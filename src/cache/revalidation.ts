@@ -1,6 +1,5 @@
 import pTimeout from 'p-timeout';
 import {
-	type CodexModelsError,
 	emptyListError,
 	type FetchProgress,
 	fallbackError,
@@ -8,21 +7,17 @@ import {
 	timeoutError,
 	toCodexModelsError,
 } from '../api/errors.js';
-import type { Fetch } from '../api/fetch.js';
+import type { Fetch, Target } from '../api/fetch.js';
 import { unrefTimers } from '../system/timers.js';
 import { type CacheEntry, isBuiltIn, type ModelList, makeModelList } from './cache-entry.js';
 import type { CacheContext } from './context.js';
 import { digest, heldStill, type Inputs, listFiles, lookAtInputs, withPatience } from './inputs.js';
-import type { StoredList } from './stored-list.js';
+import { createStoredList, type StoredList } from './stored-list.js';
 
-/** How long a fetch waits for a look at the files, in milliseconds. A list that was made without a look is not remembered. */
-const lookTimeoutMs = 1_000;
-
-/** What a revalidation asks of its cache. */
+/** The functions of its cache that a revalidation calls. */
 type Host = {
-	toStored(command: string): StoredList | undefined;
-	/** Resolves when an app-server of this target may be started, and sets `hasTurn`. */
-	waitForTurn(revalidation: Revalidation): Promise<void>;
+	/** Resolves when an app-server of this target may be started. */
+	waitForTurn(revalidation: { target: Target; ended: Promise<void> }): Promise<void>;
 	/** Is called after each change of the entry. */
 	onChange(): void;
 	/** The time of the last `clear`, in epoch ms: lists that were stored until then are not loaded. */
@@ -32,24 +27,21 @@ type Host = {
 /** Gets a new list for an entry. Goes on whether or not a caller waits for it. */
 export class Revalidation {
 	readonly entry: CacheEntry;
-	/** The list of the store, fresh or stale, if it is newer than the one in memory. Never rejects. */
-	readonly loaded: Promise<ModelList | undefined>;
+	/** Resolves when the list of the store, fresh or stale, is in the entry. Never rejects. */
+	readonly loaded: Promise<unknown>;
 	/** The new list. Rejects with a `CodexModelsError`, or with a `TypeError` after misuse of the library. */
 	readonly result: Promise<ModelList>;
 	/** Resolves when the list is saved, the lock is released, and the app-server of a failed fetch is gone. */
 	readonly ended: Promise<void>;
+	/** Whether a caller asked for a new list: one that another process fetched before this revalidation will not do. */
+	isRefresh = false;
 	isSettled = false;
-	/** Whether it may start app-servers. */
-	hasTurn = false;
 	readonly #context: CacheContext;
 	readonly #host: Host;
 	readonly #controller = new AbortController();
 	readonly #startedAt = Date.now();
-	/** A list of the store that spares the fetch must be newer than this, in epoch ms. */
-	#newerThan = Number.NEGATIVE_INFINITY;
 	#command = '';
 	#stored: StoredList | undefined;
-	#lock: ReturnType<StoredList['lock']> | undefined;
 	#fetch: Fetch | undefined;
 
 	constructor(entry: CacheEntry, context: CacheContext, host: Host) {
@@ -58,50 +50,49 @@ export class Revalidation {
 		this.#host = host;
 		// The store is asked before the turn comes, because its list needs no app-server.
 		const loading = this.#loadFirst();
-		this.loaded = loading.catch(() => undefined);
+		this.loaded = loading.catch(() => {});
 		this.result = this.#run(loading);
-		// What callers need not wait for.
+		// The rest comes behind the result, and callers do not wait for it.
 		this.ended = this.result
 			.then((list) => this.#save(list))
 			.catch(() => this.#fetch?.untilGone())
-			.then(() => this.#stored?.unlock(this.#lock));
+			.then(() => this.#stored?.unlock());
+	}
+
+	get target(): Target {
+		return this.entry.target;
 	}
 
 	get progress(): FetchProgress {
 		return this.#fetch?.progress() ?? notStarted;
 	}
 
-	/** Refuses the lists that other processes fetched before this millisecond. */
-	requireNewList(): void {
-		this.#newerThan = Date.now() - 1;
-	}
-
 	/** Ends the wait for whatever it is, and the app-server fast. */
-	abort(error: CodexModelsError): void {
-		this.#controller.abort(error);
+	abort(reason: unknown): void {
+		this.#controller.abort(reason);
 	}
 
 	async #run(loading: Promise<ModelList | undefined>): Promise<ModelList> {
-		const { entry } = this;
-		const emit = this.#context.emit.bind(undefined, entry.target);
+		const { entry, target } = this;
+		const { emit } = this.#context;
 		const startedAt = performance.now();
 		try {
 			let list = await loading;
-			if (!this.#spares(list)) {
+			if (!this.#isNew(list)) {
 				await this.#host.waitForTurn(this);
-				list = await this.#withTimeout(this.#lockAndAsk());
+				list = await this.#withTimeout(this.#lockAndFetch());
 			}
 			const models = list.all.length;
-			const { attempts = 0 } = this.#fetch ?? {};
 			if (models === 0) entry.fail(emptyListError());
 			const durationMs = performance.now() - startedAt;
-			if (attempts > 0) emit({ type: 'refreshed', durationMs, models, attempts });
+			if (this.#fetch)
+				emit(target, { type: 'refreshed', durationMs, models, attempts: this.#fetch.attempts });
 			return list;
-		} catch (reason) {
-			const error = toCodexModelsError(reason);
+		} catch (error) {
 			entry.fail(error);
-			emit({ type: 'failed', durationMs: performance.now() - startedAt, error });
-			throw reason;
+			const durationMs = performance.now() - startedAt;
+			emit(target, { type: 'failed', durationMs, error: toCodexModelsError(error) });
+			throw error;
 		} finally {
 			this.isSettled = true;
 			this.#host.onChange();
@@ -110,7 +101,7 @@ export class Revalidation {
 
 	async #loadFirst() {
 		this.#command = await this.#withTimeout(this.#context.command.resolve());
-		this.#stored = this.#host.toStored(this.#command);
+		this.#stored = createStoredList(this.entry, this.#command, this.#context);
 		return this.#load();
 	}
 
@@ -120,46 +111,43 @@ export class Revalidation {
 		const newerThan = Math.max(this.#host.clearedAt, entry.list?.fetchedAt ?? 0);
 		const stored = await this.#stored?.load(newerThan);
 		if (!stored || entry.isDropped || this.#controller.signal.aborted) return undefined;
-		const look = await this.#look(listFiles(stored.inputs));
+		const look = await this.#look(stored);
 		entry.remember(stored);
 		if (look) entry.compare(look);
 		this.#host.onChange();
 		return entry.list;
 	}
 
-	/** Whether the list of another process will do. */
-	#spares(list: ModelList | undefined): list is ModelList {
-		if (!list || list.fetchedAt <= this.#newerThan) return false;
-		return list.fetchedAt > this.#startedAt || this.entry.isFresh();
+	/** Whether the list of another process spares the fetch. */
+	#isNew(list: ModelList | undefined): list is ModelList {
+		if (!list) return false;
+		return list.fetchedAt >= this.#startedAt || (!this.isRefresh && this.entry.isFresh());
 	}
 
-	async #lockAndAsk(): Promise<ModelList> {
+	async #lockAndFetch(): Promise<ModelList> {
 		const { signal } = this.#controller;
-		signal.throwIfAborted();
-		this.#lock = this.#stored?.lock(signal);
 		// Another process may have saved its list during the wait for the lock.
-		const other = (await this.#lock) ? await this.#load() : undefined;
+		const other = (await this.#stored?.lock(signal)) ? await this.#load() : undefined;
 		signal.throwIfAborted();
-		return this.#spares(other) ? other : this.#ask();
+		return this.#isNew(other) ? other : this.#startFetch();
 	}
 
 	/** Fetches, and decides whether the answer is remembered. */
-	async #ask(): Promise<ModelList> {
-		const { entry } = this;
+	async #startFetch(): Promise<ModelList> {
+		const { entry, target } = this;
 		const { startFetch, emit } = this.#context;
 		const { signal } = this.#controller;
 		const command = this.#command;
-		const before = await this.#look(listFiles(entry.list?.inputs));
+		const before = await this.#look(entry.list);
 		signal.throwIfAborted();
-		const fetch = startFetch(entry.target, { command, inputs: digest(before), signal, emit });
+		const fetch = startFetch(target, { command, inputs: digest(before), signal, emit });
 		this.#fetch = fetch;
 		let inputsToKeep: string | undefined;
 		try {
 			const answer = await fetch.answer;
 			const fetchedAt = Date.now();
 			// Where Codex names no file, those that it named before still count.
-			const named = answer.files.length > 0 ? answer.files : listFiles(entry.list?.inputs);
-			const after = await this.#look(named);
+			const after = await this.#look(entry.list, answer.files);
 			signal.throwIfAborted();
 			const isStill = heldStill(before, after);
 			const list = makeModelList(answer, fetchedAt, isStill ? after : undefined);
@@ -183,10 +171,11 @@ export class Revalidation {
 		if (this.entry.isDropped) await this.#stored?.delete();
 	}
 
-	#look(files: readonly string[]): Promise<Inputs | undefined> {
-		const { target } = this.entry;
-		const look = lookAtInputs(target, this.#context.settings, this.#command, files);
-		return withPatience(look, lookTimeoutMs);
+	/** Looks at the inputs, and at the files that Codex names, else at those of a list. */
+	#look(list: ModelList | undefined, named: readonly string[] = []): Promise<Inputs | undefined> {
+		const files = named.length > 0 ? named : listFiles(list?.inputs);
+		const look = lookAtInputs(this.target, this.#context.settings, this.#command, files);
+		return withPatience(look);
 	}
 
 	#withTimeout<T>(work: Promise<T>): Promise<T> {

@@ -2,19 +2,16 @@ import { hostname } from 'node:os';
 import pTimeout from 'p-timeout';
 import { toConfiguredModel } from '../api/codex-config.js';
 import { isObject, toCodexModel } from '../api/codex-model.js';
-import type { CatalogEventPayload, EmitEvent } from '../api/events.js';
 import { toWarnings } from '../api/fetch.js';
-import type { ModelListStore } from '../api/options.js';
-import type { Settings } from '../api/settings.js';
 import { hash } from '../system/hash.js';
 import { toReason } from '../system/sanitize.js';
 import { unrefTimers } from '../system/timers.js';
-import type { CacheEntry } from './cache-entry.js';
-import { type ModelList, makeModelList } from './cache-entry.js';
+import { type CacheEntry, type ModelList, makeModelList } from './cache-entry.js';
+import type { CacheContext } from './context.js';
 import type { Inputs } from './inputs.js';
 
-/** The version of the stored shape; a value of another version is not read. */
-const version = 3;
+/** The version of the stored shape, a part of each key. */
+const version = 4;
 /** How long one operation of a store may take, in milliseconds; the wait for a lock takes as long as a fetch. */
 const storeTimeoutMs = 1_000;
 
@@ -22,30 +19,26 @@ const machine = hash('machine', hostname());
 
 type Operation = 'get' | 'set' | 'delete' | 'lock';
 
-export type StoredList = ReturnType<typeof createStoredList>;
+export type StoredList = NonNullable<ReturnType<typeof createStoredList>>;
 
 /**
  * The list of an entry in a `ModelListStore`. The key is a digest, and the value holds no credential: what Codex said, and the
  * inputs. No failure of a store fails a call, and nothing here rejects.
  */
 export function createStoredList(
-	store: ModelListStore,
-	{ args, env, maxAgeMs, staleWhileRevalidateMs }: Settings,
 	{ target, login }: CacheEntry,
 	command: string,
-	emitEvent: EmitEvent,
+	{ settings, emit }: CacheContext,
 ) {
-	const emit = (payload: CatalogEventPayload) => emitEvent(target, payload);
+	const { store, args, env, maxAgeMs, staleWhileRevalidateMs } = settings;
+	if (!store) return undefined;
 	const { cwd, codexHome = null } = target;
 	const key = `codex-models:${version}:${hash(command, args, env, cwd, codexHome, login)}`;
 
-	let lastReason: string | undefined;
+	let release: Promise<(() => unknown) | undefined> | undefined;
 
-	/** Tells of a failure, and once where all operations fail alike, as in a directory that is refused. */
 	function tell(operation: Operation, error: unknown): undefined {
-		const reason = toReason(error);
-		if (reason !== lastReason) emit({ type: 'store-failed', operation, reason });
-		lastReason = reason;
+		emit(target, { type: 'store-failed', operation, reason: toReason(error) });
 	}
 
 	/** The result of an operation; `undefined` where it failed or took too long. */
@@ -62,18 +55,18 @@ export function createStoredList(
 	return {
 		/** The stored list, if it is valid and newer than `newerThan` (epoch ms). */
 		async load(newerThan: number): Promise<ModelList | undefined> {
-			const value = await attempt('get', () => store.get(key));
-			const list = parseList(value, { login, command });
+			const list = await attempt('get', async () =>
+				parseList(await store.get(key), login, command),
+			);
 			if (!list || list.fetchedAt <= newerThan) return undefined;
-			emit({ type: 'loaded', ageMs: Date.now() - list.fetchedAt });
+			emit(target, { type: 'loaded', ageMs: Date.now() - list.fetchedAt });
 			return list;
 		},
 
 		async save({ fetchedAt, configured, warnings, all, inputs }: ModelList): Promise<void> {
-			const ttlMs = maxAgeMs + staleWhileRevalidateMs - (Date.now() - fetchedAt);
-			if (ttlMs <= 0) return;
-			const files = inputs?.files;
-			const value = { version, fetchedAt, machine, files, configured, warnings, models: all };
+			const ttlMs = maxAgeMs + staleWhileRevalidateMs;
+			if (ttlMs === 0) return;
+			const value = { fetchedAt, machine, files: inputs?.files, configured, warnings, models: all };
 			await attempt('set', () => store.set(key, value, Number.isFinite(ttlMs) ? ttlMs : undefined));
 		},
 
@@ -82,45 +75,31 @@ export function createStoredList(
 		},
 
 		/** Resolves to the release; to `undefined` after an abort, and where the store cannot lock. */
-		async lock(signal: AbortSignal): Promise<(() => unknown) | undefined> {
-			try {
-				return await store.lock?.(key, signal);
-			} catch (error) {
-				return signal.aborted ? undefined : tell('lock', error);
-			}
+		lock(signal: AbortSignal) {
+			const locking = (async () => store.lock?.(key, signal))();
+			release = locking.catch((error) => (signal.aborted ? undefined : tell('lock', error)));
+			return release;
 		},
 
-		/** Releases a lock, also one that comes later. */
-		async unlock(lock: Promise<(() => unknown) | undefined> | undefined): Promise<void> {
-			if (lock) await attempt('lock', async () => (await lock)?.());
+		/** Releases the lock, also one that comes later. */
+		async unlock(): Promise<void> {
+			await attempt('lock', async () => (await release)?.());
 		},
 	};
 }
 
-/** A store may return anything, also an object whose properties throw. */
-function parseList(value: unknown, inputs: { login: string; command: string }) {
-	try {
-		if (!isObject(value) || value.version !== version) return undefined;
-		const { fetchedAt, configured, warnings } = value;
-		if (!Array.isArray(value.models) || !isObject(value.files)) return undefined;
-		if (typeof fetchedAt !== 'number' || !(fetchedAt >= 0 && fetchedAt <= Date.now()))
-			return undefined;
-		const models = value.models.flatMap((entry) => toCodexModel(entry) ?? []);
-		if (models.length === 0 || models.length < value.models.length) return undefined;
-		// The files of another machine cannot be compared with those of this one: only the age of its list counts.
-		const files = value.machine === machine ? (value.files as Inputs['files']) : {};
-		const answer = {
-			models,
-			configured: toConfiguredModel(configured),
-			warnings: toWarnings(warnings),
-		};
-		return makeModelList(answer, fetchedAt, {
-			...inputs,
-			at: fetchedAt,
-			loginFile: undefined,
-			files,
-		});
-	} catch {
+/** The list in a stored value, which may be anything; throws where reading it throws. */
+function parseList(value: unknown, login: string, command: string): ModelList | undefined {
+	if (!isObject(value) || !Array.isArray(value.models) || !isObject(value.files)) return undefined;
+	const { fetchedAt } = value;
+	if (typeof fetchedAt !== 'number' || !(fetchedAt >= 0 && fetchedAt <= Date.now()))
 		return undefined;
-	}
+	const models = value.models.flatMap((entry) => toCodexModel(entry) ?? []);
+	if (models.length === 0 || models.length < value.models.length) return undefined;
+	const configured = toConfiguredModel(value.configured);
+	const warnings = toWarnings(value.warnings);
+	// The files of another machine cannot be compared with those of this one: only the age of its list counts.
+	const files = value.machine === machine ? (value.files as Inputs['files']) : {};
+	const inputs = { at: fetchedAt, login, loginFile: undefined, command, files };
+	return makeModelList({ models, configured, warnings }, fetchedAt, inputs);
 }

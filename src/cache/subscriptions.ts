@@ -3,36 +3,23 @@ import { hasSameContent } from './cache-entry.js';
 
 /** `seen` is the last snapshot that the listener could see. */
 type Subscription = {
+	target: string;
 	listener: SnapshotListener;
 	peek(): CatalogSnapshot | undefined;
 	seen: CatalogSnapshot | undefined;
 };
 
-/** The subscribers of a catalog, by target. Each hears of changes only. */
-export function createSubscriptions() {
-	const byTarget = new Map<string, Set<Subscription>>();
-	return {
-		add(target: string, listener: SnapshotListener, peek: Subscription['peek']): () => void {
-			const subscriptions = byTarget.get(target) ?? new Set();
-			const subscription = { listener, peek, seen: peek() };
-			byTarget.set(target, subscriptions.add(subscription));
-			return () => {
-				if (subscriptions.delete(subscription) && subscriptions.size === 0) byTarget.delete(target);
-			};
-		},
-
-		notify(target: string): void {
-			for (const subscription of [...(byTarget.get(target) ?? [])]) {
-				// A listener that was called before may have unsubscribed this one.
-				if (!byTarget.get(target)?.has(subscription)) continue;
-				const snapshot = subscription.peek();
-				if (hasSameContent(snapshot, subscription.seen)) continue;
-				subscription.seen = snapshot;
-				// A listener that throws or rejects harms nothing.
-				(async () => subscription.listener(snapshot))().catch(() => {});
-			}
-		},
-
-		clear: () => byTarget.clear(),
-	};
+/** The subscribers of a catalog. Each hears of changes of its target only. */
+export class Subscriptions extends Set<Subscription> {
+	notify(target: string): void {
+		// A listener may unsubscribe others, which are not called then, and subscribe new ones, which know the snapshot.
+		for (const subscription of this) {
+			if (subscription.target !== target) continue;
+			const snapshot = subscription.peek();
+			if (hasSameContent(snapshot, subscription.seen)) continue;
+			subscription.seen = snapshot;
+			// A listener that throws or rejects harms nothing.
+			(async () => subscription.listener(snapshot))().catch(() => {});
+		}
+	}
 }

@@ -53,13 +53,16 @@ export async function acquireLock(
 	}
 }
 
+/** Anything else in a lock is left alone. */
+export const claimName = /^[1-9]\d{0,14}$/;
+
 /** The numbers of the claims, the highest one first. Makes the directory of the lock. */
 async function listClaims(directory: string): Promise<number[]> {
 	await mkdir(directory, { mode: 0o700 }).catch(ignore('EEXIST'));
 	if (!(await lstat(directory)).isDirectory()) throw new Error(`Not a directory: ${directory}`);
 	const names = await readdir(directory);
 	return names
-		.filter((name) => /^[1-9]\d{0,14}$/.test(name))
+		.filter((name) => claimName.test(name))
 		.map(Number)
 		.sort((one, other) => other - one);
 }

@@ -9,7 +9,7 @@ import type { ModelListStore } from '../api/options.js';
 import { findHome, isWindows, resolvePath } from '../system/environment.js';
 import { hasCode, readRegularFile } from '../system/files.js';
 import { hash } from '../system/hash.js';
-import { acquireLock } from './file-lock.js';
+import { acquireLock, claimName } from './file-lock.js';
 import { hasOwnDirectory, makeOwnDirectory } from './own-directory.js';
 
 export type { ModelListStore } from '../api/options.js';
@@ -119,6 +119,6 @@ async function removeUnused(file: string, now: number): Promise<void> {
 	// The time of a directory changes with each claim: one that comes after this look is not removed, and keeps the lock.
 	if (now - (await lstat(file)).mtimeMs <= unusedAfterMs) return;
 	if (!claims) return rm(file);
-	for (const claim of claims) await rm(path.join(file, claim));
+	for (const name of claims.filter((name) => claimName.test(name))) await rm(path.join(file, name));
 	await rmdir(file);
 }

@@ -145,7 +145,7 @@ test('a kept app-server that answers with an error is ended, and where it is ove
 test('a kept app-server that hangs is ended with its fetch, and the next fetch starts another', async () => {
 	const { refresh, starts, events } = makeShellCatalog(listsOnce(deaf), {
 		...keeps,
-		fetchTimeoutMs: 500,
+		fetchTimeoutMs: 3_000,
 	});
 	await refresh();
 	const error = await failureOf(refresh());

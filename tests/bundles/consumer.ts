@@ -25,7 +25,7 @@ export function makeConsumer(files: Record<string, string>): string {
 	return folder;
 }
 
-/** Installs a tool, for this run and later ones; returns the folder of its package. */
+/** Installs a tool that later runs find, too; returns the folder of its package. */
 export async function installTool(name: string, version: string): Promise<string> {
 	const folder = path.join(root, '.cache', name);
 	await installPackage({

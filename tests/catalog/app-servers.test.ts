@@ -16,7 +16,7 @@ import {
 	untilGone,
 } from '../harness.js';
 
-// What the cache does with processes: all else is tested with the fetch of a host.
+// The rules of the cache that need processes; the others are tested with the fetch of a host.
 
 const gated: Step = ['answers', { models: [{ id: 'a' }], gates: { 'model/list': 'answer' } }];
 const answers = (id: string): Step => ['answers', { models: [{ id }] }];
@@ -40,7 +40,7 @@ test("at most four app-servers run at once for one CODEX_HOME; others wait in th
 test('fetchTimeoutMs starts with the turn', async () => {
 	const hangs: Step = ['hangs', { at: 'model/list' }];
 	const steps = [hangs, hangs, hangs, hangs, answers('a')];
-	const options = { codexHome: makeDirectory(), fetchTimeoutMs: 1_500 };
+	const options = { codexHome: makeDirectory(), fetchTimeoutMs: 5_000 };
 	const { catalog } = makeScriptedCatalog(steps, options);
 	const failures = ['/', '/tmp', '/usr', '/etc'].map((cwd) => failureOf(catalog.list({ cwd })));
 	const list = catalog.list({ cwd: makeDirectory() });

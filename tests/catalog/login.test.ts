@@ -126,6 +126,13 @@ test('a list is not remembered after any change of the login during its fetch, a
 	}
 });
 
+test('an answer to a login that came after the last look is not remembered for the login before', async () => {
+	const made = await makeFilledCatalog(['of none']);
+	made.home.logIn('first');
+	expect(await made.refreshWith(['of the first'])).toMatchObject({ isFresh: false });
+	expect(made.peekIds()).toEqual(['of none']);
+});
+
 test('while files cannot be looked at a known list is served, and a new one is not remembered', async () => {
 	const lack = (code: string) => () => Promise.reject(Object.assign(new Error(code), { code }));
 	for (const stat of [lack('EMFILE'), lack('ENOMEM'), lack('EIO'), never]) {

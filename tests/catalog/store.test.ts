@@ -47,7 +47,12 @@ test('a list in the store is stale after a change of its files, unless another m
 	expect((await makeHostCatalog({ store }, home).catalog.read()).isFresh).toBe(false);
 	const [[key, value] = ['', {}]] = store.map;
 	store.map.set(key, { ...(value as object), machine: 'another' });
-	expect((await makeHostCatalog({ store }, home).catalog.read()).isFresh).toBe(true);
+	const made = makeHostCatalog({ store }, home);
+	expect((await made.catalog.read()).isFresh).toBe(true);
+	// From now on the files of this machine count.
+	home.write('config.toml', 'model = "b"');
+	clock.setAge(lookIntervalMs);
+	expect((await made.catalog.read()).isFresh).toBe(false);
 });
 
 test('a list is stored for the time that it is useful, but no failure, and none that is not remembered', async () => {
@@ -158,12 +163,7 @@ test('a stored value of any other shape is a list or a miss, and no error', asyn
 	};
 	expect(await readAs(value)).toEqual(['a']);
 	const proxy = new Proxy({}, { get: () => expect.fail('of the value') });
-	const odd = [
-		{ version: 2 },
-		{ fetchedAt: Date.now() + 1 },
-		{ models: [] },
-		{ models: [{ id: 7 }] },
-	];
+	const odd = [{ fetchedAt: Date.now() + 1 }, { models: [] }, { models: [{ id: 'a' }, 7] }];
 	const wrong = odd.map((part) => ({ ...value, ...part }));
 	for (const stored of [undefined, null, 'text', [], proxy, ...wrong])
 		expect(await readAs(stored)).toEqual(['fetched']);
@@ -222,6 +222,7 @@ test('a list that another process stored spares the refresh of a stale one, unle
 		clock.advance(maxAgeMs);
 		await makeHostCatalog({ store }, made.home).refreshWith(['newer']);
 		if (isStale) made.home.write('config.toml', 'model = "a"');
+		clock.advance(1);
 		expect(await made.ids()).toEqual(['old']);
 		await settle();
 		expect(made.peekIds()).toEqual(['newer']);

@@ -45,14 +45,14 @@ for (const { taskkill, env } of [
 }
 
 test.each([
-	['ends a deaf app-server', {}, 0],
+	['ends a deaf app-server', {}, false],
 	// Only taskkill reaches a program that cmd.exe started; the README names this limit.
-	['resolves where a failing taskkill leaves a deaf app-server', { TASKKILL_FAILS: '1' }, 1],
-])('close() %s behind cmd.exe', async (_way, env, left) => {
+	['resolves where a failing taskkill leaves a deaf app-server', { TASKKILL_FAILS: '1' }, true],
+])('close() %s behind cmd.exe', async (_way, env, isLeft) => {
 	const reports = await runListAndClose({}, { env: { PATH: toPath(), ...env } });
 	expect(reports).toMatchObject(listed);
 	expect(reports[1].elapsedMs).toBeLessThan(boundMs);
-	expect(await findLeft()).toHaveLength(left);
+	expect((await findLeft()).length > 0).toBe(isLeft);
 	await endAll();
 });
 
