@@ -34,7 +34,7 @@ export function createJsonRpcClient({ write, onNotification, onNoise, onBadLine 
 	}
 
 	function onLine(line: string): void {
-		const message = parseMessage(line);
+		const message = parseMessage(line.trim());
 		const { id, method, params, result, error } = message ?? {};
 		if (!message) onNoise(line);
 		else if (typeof method !== 'string') settle(id, { result, error });
@@ -98,11 +98,11 @@ function createLineReader(onLine: (line: string) => void, onLongLine: (start: st
 	};
 }
 
-/** The message of a line; `undefined` for noise. */
-function parseMessage(line: string): Record<string, unknown> | undefined {
+/** The message of a line; `undefined` for noise. A comparison of both ends costs a fiftieth of an error of `JSON.parse`. */
+function parseMessage(text: string): Record<string, unknown> | undefined {
+	if (!text.startsWith('{') || !text.endsWith('}')) return undefined;
 	try {
-		const message: unknown = JSON.parse(line);
-		return isObject(message) ? message : undefined;
+		return JSON.parse(text);
 	} catch {
 		return undefined;
 	}

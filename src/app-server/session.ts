@@ -20,6 +20,8 @@ import type { SpawnSpec } from './windows.js';
 const maxPages = 100;
 /** The longest text of a warning, in characters; those of Codex 0.169.0 have 300. */
 const maxWarningLength = 1_000;
+/** The number of warnings that are told of; Codex 0.171.0 has some three. */
+const maxWarnings = 20;
 /** The wait for the answer to `config/read` when the list is complete, in milliseconds; it takes 1 to 7 (0.66.0 to 0.171.0). */
 const configReadMs = 150;
 
@@ -39,6 +41,7 @@ export class AppServerSession {
 	readonly #rpc: JsonRpcClient;
 	readonly #stderr = createStderrTail();
 	readonly #warnings: CatalogWarning[] = [];
+	#warningCount = 0;
 	/** The last line of stdout that was no message. */
 	#lastNoise = '';
 	#startedAt = performance.now();
@@ -113,7 +116,7 @@ export class AppServerSession {
 			const result = await this.#request('model/list', params);
 			const { data, nextCursor } = isObject(result) ? result : {};
 			if (!Array.isArray(data))
-				throw this.#protocolError('its result is no object with an array "data"');
+				throw this.#protocolError('its result is no object, or has no array "data"');
 			for (const entry of data) {
 				const model = toCodexModel(entry);
 				if (model) models.push(model);
@@ -141,7 +144,8 @@ export class AppServerSession {
 	}
 
 	#onConfigWarning({ summary, details }: Record<string, unknown>): void {
-		if (typeof summary !== 'string') return;
+		if (typeof summary !== 'string' || this.#warningCount === maxWarnings) return;
+		this.#warningCount += 1;
 		const message = sanitizeLine(summary, maxWarningLength);
 		const more = typeof details === 'string' ? sanitizeLine(details, maxWarningLength) : null;
 		this.#spec.onConfigWarning(message, more);
