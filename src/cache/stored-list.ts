@@ -37,8 +37,13 @@ export function createStoredList(
 
 	let release: Promise<(() => unknown) | undefined> | undefined;
 
+	let lastReason: string | undefined;
+
+	/** Tells of a failure, and once where all operations fail alike, as in a directory that is refused. */
 	function tell(operation: Operation, error: unknown): undefined {
-		emit(target, { type: 'store-failed', operation, reason: toReason(error) });
+		const reason = toReason(error);
+		if (reason !== lastReason) emit(target, { type: 'store-failed', operation, reason });
+		lastReason = reason;
 	}
 
 	/** The result of an operation; `undefined` where it failed or took too long. */
