@@ -1,5 +1,6 @@
 import { spawn } from 'node:child_process';
 import { createInterface } from 'node:readline';
+import { plainModel } from '../harness.js';
 import { appServer, type Release } from './release-harness.js';
 
 export type WireModel = Record<string, unknown>;
@@ -37,22 +38,7 @@ export async function converse(
 }
 
 /** The values for what older releases do not send. */
-const missing = {
-	description: null,
-	hidden: false,
-	isDefault: false,
-	upgrade: null,
-	upgradeInfo: null,
-	availabilityNux: null,
-	supportedReasoningEfforts: [],
-	defaultReasoningEffort: null,
-	serviceTiers: [],
-	defaultServiceTier: null,
-	additionalSpeedTiers: [],
-	inputModalities: [],
-	modelSpecialty: null,
-	multiAgentVersion: null,
-};
+const { id: _id, model: _model, displayName: _name, ...missing } = plainModel('any');
 const missingInUpgrade = {
 	upgradeCopy: null,
 	modelLink: null,
