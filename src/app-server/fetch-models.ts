@@ -9,6 +9,7 @@ import { type AppServerPool, createAppServerPool } from './app-server-pool.js';
 import { resolveNativeBinary } from './executable.js';
 import { overloadedCode, startError } from './failures.js';
 import type { AppServerSession, SessionSpec } from './session.js';
+import { createTurns } from './turns.js';
 
 /**
  * The first wait before another attempt, in milliseconds: p-retry doubles each, and lengthens it by up to as much by chance.
@@ -16,12 +17,20 @@ import type { AppServerSession, SessionSpec } from './session.js';
  */
 const backoffMs = 50;
 
+/** Twenty app-servers at once take eight times as long as one, and some releases fail at two (0.136.0 to 0.160.0). */
+const maxAppServers = 4;
+
 /** Fetches lists of models by app-servers. */
 export function createFetcher(settings: Settings): Fetcher {
 	const pool = createAppServerPool(settings.keepAliveMs);
 	const startFetch: StartFetch = (target, context) =>
 		startAttempts({ settings, pool, target, ...context });
-	return { startFetch, evictIdle: pool.evictIdle, close: pool.close };
+	return {
+		waitForTurn: createTurns(maxAppServers),
+		startFetch,
+		evictIdle: pool.evictIdle,
+		close: pool.close,
+	};
 }
 
 type Job = Parameters<StartFetch>[1] & { settings: Settings; pool: AppServerPool; target: Target };
