@@ -72,8 +72,7 @@ export class ModelCache {
 		};
 		// p-timeout refuses 0 (7.0.2). The timer keeps the process alive, so that there is one for `Infinity`, too.
 		const milliseconds = Math.min(Math.max(1, deadlineMs), maxTimerMs);
-		// Node warns of the eleventh caller of a signal.
-		if (signal instanceof EventTarget) setMaxListeners(Infinity, signal);
+		if (signal) allowManyListeners(signal);
 		try {
 			const work = this.#findOrFetch(target, call);
 			const snapshot = await pTimeout(work, { milliseconds, signal, fallback: onDeadline });
@@ -188,5 +187,14 @@ export class ModelCache {
 			// A listener that throws or rejects harms nothing.
 			(async () => subscription.listener(snapshot))().catch(() => {});
 		}
+	}
+}
+
+/** Node warns of the eleventh caller of a signal. */
+function allowManyListeners(signal: AbortSignal): void {
+	try {
+		setMaxListeners(Number.POSITIVE_INFINITY, signal);
+	} catch {
+		// A signal of jsdom or of a browser is of another class, and warns of none.
 	}
 }
