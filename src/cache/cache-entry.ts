@@ -50,6 +50,7 @@ export class CacheEntry {
 	readonly #onChange: (entry: CacheEntry) => void;
 	/** Whether the files that the list was made from were the same at the last look. */
 	#isCurrent = true;
+	lastLook: Inputs | undefined;
 	/** The time of the last look at the files in epoch ms, and the look under way. */
 	#lookedAt = Number.NaN;
 	#looking: Promise<true> | undefined;
@@ -105,6 +106,7 @@ export class CacheEntry {
 	async #lookAndCompare(): Promise<true> {
 		const seen = await this.lookAtInputs();
 		this.#looking = undefined;
+		this.lastLook = seen;
 		this.#lookedAt = seen.at;
 		this.login ??= seen.login;
 		if (seen.login !== undefined && seen.login !== this.login) this.isDropped = true;

@@ -87,8 +87,8 @@ export class Revalidation {
 
 	async #prepare(): Promise<ModelList | undefined> {
 		const { command, settings } = this.#context;
-		await this.entry.look();
 		const program = await this.#limit(command.resolve(), settings.fetchTimeoutMs);
+		await this.entry.look();
 		this.#stored = createStoredList(this.entry, program, this.#context);
 		return this.#load();
 	}
@@ -126,7 +126,9 @@ export class Revalidation {
 		const { entry } = this;
 		const { fetcher, emit, command } = this.#context;
 		const { signal } = this.#controller;
-		const before = await withPatience(entry.lookAtInputs());
+		const { lastLook } = entry;
+		const isNew = lastLook && lastLook.at >= this.#startedAt;
+		const before = isNew ? lastLook : await withPatience(entry.lookAtInputs());
 		signal.throwIfAborted();
 		const start = { command: command.latest, inputs: digest(before), signal, emit };
 		const fetch = fetcher.startFetch(entry.target, start);
