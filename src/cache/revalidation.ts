@@ -60,36 +60,31 @@ export class Revalidation {
 
 	async #run(loading: Promise<ModelList | undefined>): Promise<ModelList> {
 		const { entry } = this;
-		const { emit, settings, fetcher } = this.#context;
+		const { emit, fetcher } = this.#context;
 		const startedAt = performance.now();
-		const getDurationMs = () => performance.now() - startedAt;
 		try {
 			let list = await loading;
 			if (!this.#isNew(list)) {
-				await this.#limit(fetcher.waitForTurn(entry.target, this.ended));
-				list = await this.#limit(this.#lockAndFetch(), settings.fetchTimeoutMs);
+				const turn = fetcher.waitForTurn(entry.target, this.ended);
+				await this.#limit(turn, Number.POSITIVE_INFINITY);
+				list = await this.#limit(this.#lockAndFetch());
 			}
 			this.isSettled = true;
-			const models = list.all.length;
-			if (models === 0) entry.fail(emptyListError());
-			const durationMs = getDurationMs();
-			const { attempts } = this.#fetch ?? {};
-			if (attempts) emit(entry.target, { type: 'refreshed', durationMs, models, attempts });
+			if (list.all.length === 0) entry.fail(emptyListError());
 			return list;
 		} catch (error) {
 			this.isSettled = true;
 			entry.fail(error);
-			const durationMs = getDurationMs();
+			const durationMs = performance.now() - startedAt;
 			emit(entry.target, { type: 'failed', durationMs, error: toCodexModelsError(error) });
 			throw error;
 		}
 	}
 
 	async #prepare(): Promise<ModelList | undefined> {
-		const { command, settings } = this.#context;
-		const program = await this.#limit(command.resolve(), settings.fetchTimeoutMs);
+		const command = await this.#context.command.resolve();
 		await this.entry.look();
-		this.#stored = createStoredList(this.entry, program, this.#context);
+		this.#stored = createStoredList(this.entry, command, this.#context);
 		return this.#load();
 	}
 
@@ -131,6 +126,7 @@ export class Revalidation {
 		const before = isNew ? lastLook : await withPatience(entry.lookAtInputs());
 		signal.throwIfAborted();
 		const start = { command: command.latest, inputs: digest(before), signal, emit };
+		const startedAt = performance.now();
 		const fetch = fetcher.startFetch(entry.target, start);
 		this.#fetch = fetch;
 		let inputsToKeep: string | undefined;
@@ -148,8 +144,11 @@ export class Revalidation {
 			if (isBuiltIn(list) && known && !isBuiltIn(known))
 				throw fallbackError(list.warnings, this.progress.stderr);
 			if (isStill && !isBuiltIn(list)) inputsToKeep = digest(after);
+			const models = list.all.length;
+			const durationMs = performance.now() - startedAt;
+			emit(entry.target, { type: 'refreshed', durationMs, models, attempts: fetch.attempts });
 			const isMine = isStill && after.login === entry.login && !entry.isDropped;
-			return isMine && answer.models.length > 0 ? entry.remember(list) : list;
+			return isMine && models > 0 ? entry.remember(list) : list;
 		} finally {
 			fetch.release(inputsToKeep);
 		}
@@ -162,7 +161,7 @@ export class Revalidation {
 	}
 
 	/** The result of `work`, unless an abort comes first, or a time runs out, which aborts the fetch. */
-	#limit<T>(work: Promise<T>, timeoutMs = Number.POSITIVE_INFINITY): Promise<T> {
+	#limit<T>(work: Promise<T>, timeoutMs = this.#context.settings.fetchTimeoutMs): Promise<T> {
 		const fallback = () => {
 			const error = timeoutError({ limit: 'fetchTimeoutMs', timeoutMs, ...this.progress });
 			this.abort(error);
