@@ -51,7 +51,8 @@ export class ModelCache {
 		this.#closed.signal.throwIfAborted();
 		options.signal?.throwIfAborted();
 		const entry = options.refresh ? undefined : this.#entries.get(key);
-		return entry?.isLookedAt ? this.#serve(entry, options) : undefined;
+		const now = Date.now();
+		return entry?.isLookedAt(now) ? this.#serve(entry, options, now) : undefined;
 	}
 
 	/** The list that is in memory when the files have been looked at, else the list of the store, else that of a fetch. */
@@ -144,13 +145,12 @@ export class ModelCache {
 	}
 
 	/** The list in memory that may be served. A stale list is revalidated in the background. */
-	#serve(entry: CacheEntry | undefined, options: ListOptions): CatalogSnapshot | undefined {
-		const snapshot = entry?.peek(options);
+	#serve(entry: CacheEntry | undefined, options: ListOptions, now = Date.now()) {
+		const snapshot = entry?.peek(options, now);
 		if (!entry || !snapshot) return undefined;
 		const { isFresh, fetchedAt } = snapshot;
-		if (!isFresh && !entry.isCoolingDown) this.#revalidate(entry);
-		const ageMs = Date.now() - fetchedAt;
-		this.#context.emit(entry.target, { type: isFresh ? 'hit' : 'stale', ageMs });
+		if (!isFresh && !entry.isCoolingDown(now)) this.#revalidate(entry);
+		this.#context.emit(entry.target, { type: isFresh ? 'hit' : 'stale', ageMs: now - fetchedAt });
 		return snapshot;
 	}
 

@@ -105,7 +105,7 @@ export class Revalidation {
 	/** Whether the list of another process spares the fetch. */
 	#isNew(list: ModelList | undefined): list is ModelList {
 		if (!list) return false;
-		return list.fetchedAt >= this.#startedAt || (!this.isRefresh && this.entry.isFresh);
+		return list.fetchedAt >= this.#startedAt || (!this.isRefresh && this.entry.isFresh());
 	}
 
 	async #lockAndFetch(): Promise<ModelList> {
@@ -140,7 +140,7 @@ export class Revalidation {
 			// Another process may have stored a better list meanwhile.
 			const other = isBuiltIn(list) ? await this.#load() : undefined;
 			if (this.#isNew(other)) return other;
-			const known = entry.servable;
+			const known = entry.getServable();
 			if (isBuiltIn(list) && known && !isBuiltIn(known))
 				throw fallbackError(list.warnings, this.progress.stderr);
 			if (isStill && !isBuiltIn(list)) inputsToKeep = digest(after);
