@@ -139,8 +139,8 @@ test.runIf(isFree)("npm's codex runs where PATH has neither it nor Node", async 
 	mkdirSync(path.dirname(file), { recursive: true });
 	symlinkSync(realpathSync(realCodex), file);
 	expect(await findExecutable('codex', environment)).toBe(file);
-	const native = await resolveNativeBinary(file, environment);
-	const { stdout } = spawnSync(native.file, ['--version'], { env: native.env, encoding: 'utf8' });
+	const native = await resolveNativeBinary(file);
+	const { stdout } = spawnSync(native, ['--version'], { env: environment, encoding: 'utf8' });
 	expect(stdout).toMatch(/^codex-cli /);
 });
 

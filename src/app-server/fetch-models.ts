@@ -106,12 +106,13 @@ async function makeSpec({ settings, target, command, emit }: Job): Promise<Sessi
 	};
 	const problem = await findProblem('isDirectory', cwd);
 	if (problem) refuse(problem, cwd);
-	const environment = buildEnvironment(settings.env, codexHome);
-	const file = await findExecutable(command, environment).catch((cause) => refuse(cause));
+	const env = buildEnvironment(settings.env, codexHome);
+	const found = await findExecutable(command, env).catch((cause) => refuse(cause));
 	return {
-		...(await resolveNativeBinary(file, environment)),
+		file: await resolveNativeBinary(found),
 		args,
 		cwd,
+		env,
 		command,
 		clientInfo,
 		onConfigWarning: (summary, details) =>
