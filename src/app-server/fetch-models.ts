@@ -5,10 +5,10 @@ import type { Fetch, Fetcher, ModelListAnswer, StartFetch, Target } from '../api
 import type { Settings } from '../api/settings.js';
 import { buildEnvironment } from '../system/environment.js';
 import { findExecutable, findProblem } from '../system/find-executable.js';
-import { type AppServerPool, createAppServerPool } from './app-server-pool.js';
+import { unref } from '../system/timers.js';
 import { resolveNativeBinary } from './executable.js';
 import { overloadedCode, startError } from './failures.js';
-import type { AppServerSession, SessionSpec } from './session.js';
+import { AppServerSession, type SessionSpec } from './session.js';
 
 /**
  * The first wait before another attempt, in milliseconds: p-retry doubles each, and lengthens it by up to as much by chance.
@@ -18,16 +18,87 @@ const backoffMs = 50;
 
 /** Fetches lists of models by app-servers. */
 export function createFetcher(settings: Settings): Fetcher {
-	const pool = createAppServerPool(settings.keepAliveMs);
-	const startFetch: StartFetch = (target, context) =>
-		startAttempts({ settings, pool, target, ...context });
-	return { startFetch, evictIdle: pool.evictIdle, close: pool.close };
+	const appServers = createAppServers(settings.keepAliveMs);
+	const { evictIdle, close } = appServers;
+	return {
+		startFetch: (target, context) => startAttempts({ settings, appServers, target, ...context }),
+		evictIdle,
+		close,
+	};
 }
 
-type Job = Parameters<StartFetch>[1] & { settings: Settings; pool: AppServerPool; target: Target };
+/** The app-servers of a catalog: at work, kept idle for the next fetch of their target, or about to end. */
+function createAppServers(keepAliveMs: number) {
+	const living = new Set<AppServerSession>();
+	type Idle = { session: AppServerSession; key: string; inputs: string; timer: NodeJS.Timeout };
+	/** One at most for each CODEX_HOME. */
+	const idle = new Map<string, Idle>();
+
+	function remove(home: string): Idle | undefined {
+		const kept = idle.get(home);
+		clearTimeout(kept?.timer);
+		idle.delete(home);
+		return kept;
+	}
+
+	const evict = (home: string) => remove(home)?.session.process.shutDown('gracefulShutdown');
+	const evictIdle = () => [...idle.keys()].forEach(evict);
+
+	return {
+		start({ target, emit }: Job, spec: SessionSpec, attempt: number): AppServerSession {
+			const session = new AppServerSession(spec);
+			const { pid, exited } = session.process;
+			const startedAt = performance.now();
+			living.add(session);
+			if (pid !== undefined) emit(target, { type: 'spawned', pid, attempt });
+			exited.then(({ exitCode, signal }) => {
+				living.delete(session);
+				const lifetimeMs = performance.now() - startedAt;
+				if (pid !== undefined) emit(target, { type: 'exited', pid, exitCode, signal, lifetimeMs });
+			});
+			return session;
+		},
+
+		/** The idle app-server of a target. One of its CODEX_HOME that does not fit is ended, to make room. */
+		takeIdle({ target: { key, home }, inputs }: Job): AppServerSession | undefined {
+			const kept = idle.get(home);
+			if (kept?.key === key && kept.inputs === inputs && !kept.session.isClosed)
+				return remove(home)?.session;
+			evict(home);
+			return undefined;
+		},
+
+		/** Takes back an app-server that has answered: keeps it for `keepAliveMs`, or ends it. */
+		release({ key, home }: Target, session: AppServerSession, inputs: string | undefined): void {
+			if (keepAliveMs === 0 || session.isClosed || inputs === undefined) {
+				session.process.shutDown('gracefulShutdown');
+				return;
+			}
+			evict(home);
+			const timer = unref(setTimeout(() => evict(home), keepAliveMs));
+			idle.set(home, { session, key, inputs, timer });
+		},
+
+		evictIdle,
+
+		/** Ends every app-server fast; resolves when all are gone. The fetches are aborted before, and start none any more. */
+		async close(): Promise<void> {
+			evictIdle();
+			for (const session of living) session.process.shutDown('fastShutdown');
+			await Promise.all([...living].map((session) => session.process.exited));
+		},
+	};
+}
+
+type AppServers = ReturnType<typeof createAppServers>;
+type Job = Parameters<StartFetch>[1] & {
+	settings: Settings;
+	appServers: AppServers;
+	target: Target;
+};
 
 function startAttempts(job: Job): Fetch {
-	const { settings, pool, target, inputs, signal, emit } = job;
+	const { settings, appServers, target, signal, emit } = job;
 	/** The app-server of the latest attempt. */
 	let session: AppServerSession | undefined;
 	let attempts = 0;
@@ -41,8 +112,8 @@ function startAttempts(job: Job): Fetch {
 		attempts = attempt;
 		const spec = await makeSpec(job);
 		signal.throwIfAborted();
-		const kept = pool.acquire(target.key, inputs);
-		session = kept ?? pool.start(target, spec, attempt, emit);
+		const kept = appServers.takeIdle(job);
+		session = kept ?? appServers.start(job, spec, attempt);
 		try {
 			return await session.listModels();
 		} catch (error) {
@@ -90,7 +161,7 @@ function startAttempts(job: Job): Fetch {
 		},
 		progress: getProgress,
 		release(keptInputs) {
-			if (session) pool.release(target, session, keptInputs);
+			if (session) appServers.release(target, session, keptInputs);
 		},
 		untilGone: () => answer.catch(() => session?.process.exited),
 	};
