@@ -12,8 +12,7 @@ import path from 'node:path';
 import { isMainThread } from 'node:worker_threads';
 import { expect, test } from 'vitest';
 import { resolveNativeBinary } from '../src/app-server/executable.js';
-import { findExecutable } from '../src/system/find-executable.js';
-import { listFolders } from '../src/system/install-folders.js';
+import { findExecutable, listFolders } from '../src/system/find-executable.js';
 import { afterTest, makeDirectory, realCodex } from './harness.js';
 
 const isPosix = process.platform !== 'win32';
