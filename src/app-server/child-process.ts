@@ -72,8 +72,6 @@ export function startProcess(spec: SpawnSpec, { onStdout, onStderr }: Output): S
 		isWindows ? endTreeNow(child) : signalGroup(child, 'SIGKILL'),
 	);
 
-	const schedule = (ms: number, step: () => void) => timers.push(unref(setTimeout(step, ms)));
-
 	const exited = ended.then(async (exit) => {
 		hasEnded = true;
 		for (const timer of timers) clearTimeout(timer);
@@ -96,9 +94,15 @@ export function startProcess(spec: SpawnSpec, { onStdout, onStderr }: Output): S
 			if (hasEnded) return;
 			const { endOfInputMs, terminateMs } = timings[kind];
 			child.stdin.end();
-			schedule(endOfInputMs, () => signalTree(child, 'SIGTERM'));
-			schedule(endOfInputMs + terminateMs, () => signalTree(child, 'SIGKILL'));
-			schedule(endOfInputMs + terminateMs + timings.killMs, () => end(unknownExit));
+			const terminate = () => signalTree(child, 'SIGTERM');
+			const kill = () => signalTree(child, 'SIGKILL');
+			const giveUp = () => end(unknownExit);
+			const killAfterMs = endOfInputMs + terminateMs;
+			timers.push(
+				unref(setTimeout(terminate, endOfInputMs)),
+				unref(setTimeout(kill, killAfterMs)),
+				unref(setTimeout(giveUp, killAfterMs + timings.killMs)),
+			);
 		},
 	};
 }

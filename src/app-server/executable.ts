@@ -26,27 +26,27 @@ const maxScriptBytes = 256 * 1024;
  * 0.171.0 have it, the result is the file itself.
  */
 export async function resolveNativeBinary(file: string): Promise<string> {
-	return (await findBehindLauncher(file).catch(() => undefined)) ?? file;
-}
-
-async function findBehindLauncher(file: string): Promise<string | undefined> {
-	const launcher = await findLauncher(await realpath(file));
-	const [, root] =
-		/^(.*node_modules[\\/]@openai[\\/]codex)[\\/]bin[\\/]codex\.js$/.exec(launcher) ?? [];
-	if (!root) return undefined;
-	// Up to 0.98.0 the package of the launcher holds the binary. Since then that of the platform does, which a package
-	// manager puts below the other, or beside it.
-	const homes = [root, `${root}/node_modules/@openai/codex-${platform}`, `${root}-${platform}`];
-	// Since 0.136.0, and before.
-	const folders = ['bin', 'codex'];
-	for (const home of homes) {
-		for (const folder of folders) {
-			const name = isWindows ? 'codex.exe' : 'codex';
-			const binary = path.join(home, 'vendor', triples[platform] ?? '', folder, name);
-			if (!(await findProblem('isFile', binary))) return binary;
+	try {
+		const launcher = await findLauncher(await realpath(file));
+		const root = path.dirname(path.dirname(launcher));
+		const name = isWindows ? 'codex.exe' : 'codex';
+		if (!/node_modules[\\/]@openai[\\/]codex[\\/]bin[\\/]codex\.js$/.test(launcher)) return file;
+		// Up to 0.98.0 the package of the launcher holds the binary. Since then that of the platform does, which a package
+		// manager puts below the other, or beside it.
+		for (const home of [
+			root,
+			`${root}/node_modules/@openai/codex-${platform}`,
+			`${root}-${platform}`,
+		]) {
+			const vendor = path.join(home, 'vendor', triples[platform] ?? '');
+			// Since 0.136.0, and before.
+			for (const binary of [path.join(vendor, 'bin', name), path.join(vendor, 'codex', name)])
+				if (!(await findProblem('isFile', binary))) return binary;
 		}
+	} catch {
+		// The file is missing, or is too large for a script.
 	}
-	return undefined;
+	return file;
 }
 
 /** The launcher that a script of npm or pnpm for a shell starts, by a path from its own folder; any other file is returned. */

@@ -34,14 +34,13 @@ function createAppServers(keepAliveMs: number) {
 	/** One at most for each CODEX_HOME. */
 	const idle = new Map<string, Idle>();
 
-	function remove(home: string): Idle | undefined {
+	function evict(home: string): void {
 		const kept = idle.get(home);
-		clearTimeout(kept?.timer);
 		idle.delete(home);
-		return kept;
+		clearTimeout(kept?.timer);
+		kept?.session.process.shutDown('gracefulShutdown');
 	}
 
-	const evict = (home: string) => remove(home)?.session.process.shutDown('gracefulShutdown');
 	const evictIdle = () => [...idle.keys()].forEach(evict);
 
 	return {
@@ -62,10 +61,13 @@ function createAppServers(keepAliveMs: number) {
 		/** The idle app-server of a target. One of its CODEX_HOME that does not fit is ended, to make room. */
 		takeIdle({ target: { key, home }, inputs }: Job): AppServerSession | undefined {
 			const kept = idle.get(home);
-			if (kept?.key === key && kept.inputs === inputs && !kept.session.isClosed)
-				return remove(home)?.session;
-			evict(home);
-			return undefined;
+			if (kept?.key !== key || kept.inputs !== inputs || kept.session.isClosed) {
+				evict(home);
+				return undefined;
+			}
+			idle.delete(home);
+			clearTimeout(kept.timer);
+			return kept.session;
 		},
 
 		/** Takes back an app-server that has answered: keeps it for `keepAliveMs`, or ends it. */
@@ -140,20 +142,14 @@ function startAttempts(job: Job): Fetch {
 		return true;
 	}
 
-	async function run(): Promise<ModelListAnswer> {
-		const { retries } = settings;
-		const options = { retries, minTimeout: backoffMs, randomize: true, unref: true, shouldRetry };
-		try {
-			// An abort ends every wait, also for a file system that does not come back.
-			const milliseconds = Number.POSITIVE_INFINITY;
-			return await pTimeout(pRetry(runAttempt, options), { milliseconds, signal });
-		} catch (error) {
-			session?.process.shutDown('fastShutdown');
-			throw signal.aborted ? error : toCodexModelsError(error);
-		}
-	}
-
-	const answer = run();
+	const { retries } = settings;
+	const options = { retries, minTimeout: backoffMs, randomize: true, unref: true, shouldRetry };
+	// An abort ends every wait, also for a file system that does not come back.
+	const untilAborted = { milliseconds: Number.POSITIVE_INFINITY, signal };
+	const answer = pTimeout(pRetry(runAttempt, options), untilAborted).catch((error) => {
+		session?.process.shutDown('fastShutdown');
+		throw signal.aborted ? error : toCodexModelsError(error);
+	});
 	return {
 		answer,
 		get attempts() {

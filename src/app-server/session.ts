@@ -107,7 +107,7 @@ export class AppServerSession {
 	}
 
 	async #listPages(): Promise<CodexModel[]> {
-		let models: CodexModel[] = [];
+		const models: CodexModel[] = [];
 		const cursors: unknown[] = [];
 		for (;;) {
 			// No `limit`: all come on one page then, and a stalled network costs Codex 5 s a page (0.155.0, 0.169.0).
@@ -116,7 +116,10 @@ export class AppServerSession {
 			const { data, nextCursor } = isObject(result) ? result : {};
 			if (!Array.isArray(data))
 				throw this.#protocolError('its result is no object, or has no array "data"');
-			models = models.concat(data.flatMap((entry) => toCodexModel(entry) ?? []));
+			for (const entry of data) {
+				const model = toCodexModel(entry);
+				if (model) models.push(model);
+			}
 			if (!nextCursor) return models;
 			if (cursors.includes(nextCursor))
 				throw this.#protocolError(
