@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import process from 'node:process';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type CodexModel, isObject } from '../api/codex-model.js';
-import { boolean, check, duration, isString, type Rule } from '../api/option-rules.js';
+import { aBoolean, check, duration, isString, type Rule } from '../api/option-rules.js';
 import { appServer } from './app-server.js';
 
 type ModelEntry = CodexModel & Record<string, unknown>;
@@ -58,12 +58,12 @@ export type CodexScript = {
 const anObject: Rule = { expected: 'an object', test: isObject };
 
 const rules: Record<keyof CodexScript, Rule> = {
-	models: { expected: 'an array', test: Array.isArray, default: [] },
+	models: { expected: 'an array', test: Array.isArray },
 	config: anObject,
-	delayMs: duration(),
-	hangs: boolean,
+	delayMs: duration,
+	hangs: aBoolean,
 	exitCode: { expected: 'a whole number', test: Number.isInteger },
-	stderr: { expected: 'a string', test: isString, default: '' },
+	stderr: { expected: 'a string', test: isString },
 	error: anObject,
 };
 
