@@ -1,5 +1,5 @@
 import { expect } from 'vitest';
-import { failureOf, idsOf, makeCatalog, makeScriptedCatalog, type Step } from '../harness.js';
+import { makeScriptedCatalog, type Step } from '../harness.js';
 import { describeFaults } from './page.js';
 import {
 	type Cell,
@@ -8,8 +8,6 @@ import {
 	expectOutcome,
 	type Fault,
 	fails,
-	known,
-	knownIds,
 	listed,
 	misbehaves,
 	type Outcome,
@@ -30,6 +28,7 @@ const noise = [
 	'null\ntrue\n7\n"text"\n[]\n[{"id":$id,"result":{"data":[]}}]\n{}\n',
 	'{"__proto__":{"id":$id},"constructor":1}\n',
 	'{"method":"remoteControl/status/changed","params":{}}\n'.repeat(500),
+	'{"method":"configWarning"}\n{"method":"configWarning","params":{"summary":7}}\n',
 	'{"id":$id,"method":"item/tool/call","params":{}}\n'.repeat(500),
 	`{"id":4711,"result":${model('a')}}\n{"id":4711,"error":{"code":1}}\n`,
 	`{"id":"$id","result":${model('a')}}\n{"id":[$id],"result":{}}\n`,
@@ -52,6 +51,7 @@ const results: [says: string, message: object][] = [
 	['no object', { result: [{ id: 'a' }] }],
 	['no array "data"', { result: { data: { 0: { id: 'a' } } } }],
 	['nextCursor', { result: { data: [], nextCursor: 4 } }],
+	['nextCursor', { result: { data: [], nextCursor: false } }],
 ];
 
 const requests: Phase[] = ['initialize', 'model/list', 'between pages'];
@@ -162,34 +162,5 @@ testFault(
 		const { catalog, events } = makeScriptedCatalog([step]);
 		await expectOutcome(catalog.list(), listed);
 		expect(events.count('config-warning')).toBe(20);
-	},
-);
-
-testFault(
-	'Codex answers with its built-in list, and a better one is known, in memory or in a store',
-	'model/list',
-	'`ERR_CODEX_FALLBACK`; the better list is served',
-	async () => {
-		const stderrAtList = '2026-01-01T00:00:00Z ERROR failed to refresh available models: 503\n';
-		const builtIn: Step = ['answers', { models: [{ id: 'built-in' }], stderrAtList }];
-		const store = new Map();
-		const steps: Step[] = [['answers', { models: known }], builtIn];
-		const { catalog, server } = makeScriptedCatalog(steps, { store });
-		await catalog.list();
-		const { command, args } = server;
-		for (const each of [catalog, makeCatalog({ command, args, store }).catalog]) {
-			const refreshError = await failureOf(each.list({ refresh: true }));
-			expect(refreshError.code).toBe('ERR_CODEX_FALLBACK');
-			expect(refreshError.stderr).toContain('503');
-			const snapshot = await each.read({ includeHidden: true });
-			expect(snapshot).toMatchObject({ warnings: [], refreshError });
-			expect(idsOf(snapshot.models)).toEqual(knownIds);
-		}
-		expect(server.starts).toBe(3);
-
-		// With nothing better it is a list, with a warning.
-		const { models, warnings } = await makeScriptedCatalog([builtIn]).catalog.read();
-		expect(idsOf(models)).toEqual(['built-in']);
-		expect(warnings).toMatchObject([{ type: 'built-in-list' }]);
 	},
 );
