@@ -9,6 +9,7 @@ import {
 	aFunction,
 	aPath,
 	check,
+	checkValue,
 	duration,
 	durationOrInfinity,
 	either,
@@ -16,8 +17,8 @@ import {
 	isCommand,
 	isFunction,
 	isString,
-	misuse,
 	type Rule,
+	rule,
 } from './option-rules.js';
 import type { CodexModelCatalogOptions, ListOptions, TargetOptions } from './options.js';
 
@@ -59,34 +60,31 @@ export const targetRules: Record<keyof TargetOptions, Rule> = {
 export const listRules: Record<keyof ListOptions, Rule> = {
 	...targetRules,
 	deadlineMs: durationOrInfinity,
-	signal: {
-		expected: 'an AbortSignal',
-		// That of jsdom is of another class.
-		test: (value) => isObject(value) && isFunction(value.throwIfAborted),
-	},
+	// That of jsdom is of another class.
+	signal: rule('an AbortSignal', (value) => isObject(value) && isFunction(value.throwIfAborted)),
 	refresh: aBoolean,
 };
 
 const catalogRules: Record<keyof CodexModelCatalogOptions, Rule> = {
 	command: either(aCommand, aFunction),
-	args: {
-		expected: 'an array of strings without NUL',
-		test: (value) => Array.isArray(value) && value.every(isString),
-	},
+	args: rule(
+		'an array of strings without NUL',
+		(value) => Array.isArray(value) && value.every(isString),
+	),
 	cwd: aPath,
 	codexHome: absolutePath,
-	env: {
-		expected: 'an object whose values are strings without NUL, or undefined',
-		test: (value) => isObject(value) && Object.entries(value).flat().every(isStringOrUndefined),
-	},
-	clientInfo: {
-		expected: 'an object with the strings name and version, and perhaps title',
-		test: (value) =>
+	env: rule(
+		'an object whose values are strings without NUL, or undefined',
+		(value) => isObject(value) && Object.entries(value).flat().every(isStringOrUndefined),
+	),
+	clientInfo: rule(
+		'an object with the strings name and version, and perhaps title',
+		(value) =>
 			isObject(value) &&
 			isString(value.name) &&
 			isString(value.version) &&
 			isStringOrUndefined(value.title),
-	},
+	),
 	deadlineMs: durationOrInfinity,
 	fetchTimeoutMs: duration,
 	maxAgeMs: durationOrInfinity,
@@ -95,12 +93,11 @@ const catalogRules: Record<keyof CodexModelCatalogOptions, Rule> = {
 	retries: integer('attempts', 0, 100),
 	maxEntries: integer('lists', 1, 1_000_000),
 	keepAliveMs: duration,
-	store: {
-		expected: 'an object with the methods get, set and delete',
+	store: rule(
+		'an object with the methods get, set and delete',
 		// The methods of a Keyv instance are inherited.
-		test: (value) =>
-			isObject(value) && ['get', 'set', 'delete'].every((name) => isFunction(value[name])),
-	},
+		(value) => isObject(value) && ['get', 'set', 'delete'].every((name) => isFunction(value[name])),
+	),
 	fetchModels: aFunction,
 	onEvent: aFunction,
 };
@@ -143,6 +140,4 @@ export function checkCommand(command: unknown): string {
 	);
 }
 
-export function checkListener(listener: unknown): void {
-	if (!isFunction(listener)) throw misuse('listener', 'a function', listener);
-}
+export const checkListener = (listener: unknown) => checkValue('listener', listener, aFunction);
