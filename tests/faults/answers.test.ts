@@ -1,5 +1,5 @@
 import { expect } from 'vitest';
-import { makeScriptedCatalog, type Step } from '../harness.js';
+import { failureOf, idsOf, makeCatalog, makeScriptedCatalog, type Step } from '../harness.js';
 import { describeFaults } from './page.js';
 import {
 	type Cell,
@@ -8,6 +8,8 @@ import {
 	expectOutcome,
 	type Fault,
 	fails,
+	known,
+	knownIds,
 	listed,
 	misbehaves,
 	type Outcome,
@@ -46,6 +48,7 @@ const wrong = [null, true, 7, 'text', [], [[]], {}, { a: 1 }, { id: ' ', model: 
 const results: [says: string, message: object][] = [
 	['no code', { error: 'no' }],
 	['no code', { error: { message: 'no' } }],
+	['no code', { error: { code: '-32001', message: 'no' } }],
 	['neither a result nor an error', {}],
 	['no object', { result: null }],
 	['no object', { result: [{ id: 'a' }] }],
@@ -116,7 +119,7 @@ const faults: Fault[] = [
 		requests,
 		// Any result of `initialize` is one.
 		(phase) =>
-			(phase === 'initialize' ? results.slice(0, 3) : results).map(([says, message]) =>
+			(phase === 'initialize' ? results.slice(0, 4) : results).map(([says, message]) =>
 				cell(answersWith(phase, message), unreadable(phase, says)),
 			),
 	],
@@ -162,5 +165,34 @@ testFault(
 		const { catalog, events } = makeScriptedCatalog([step]);
 		await expectOutcome(catalog.list(), listed);
 		expect(events.count('config-warning')).toBe(20);
+	},
+);
+
+testFault(
+	'Codex answers with its built-in list, and a better one is known, in memory or in a store',
+	'model/list',
+	'`ERR_CODEX_FALLBACK`; the better list is served',
+	async () => {
+		const stderrAtList = '2026-01-01T00:00:00Z ERROR failed to refresh available models: 503\n';
+		const builtIn: Step = ['answers', { models: [{ id: 'built-in' }], stderrAtList }];
+		const store = new Map();
+		const steps: Step[] = [['answers', { models: known }], builtIn];
+		const { catalog, server } = makeScriptedCatalog(steps, { store });
+		await catalog.list();
+		const { command, args } = server;
+		for (const each of [catalog, makeCatalog({ command, args, store }).catalog]) {
+			const refreshError = await failureOf(each.list({ refresh: true }));
+			expect(refreshError.code).toBe('ERR_CODEX_FALLBACK');
+			expect(refreshError.stderr).toContain('503');
+			const snapshot = await each.read({ includeHidden: true });
+			expect(snapshot).toMatchObject({ warnings: [], refreshError });
+			expect(idsOf(snapshot.models)).toEqual(knownIds);
+		}
+		expect(server.starts).toBe(3);
+
+		// With nothing better it is a list, with a warning.
+		const { models, warnings } = await makeScriptedCatalog([builtIn]).catalog.read();
+		expect(idsOf(models)).toEqual(['built-in']);
+		expect(warnings).toMatchObject([{ type: 'built-in-list' }]);
 	},
 );

@@ -63,14 +63,6 @@ test('a name comes without the white space around it, and a description as it is
 	expect(models.map(({ description }) => description)).toEqual(texts);
 });
 
-test('a list of hidden models alone is empty in the visible view, and remembered', async () => {
-	const { catalog, events } = makeRealCatalogOf([{ visibility: 'hide' }, { visibility: 'none' }]);
-	expect(await catalog.list()).toEqual([]);
-	expect(await catalog.list({ includeHidden: true })).toHaveLength(2);
-	expect(await catalog.list()).toEqual([]);
-	expect(events.count('spawned')).toBe(1);
-});
-
 test('three thousand models come in order, and a slug that is there twice comes twice', async () => {
 	const entries = Array.from({ length: 3_000 }, (_, index) => ({ slug: `model-${index % 2_999}` }));
 	const models = await makeRealCatalogOf(entries).catalog.list();
