@@ -1,4 +1,4 @@
-import { execFileSync, spawn } from 'node:child_process';
+import { type ChildProcessByStdio, execFileSync, spawn } from 'node:child_process';
 import {
 	chmodSync,
 	mkdtempSync,
@@ -10,6 +10,7 @@ import {
 } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
+import type { Readable, Writable } from 'node:stream';
 import { fileURLToPath } from 'node:url';
 import type { CatalogEvent } from '../src/api/events.js';
 import type { CodexModelCatalogOptions } from '../src/api/options.js';
@@ -282,9 +283,10 @@ type HostResult = {
 	stderr: string;
 };
 
-/** A process of its own; `source` is that of a module, and `output` what it has written until now. */
-export function runModule(source: string) {
-	const child = spawn(process.execPath, ['--input-type=module', '-e', source]);
+/** What a process has written until now, and its end. It is killed after the test. */
+export function follow<Child extends ChildProcessByStdio<Writable | null, Readable, Readable>>(
+	child: Child,
+) {
 	const output = { stdout: '', stderr: '' };
 	for (const name of ['stdout', 'stderr'] as const) {
 		child[name].setEncoding('utf8').on('data', (chunk) => {
@@ -297,6 +299,10 @@ export function runModule(source: string) {
 	afterTest(() => child.kill('SIGKILL'));
 	return { child, output, done };
 }
+
+/** A process of its own; `source` is that of a module. */
+export const runModule = (source: string) =>
+	follow(spawn(process.execPath, ['--input-type=module', '-e', source]));
 
 /** A process of its own that uses the built package; `source` is a module in which the package's names are there. */
 export function runHost(source: string, facts: object = {}) {

@@ -30,6 +30,8 @@ export function readConfigAnswer(result: unknown) {
 	});
 	// The catalogue of models that is in force.
 	if (isObject(config)) files.push(config.model_catalog_json);
-	const isFile = (file: unknown) => typeof file === 'string' && path.isAbsolute(file);
-	return { configured: toConfiguredModel(config), files: files.filter(isFile) as string[] };
+	return { configured: toConfiguredModel(config), files: files.filter(isAbsolutePath) };
 }
+
+const isAbsolutePath = (file: unknown): file is string =>
+	typeof file === 'string' && path.isAbsolute(file);

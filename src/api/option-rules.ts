@@ -3,18 +3,14 @@ import { inspect } from 'node:util';
 import { isObject } from './codex-model.js';
 import { MisuseError } from './errors.js';
 
-/** A test, the words for what passes it, and the default. */
-export type Rule = { expected: string; test(value: unknown): boolean; default?: unknown };
+export type Rule = ReturnType<typeof rule>;
 
-/** Names the option, its bounds and the value; only the type of one that may hold secrets. */
-export function misuse(name: string, expected: string, value: unknown): MisuseError {
-	const limits = { depth: 0, maxStringLength: 100, maxArrayLength: 3 };
-	const isSecret = name === 'env' || name === 'args';
-	const shown = isSecret ? 'a value' : inspect(value, limits);
-	return new MisuseError(
-		`Expected option "${name}" to be ${expected}, got ${shown} (${typeof value})`,
-	);
-}
+/** A rule for an option: the words for what passes, and the test. */
+export const rule = (expected: string, test: (value: unknown) => boolean) => ({ expected, test });
+
+/** A rule for what one of two rules lets pass. */
+export const either = (one: Rule, other: Rule): Rule =>
+	rule(`${one.expected}, or ${other.expected}`, (value) => one.test(value) || other.test(value));
 
 // The operating system ends a string at a NUL byte, and `spawn` refuses it.
 export const isString = (value: unknown): value is string =>
@@ -27,65 +23,75 @@ const isPath = (value: unknown): value is string =>
 export const isCommand = (value: unknown): value is string =>
 	isPath(value) && (/[\\/]/.test(value) || !/\s/.test(value.trim()));
 
-export const boolean: Rule = { expected: 'a boolean', test: (value) => typeof value === 'boolean' };
-export const func: Rule = { expected: 'a function', test: isFunction };
-export const aPath: Rule = {
-	expected: 'a path that is not blank and has no NUL, with the home directory in place of "~"',
-	test: isPath,
-};
-export const absolutePath: Rule = {
-	expected: 'an absolute path of a folder, such as path.join(os.homedir(), ".codex")',
-	test: (value) => isPath(value) && path.isAbsolute(value),
-};
+export const anObject = rule('an object', isObject);
+export const aFunction = rule('a function', isFunction);
+export const aBoolean = rule('a boolean', (value) => typeof value === 'boolean');
+export const aPath = rule(
+	'a path that is not blank and has no NUL, with the home directory in place of "~"',
+	isPath,
+);
+export const absolutePath = rule(
+	'an absolute path of a folder, such as path.join(os.homedir(), ".codex")',
+	(value) => isPath(value) && path.isAbsolute(value),
+);
+export const aCommand = rule(
+	`a name without arguments, which belong in "args", or ${aPath.expected}`,
+	isCommand,
+);
 
-export const integer = (unit: string, min: number, max: number, byDefault?: number): Rule => ({
-	expected: `a whole number of ${unit} from ${min} to ${max}`,
-	test: (value) => Number.isInteger(value) && (value as number) >= min && (value as number) <= max,
-	default: byDefault,
-});
+export const integer = (unit: string, min: number, max: number) =>
+	rule(
+		`a whole number of ${unit} from ${min} to ${max}`,
+		(value) => Number.isInteger(value) && Number(value) >= min && Number(value) <= max,
+	);
 
 // `setTimeout` takes anything longer for 1 ms.
-export const duration = (byDefault?: number) =>
-	integer('milliseconds', 0, 2_147_483_647, byDefault);
+export const duration = integer('milliseconds', 0, 2_147_483_647);
+export const durationOrInfinity = either(
+	duration,
+	rule('Infinity', (value) => value === Number.POSITIVE_INFINITY),
+);
 
-export function durationOrInfinity(byDefault?: number): Rule {
-	const { expected, test } = duration();
-	return {
-		expected: `${expected}, or Infinity`,
-		test: (value) => value === Number.POSITIVE_INFINITY || test(value),
-		default: byDefault,
-	};
+/** Throws where a value does not pass. Shows the value, but of one that may hold secrets the type only. */
+export function checkValue(name: string, value: unknown, { expected, test }: Rule): void {
+	if (test(value)) return;
+	const isSecret = name === 'env' || name === 'args';
+	const limits = { depth: 0, maxStringLength: 100, maxArrayLength: 3 };
+	const shown = isSecret ? 'a value' : inspect(value, limits);
+	throw new MisuseError(
+		`Expected option "${name}" to be ${expected}, got ${shown} (${typeof value})`,
+	);
 }
 
-/** Whether a name is a letter off another one, or a part of it, as `maxage` of `maxagems`. */
+/** Whether two names begin alike, as `maxage` and `maxAgeMs`. */
 function isSimilar(name: string, known: string): boolean {
 	// Elsewhere, the wait of a caller mostly has that name. A `fetchTimeoutMs` in its place would end slow fetches.
-	if (name.startsWith('timeout')) return known === 'deadlinems';
-	if (name.length > 3 && known.includes(name)) return true;
-	const shorten = (word: string) =>
-		Array.from(word, (_, at) => word.slice(0, at) + word.slice(at + 1));
-	const forms = [known, ...shorten(known)];
-	return [name, ...shorten(name)].some((form) => forms.includes(form));
+	if (/^timeout/i.test(name)) return known === 'deadlineMs';
+	return known.toLowerCase().startsWith(name.toLowerCase().slice(0, 4));
 }
 
-/** The value of each option, or its default; also an inherited one, such as a getter of a class. */
-export function check(options: unknown, rules: Record<string, Rule>): Record<string, unknown> {
-	if (!isObject(options)) throw misuse('options', 'an object', options);
+/** The options that are given, and not as `undefined`; also an inherited one, such as a getter of a class. */
+export function check(
+	options: Record<string, unknown>,
+	rules: Record<string, Rule>,
+): Record<string, unknown> {
+	checkValue('options', options, anObject);
+	const names = Object.keys(rules);
 	for (const name in options) {
 		// A mistyped `deadlineMs` must not mean 15 seconds.
-		if (Object.hasOwn(rules, name) || options[name] === undefined) continue;
-		const names = Object.keys(rules);
-		const similar = names.find((known) => isSimilar(name.toLowerCase(), known.toLowerCase()));
+		if (names.includes(name) || options[name] === undefined) continue;
+		const similar = names.find((known) => isSimilar(name, known));
 		const question = similar === undefined ? '' : `Did you mean "${similar}"? `;
-		const all = names.join(', ');
-		throw new MisuseError(`Unknown option "${name}". ${question}The options are ${all}`);
+		throw new MisuseError(
+			`Unknown option "${name}". ${question}The options are ${names.join(', ')}`,
+		);
 	}
-	const checked: Record<string, unknown> = {};
-	for (const name in rules) {
-		const rule = rules[name] as Rule;
+	const given: Record<string, unknown> = {};
+	for (const [name, wanted] of Object.entries(rules)) {
 		const value = options[name];
-		if (value !== undefined && !rule.test(value)) throw misuse(name, rule.expected, value);
-		checked[name] = value === undefined ? rule.default : value;
+		if (value === undefined) continue;
+		checkValue(name, value, wanted);
+		given[name] = value;
 	}
-	return checked;
+	return given;
 }

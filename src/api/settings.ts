@@ -1,21 +1,24 @@
 import path from 'node:path';
-import { findSpelling, lookUp, resolvePath } from '../system/environment.js';
+import { findSpelling, resolvePath } from '../system/environment.js';
 import { isObject } from './codex-model.js';
 import { MisuseError } from './errors.js';
 import {
+	aBoolean,
 	absolutePath,
+	aCommand,
+	aFunction,
 	aPath,
-	boolean,
 	check,
+	checkValue,
 	duration,
 	durationOrInfinity,
-	func,
+	either,
 	integer,
 	isCommand,
 	isFunction,
 	isString,
-	misuse,
 	type Rule,
+	rule,
 } from './option-rules.js';
 import type { CodexModelCatalogOptions, ListOptions, TargetOptions } from './options.js';
 
@@ -24,96 +27,99 @@ declare const PACKAGE_VERSION: string;
 /** The version of this package: the build and the tests put in that of `package.json`. */
 export const version = PACKAGE_VERSION;
 
+/** That of `codexHome` is found out at each call. */
+const defaults = {
+	command: 'codex',
+	args: ['app-server', '-c', 'features.plugins=false'],
+	cwd: path.parse(process.execPath).root,
+	env: {},
+	clientInfo: { name: 'codex-models', title: 'codex-models', version },
+	deadlineMs: 15_000,
+	fetchTimeoutMs: 60_000,
+	maxAgeMs: 300_000,
+	staleWhileRevalidateMs: 86_400_000,
+	cooldownMs: 30_000,
+	retries: 2,
+	maxEntries: 100,
+	keepAliveMs: 0,
+} satisfies CodexModelCatalogOptions;
+
 /** The options of a catalog, checked, and with their defaults. */
 export type Settings = CodexModelCatalogOptions &
-	Required<Omit<CodexModelCatalogOptions, 'codexHome' | 'store' | 'fetchModels' | 'onEvent'>> & {
+	Required<Pick<CodexModelCatalogOptions, keyof typeof defaults>> & {
 		/** Whether CODEX_HOME is that of `process.env` at each call: neither `codexHome` nor `env` says which. */
 		inheritsCodexHome: boolean;
 	};
 
 export const targetRules: Record<keyof TargetOptions, Rule> = {
-	includeHidden: boolean,
+	includeHidden: aBoolean,
 	cwd: aPath,
 	codexHome: absolutePath,
 };
 
 export const listRules: Record<keyof ListOptions, Rule> = {
 	...targetRules,
-	deadlineMs: durationOrInfinity(),
-	signal: {
-		expected: 'an AbortSignal',
-		// That of jsdom is of another class.
-		test: (value) => isObject(value) && isFunction(value.throwIfAborted),
-	},
-	refresh: boolean,
+	deadlineMs: durationOrInfinity,
+	// That of jsdom is of another class.
+	signal: rule('an AbortSignal', (value) => isObject(value) && isFunction(value.throwIfAborted)),
+	refresh: aBoolean,
 };
 
-const commandWords = `a name without arguments, which belong in "args", or ${aPath.expected}`;
-
-/** The default of `codexHome` is found out at each call. */
 const catalogRules: Record<keyof CodexModelCatalogOptions, Rule> = {
-	command: {
-		default: 'codex',
-		expected: `${commandWords}, or a function`,
-		test: (value) => isCommand(value) || isFunction(value),
-	},
-	args: {
-		default: ['app-server', '-c', 'features.plugins=false'],
-		expected: 'an array of strings without NUL',
-		test: (value) => Array.isArray(value) && value.every(isString),
-	},
-	cwd: { default: path.parse(process.execPath).root, ...aPath },
+	command: either(aCommand, aFunction),
+	args: rule(
+		'an array of strings without NUL',
+		(value) => Array.isArray(value) && value.every(isString),
+	),
+	cwd: aPath,
 	codexHome: absolutePath,
-	env: {
-		default: {},
-		expected: 'an object whose values are strings without NUL, or undefined',
-		test: (value) => isObject(value) && Object.entries(value).flat().every(isStringOrUndefined),
-	},
-	clientInfo: {
-		default: { name: 'codex-models', title: 'codex-models', version },
-		expected: 'an object with the strings name and version, and perhaps title',
-		test: (value) =>
+	env: rule(
+		'an object whose values are strings without NUL, or undefined',
+		(value) => isObject(value) && Object.entries(value).flat().every(isStringOrUndefined),
+	),
+	clientInfo: rule(
+		'an object with the strings name and version, and perhaps title',
+		(value) =>
 			isObject(value) &&
 			isString(value.name) &&
 			isString(value.version) &&
 			isStringOrUndefined(value.title),
-	},
-	deadlineMs: durationOrInfinity(15_000),
-	fetchTimeoutMs: duration(60_000),
-	maxAgeMs: durationOrInfinity(300_000),
-	staleWhileRevalidateMs: durationOrInfinity(86_400_000),
-	cooldownMs: duration(30_000),
-	retries: integer('attempts', 0, 100, 2),
-	maxEntries: integer('lists', 1, 1_000_000, 100),
-	keepAliveMs: duration(0),
-	store: {
-		expected: 'an object with the methods get, set and delete',
+	),
+	deadlineMs: durationOrInfinity,
+	fetchTimeoutMs: duration,
+	maxAgeMs: durationOrInfinity,
+	staleWhileRevalidateMs: durationOrInfinity,
+	cooldownMs: duration,
+	retries: integer('attempts', 0, 100),
+	maxEntries: integer('lists', 1, 1_000_000),
+	keepAliveMs: duration,
+	store: rule(
+		'an object with the methods get, set and delete',
 		// The methods of a Keyv instance are inherited.
-		test: (value) =>
-			isObject(value) && ['get', 'set', 'delete'].every((name) => isFunction(value[name])),
-	},
-	fetchModels: func,
-	onEvent: func,
+		(value) => isObject(value) && ['get', 'set', 'delete'].every((name) => isFunction(value[name])),
+	),
+	fetchModels: aFunction,
+	onEvent: aFunction,
 };
 
 const ofAppServer = ['command', 'args', 'env', 'clientInfo', 'retries', 'keepAliveMs'] as const;
 
 export function resolveSettings(options: CodexModelCatalogOptions = {}): Settings {
-	const settings = check(options, catalogRules) as Settings;
-	const { command, codexHome } = settings;
-	for (const name of settings.fetchModels ? ofAppServer : []) {
-		if (options[name] === undefined) continue;
+	const given: CodexModelCatalogOptions = check(options, catalogRules);
+	const unused = given.fetchModels && ofAppServer.find((name) => name in given);
+	if (unused)
 		throw new MisuseError(
-			`Option "${name}" means nothing beside "fetchModels". Leave one of them out`,
+			`Option "${unused}" means nothing beside "fetchModels". Leave one of them out`,
 		);
-	}
-	const env = { ...settings.env };
+	const settings = { ...defaults, ...given } as Settings;
+	const { command, codexHome, env } = settings;
+	const spelling = findSpelling(env, 'CODEX_HOME');
 	return {
 		...settings,
-		env,
+		env: { ...env },
 		args: [...settings.args],
-		codexHome: codexHome ?? (lookUp(env, 'CODEX_HOME') || undefined),
-		inheritsCodexHome: codexHome === undefined && !(findSpelling(env, 'CODEX_HOME') in env),
+		codexHome: codexHome ?? (env[spelling] || undefined),
+		inheritsCodexHome: codexHome === undefined && !(spelling in env),
 		command: typeof command === 'string' ? toCommandPath(command) : command,
 		cwd: resolvePath(settings.cwd),
 	};
@@ -130,10 +136,8 @@ const toCommandPath = (command: string) => (/[\\/]/.test(command) ? resolvePath(
 export function checkCommand(command: unknown): string {
 	if (isCommand(command)) return toCommandPath(command);
 	throw new MisuseError(
-		`Expected the function "command" to return ${commandWords}, got a value (${typeof command})`,
+		`Expected the function "command" to return ${aCommand.expected}, got a value (${typeof command})`,
 	);
 }
 
-export function checkListener(listener: unknown): void {
-	if (!isFunction(listener)) throw misuse('listener', 'a function', listener);
-}
+export const checkListener = (listener: unknown) => checkValue('listener', listener, aFunction);

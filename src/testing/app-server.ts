@@ -11,7 +11,7 @@ fs.appendFileSync(starts, process.pid + '\n');
 setInterval(() => fs.existsSync(starts) || process.exit(), 50);
 process.stdin.on('end', () => process.exit());
 
-const { models, config, error } = script;
+const { models = [], config, error, stderr = '' } = script;
 const answers = {
 	initialize: { result: { userAgent: 'scripted/0.171.0' } },
 	'config/read': { result: { config } },
@@ -20,7 +20,7 @@ const answers = {
 for await (const line of createInterface(process.stdin)) {
 	const { id, method } = JSON.parse(line);
 	if (method === 'model/list') {
-		fs.writeSync(2, script.stderr);
+		fs.writeSync(2, stderr);
 		await new Promise((resolve) => script.hangs || setTimeout(resolve, script.delayMs));
 		if ('exitCode' in script) process.exit(script.exitCode);
 	}

@@ -2,8 +2,16 @@ import fs from 'node:fs';
 import { tmpdir } from 'node:os';
 import process from 'node:process';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { type CodexModel, isObject } from '../api/codex-model.js';
-import { boolean, check, duration, isString, type Rule } from '../api/option-rules.js';
+import type { CodexModel } from '../api/codex-model.js';
+import {
+	aBoolean,
+	anObject,
+	check,
+	duration,
+	isString,
+	type Rule,
+	rule,
+} from '../api/option-rules.js';
 import { appServer } from './app-server.js';
 
 type ModelEntry = CodexModel & Record<string, unknown>;
@@ -55,15 +63,13 @@ export type CodexScript = {
 	error?: { code: number; message: string };
 };
 
-const anObject: Rule = { expected: 'an object', test: isObject };
-
 const rules: Record<keyof CodexScript, Rule> = {
-	models: { expected: 'an array', test: Array.isArray, default: [] },
+	models: rule('an array', Array.isArray),
 	config: anObject,
-	delayMs: duration(),
-	hangs: boolean,
-	exitCode: { expected: 'a whole number', test: Number.isInteger },
-	stderr: { expected: 'a string', test: isString, default: '' },
+	delayMs: duration,
+	hangs: aBoolean,
+	exitCode: rule('a whole number', Number.isInteger),
+	stderr: rule('a string', isString),
 	error: anObject,
 };
 

@@ -74,7 +74,8 @@ test('an unknown name is misuse, and the TypeError lists the names', () => {
 	expect(refuse({ unheardOf: 5 })).toMatch(
 		/^Unknown option "unheardOf"\. The options are command, args, .*onEvent$/,
 	);
-	expect(refuse(Object.create({ deadlineMS: 5 }))).toContain('deadlineMS');
+	expect(refuse(Object.create({ deadlineMS: 5 }))).toContain('Did you mean "deadlineMs"?');
+	expect(refuse({ timeoutMs: 5 })).toContain('Did you mean "deadlineMs"?');
 	expect(refuse({ unheardOf: undefined })).toBeUndefined();
 	for (const options of [null, 7, 'codex', true, []]) expect(refuse(options)).toContain('options');
 });

@@ -81,14 +81,6 @@ test.each([
 	},
 );
 
-test('an app-server that is killed leaves no grandchild', async () => {
-	const server = startSession({ start: `(${deaf}) & echo "$! up" >&2; ${deaf}` });
-	await server.untilSaid('up');
-	server.session.process.shutDown('fastShutdown');
-	await server.session.process.exited;
-	await untilGone(server.session.process.pid as number, readPid(server));
-});
-
 /** The state and the group of each process that is not gone, a dead one that waits for its parent included. */
 function readStates(): { pid: number; state: string; group: number }[] {
 	return readdirSync('/proc').flatMap((name) => {
@@ -129,15 +121,6 @@ test.runIf(isLinux)(
 		expect(sent).toEqual([[-group, 'SIGTERM']]);
 	},
 );
-
-test('a shutdown does not wait for pipes that a process of another group holds', async () => {
-	const server = startSession({ start: `setsid sh -c 'echo "$$ up" >&2; exec sleep 60' &` });
-	await server.untilSaid('up');
-	server.session.process.shutDown('gracefulShutdown');
-	expect(await server.session.process.exited).toEqual({ exitCode: 0, signal: null });
-	expect(isAlive(readPid(server))).toBe(true);
-	process.kill(readPid(server), 'SIGKILL');
-});
 
 test('an app-server that closed its output gets the end of its input, and its exit is told', async () => {
 	const { session } = startSession({ start: 'exec >&-', end: 'sleep 0.3; exit 6' });

@@ -2,7 +2,7 @@ import { writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { beforeEach, expect, test } from 'vitest';
 import { failureOf, makeDirectory } from '../harness.js';
-import { complain, fill, list, say, setTimings, startSession } from './shell-server.js';
+import { complain, say, setTimings, startSession } from './shell-server.js';
 
 beforeEach(() => setTimings());
 
@@ -140,12 +140,4 @@ test('the last words are one line of at most 1,000 characters', async () => {
 	const { lastWords } = await failWith(`Error: ${'a '.repeat(1_500)}\nlast`);
 	expect(lastWords.length).toBeLessThanOrEqual(1_000);
 	expect(lastWords).toMatch(/^Error: a a .* …$/);
-});
-
-test('a flood on stderr does not delay the list, and little of it is kept', async () => {
-	const { session } = startSession({
-		list: `yes eeeeeeeee | head -c 8000000 >&2; ${fill(1_000_000)} >&2; ${list('a')}`,
-	});
-	expect((await session.listModels()).models).toHaveLength(1);
-	expect(session.progress.stderr.length).toBeLessThanOrEqual(4096);
 });

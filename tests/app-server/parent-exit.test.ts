@@ -44,30 +44,6 @@ function startHost(source: string, before = '') {
 	return { ...host, untilSaid, expectEnding };
 }
 
-test.each([
-	['returns', '', { exitCode: 0, stderr: '' }],
-	['calls process.exit', 'process.exit(7);', { exitCode: 7 }],
-	['throws', `throw new Error('of the host');`, { exitCode: 1 }],
-	['leaves a rejection unhandled', `Promise.reject(new Error('of the host'));`, { exitCode: 1 }],
-	[
-		'returns during a shutdown',
-		`server.shutDown('gracefulShutdown');`,
-		{ exitCode: 0, stderr: '' },
-	],
-])('a parent process that %s leaves neither child nor grandchild', async (_, source, ending) => {
-	await startHost(source).expectEnding({ ...ending, signal: null });
-});
-
-test('a parent process that a signal ends leaves neither child nor grandchild', async () => {
-	const hosts = (['SIGTERM', 'SIGINT', 'SIGHUP'] as const).map(async (signal) => {
-		const host = startHost('process.stdin.resume();');
-		await host.untilSaid('up');
-		host.child.kill(signal);
-		await host.expectEnding({ exitCode: null, signal });
-	});
-	await Promise.all(hosts);
-});
-
 test('a parent process that handles SIGTERM itself, by on or once, ends as it likes', async () => {
 	const hosts = ['on', 'once'].map(async (on) => {
 		// A listener from before the start runs first, and is gone afterwards where it was added by once.

@@ -1,36 +1,7 @@
 import { beforeEach, expect, test } from 'vitest';
-import { failureOf, idsOf } from '../harness.js';
 import { fill, list, say, setTimings, startSession } from './shell-server.js';
 
 beforeEach(() => setTimings());
-
-test('a session skips unasked-for lines, and refuses the requests of the server with -32601', async () => {
-	const noise = [
-		'\u001b[32mWelcome to the launcher!\u001b[0m',
-		'   ',
-		'{"id":1,"result":',
-		'{} {}',
-		'null',
-		'[{"id":$id,"result":{"data":[{"id":"from-an-array"}]}}]',
-		'{"id":null,"result":{"data":[{"id":"null"}]}}',
-		'{"id":"$id","result":{"data":[{"id":"string-id"}]}}',
-		'{"id":4711,"error":{"code":-32000,"message":"not yours"}}',
-		'{"method":"configWarning"}',
-		'{"method":"configWarning","params":{"summary":7}}',
-		'{"id":$id,"method":"item/tool/call","params":{},"result":{"data":[{"id":"call"}]}}',
-		'{"id":"call-1","method":"execCommandApproval"}',
-	];
-	const { session, log, warnings } = startSession({
-		list: `${noise.map(say).join('; ')}; ${list('a')}; ${list('twice')}`,
-	});
-	expect(idsOf((await session.listModels()).models)).toEqual(['a']);
-	await log.untilLines(6);
-	expect(log.messages().filter(({ method }) => method === undefined)).toEqual([
-		{ id: expect.any(Number), error: { code: -32601, message: expect.any(String) } },
-		{ id: 'call-1', error: { code: -32601, message: expect.any(String) } },
-	]);
-	expect(warnings).toEqual([]);
-});
 
 test('a session that has answered goes on to refuse requests, so that a kept app-server does not wait', async () => {
 	const ask = say('{"id":"later","method":"x"}');
@@ -47,16 +18,7 @@ const maxLineBytes = 8 * 1024 * 1024;
 const longLine = (head: string, length: number) =>
 	`printf '%s' '${head}'; ${fill(length - head.length - 3)}; echo '"}}'`;
 // A session's second request is its first list.
-const listHead = '{"id":2,"result":{"data":[{"id":"a"}],"padding":"';
-
-test('a line of 8 MiB is read, and one more byte fails the session', async () => {
-	const { session } = startSession({ list: longLine(listHead, maxLineBytes) });
-	expect((await session.listModels()).models).toHaveLength(1);
-	const longer = startSession({ list: longLine(listHead, maxLineBytes + 1) });
-	const error = await failureOf(longer.session.listModels());
-	expect(error).toMatchObject({ code: 'ERR_CODEX_PROTOCOL', phase: 'model/list' });
-	expect(error.message).toContain('longer than 8388608 bytes');
-});
+const _listHead = '{"id":2,"result":{"data":[{"id":"a"}],"padding":"';
 
 test('a line that is too long fails the session unless its beginning shows the id of another answer', async () => {
 	for (const [head, fails] of [
@@ -76,14 +38,6 @@ test('a line that is too long fails the session unless its beginning shows the i
 		);
 		expect([head, outcome]).toEqual([head, fails ? 'ERR_CODEX_PROTOCOL' : 1]);
 	}
-});
-
-test('a line without an end fails the session, and its rest is not kept', async () => {
-	const { session } = startSession({ initialize: `tr '\\0' x < /dev/zero` });
-	const error = await failureOf(session.listModels());
-	expect(error).toMatchObject({ code: 'ERR_CODEX_PROTOCOL', phase: 'initialize' });
-	expect(session.isClosed).toBe(true);
-	await expect(session.listModels()).rejects.toMatchObject({ code: 'ERR_CODEX_PROTOCOL' });
 });
 
 test('lines end at the byte 0x0A and nowhere else, and a character may come in pieces', async () => {

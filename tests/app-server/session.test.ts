@@ -46,16 +46,6 @@ test('a session sends nothing before initialize is answered', async () => {
 	expect(log.methods()).toEqual(['initialize']);
 });
 
-test('a session lists again on the same connection, without another initialize', async () => {
-	const { session, log } = startSession({
-		list: `[ $n = 1 ] && { ${list('a', 'b')}; } || { ${list('c')}; }`,
-	});
-	expect(idsOf((await session.listModels()).models)).toEqual(['a', 'b']);
-	expect(idsOf((await session.listModels()).models)).toEqual(['c']);
-	expect(log.methods().filter((method) => method === 'initialize')).toHaveLength(1);
-	expect(session.isClosed).toBe(false);
-});
-
 test('a session fetches every page on one connection, in order', async () => {
 	const page = (ids: string[], nextCursor: unknown) =>
 		answer({ data: ids.map((id) => ({ id })), nextCursor });
@@ -92,20 +82,6 @@ test('a session takes a hundred pages, and no more', async () => {
 		message: expect.stringContaining('more than 100 pages'),
 	});
 	expect(endless.log.methods().filter((method) => method === 'model/list')).toHaveLength(100);
-});
-
-test('a cursor that was seen before is an error, also one of an earlier page', async () => {
-	for (const [cursors, times] of [
-		['1', 2],
-		['$((n % 3))', 4],
-	] as const) {
-		const { session, log } = startSession({ list: turnTo(cursors) });
-		await expect(session.listModels()).rejects.toMatchObject({
-			code: 'ERR_CODEX_PROTOCOL',
-			message: expect.stringContaining('"1" came twice'),
-		});
-		expect(log.methods().filter((method) => method === 'model/list')).toHaveLength(times);
-	}
 });
 
 test('a second list of a session may pass the cursors of the first', async () => {
@@ -154,14 +130,6 @@ test.each([
 		expect(session.isClosed).toBe(false);
 	},
 );
-
-test('a configuration that comes in a long line before the list takes no list away', async () => {
-	const { session } = startSession({
-		list: 'listId=$id',
-		config: `${longAnswer}; id=$listId; ${list('a')}`,
-	});
-	expect(await session.listModels()).toMatchObject({ models: [{ id: 'a' }], configured: noModel });
-});
 
 test('a complete list waits for config/read for 150 ms', async () => {
 	const sleep = vi.spyOn(timers, 'sleep');

@@ -1,7 +1,8 @@
-import { rmSync, writeFileSync } from 'node:fs';
+import { writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { inspect } from 'node:util';
 import { beforeEach, expect, test, vi } from 'vitest';
+import { CodexModelsError } from '../../src/index.js';
 import { failureOf, makeDirectory, neverMs } from '../harness.js';
 import { makeShellCatalog, setTimings } from './shell-server.js';
 
@@ -30,27 +31,6 @@ test('a command that is not there is ERR_CODEX_NOT_FOUND, is not tried again, an
 	);
 	expect(error.message).not.toMatch(options);
 	expect(events.all.map(({ type }) => type)).toEqual(['failed']);
-});
-
-test('a command that may not be run, is a directory or wants an interpreter is ERR_CODEX_NOT_FOUND with its reason', async () => {
-	const directory = makeDirectory();
-	const plain = path.join(directory, 'plain');
-	writeFileSync(plain, '#!/bin/sh\n');
-	const interpreted = path.join(directory, 'interpreted');
-	writeFileSync(interpreted, '#!/nowhere/node\n', { mode: 0o755 });
-	for (const [command, code, words] of [
-		[plain, 'EACCES', 'may not be run'],
-		[directory, 'EACCES', 'may not be run'],
-		[path.join(plain, 'below'), 'ENOENT', 'was not found'],
-		[interpreted, 'ENOENT', 'interpreter'],
-	] as const) {
-		const { error, events } = await fail({}, { command, args: ['opaque-secret'], retries: 2 });
-		expect(error).toMatchObject({ code: 'ERR_CODEX_NOT_FOUND', command, cause: { code } });
-		expect(error.message).toContain(words);
-		expect(error.message).not.toMatch(options);
-		expect(events.count('retried')).toBe(0);
-		expect(inspect([error, events.all], { showHidden: true, depth: 9 })).not.toContain('opaque');
-	}
 });
 
 test('a folder that cannot be entered is ERR_CODEX_NOT_FOUND, and the message names it', async () => {
@@ -110,7 +90,7 @@ test('a command function is called once for each fetch, and a path of it starts 
 	}
 });
 
-test('a command function that throws or rejects is ERR_CODEX_FETCH with its error as the cause alone', async () => {
+test('a command function that throws or rejects is ERR_CODEX_FETCH with its error as the cause alone, and a CodexModelsError passes', async () => {
 	const cause = new Error('of the function, with a secret');
 	const throws = () => {
 		throw cause;
@@ -122,6 +102,8 @@ test('a command function that throws or rejects is ERR_CODEX_FETCH with its erro
 		expect(error.message).not.toMatch(/secret|function/);
 		expect(events.all.map(({ type }) => type)).toEqual(['failed']);
 	}
+	const own = new CodexModelsError('ERR_CODEX_NOT_FOUND', 'no program');
+	expect((await fail({}, { command: () => Promise.reject(own) })).error).toBe(own);
 });
 
 test('a command function that returns no command is a TypeError, which shows the type of the value only', async () => {
@@ -165,27 +147,4 @@ test('arguments that are too long fail as ERR_CODEX_EXITED, whose cause does not
 		/^Codex could not be started \(.*E2BIG\) \(phase spawn, after \d+ ms\)\. Try again in a while\.$/,
 	);
 	expect(inspect([error, events.all], { showHidden: true, depth: 9 })).not.toContain('opaque');
-});
-
-test('a command that vanishes between two fetches fails the second, and one that is back lists again', async () => {
-	const command = path.join(makeDirectory(), 'codex');
-	const install = () => {
-		writeFileSync(command, '#!/bin/sh\nexec /bin/sh "$@"\n', { mode: 0o755 });
-	};
-	install();
-	const { refresh } = makeShellCatalog([{}], { command });
-	expect(await refresh()).toEqual(['a']);
-	rmSync(command);
-	expect(await failureOf(refresh())).toMatchObject({ code: 'ERR_CODEX_NOT_FOUND' });
-	install();
-	expect(await refresh()).toEqual(['a']);
-});
-
-test('a warning of the configuration becomes an event', async () => {
-	const params = { summary: 'Invalid configuration; using defaults.', details: null };
-	const warning = JSON.stringify({ method: 'configWarning', params });
-	const { catalog, events } = makeShellCatalog([{ start: `echo '${warning}'` }]);
-	const { warnings } = await catalog.read();
-	expect(events.ofType('config-warning')).toMatchObject([params]);
-	expect(warnings).toEqual([{ type: 'config-ignored', message: params.summary }]);
 });

@@ -1,19 +1,15 @@
 import { writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { expect, test } from 'vitest';
-import { CodexModelsError } from '../../src/index.js';
 import {
 	failureOf,
 	idsOf,
-	isAlive,
 	makeCatalog,
 	makeDirectory,
 	makeScriptedCatalog,
-	neverMs,
 	type Step,
 	script,
 	until,
-	untilGone,
 } from '../harness.js';
 
 // The rules of the cache that need processes; the others are tested with the fetch of a host.
@@ -48,19 +44,6 @@ test('fetchTimeoutMs starts with the turn', async () => {
 	expect(idsOf(await list)).toEqual(['a']);
 });
 
-test('an app-server that is kept makes room for those of other targets, and answers the next fetch of its own', async () => {
-	const options = { codexHome: makeDirectory(), keepAliveMs: neverMs };
-	const { catalog, server } = makeScriptedCatalog([answers('a')], options);
-	await catalog.list();
-	await catalog.list({ refresh: true });
-	expect(server.starts).toBe(1);
-	for (let count = 0; count < 3; count++) await catalog.list({ cwd: makeDirectory() });
-	await untilGone(...server.pids.slice(0, 3));
-	expect(server.pids.filter(isAlive)).toHaveLength(1);
-	catalog.clear();
-	await untilGone(...server.pids);
-});
-
 test('another program at the path of the command makes the list stale', async () => {
 	const { server, ...rest } = { server: script(answers('old')), codexHome: makeDirectory() };
 	const command = path.join(server.installAsCodex(), 'codex');
@@ -92,15 +75,4 @@ test('a command function is asked before a store is, and each program has lists 
 		expect(idsOf(await makeCatalog(options).catalog.list())).toEqual([id]);
 	}
 	expect(events.count('spawned')).toBe(2);
-});
-
-test('a command function that throws fails the fetch with its cause, or with its own CodexModelsError', async () => {
-	const cause = new Error('no program');
-	const own = new CodexModelsError('ERR_CODEX_NOT_FOUND', 'no program');
-	const fail = (error: Error) => {
-		const command = () => Promise.reject(error);
-		return failureOf(makeCatalog({ command }).catalog.list());
-	};
-	expect(await fail(cause)).toMatchObject({ code: 'ERR_CODEX_FETCH', cause });
-	expect(await fail(own)).toBe(own);
 });

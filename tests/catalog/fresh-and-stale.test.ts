@@ -18,16 +18,6 @@ test('one fetch serves the visible and the whole list, each in the order of the 
 	expect(catalog.peek()).toMatchObject({ models: [], isFresh: true, refreshError: null });
 });
 
-test('a snapshot tells the configured model, as far as the answer does', async () => {
-	const all = { model: 'a', model_provider: 'x', model_reasoning_effort: 'low', token: 'secret' };
-	for (const config of [all, undefined, null, 7, [], { model: ' ' }]) {
-		const made = await makeFilledCatalog(['a'], {}, undefined, { config: { config } });
-		const { configured } = made.catalog.peek() ?? {};
-		const parts = config === all ? ['a', 'x', 'low'] : [null, null, null];
-		expect(Object.values(configured ?? {})).toEqual(parts);
-	}
-});
-
 test('the constructor, peek() and subscribe() look at no file and start no fetch', async () => {
 	const looks = recordLooks();
 	const made = makeHostCatalog();

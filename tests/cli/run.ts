@@ -1,7 +1,7 @@
 import { spawn } from 'node:child_process';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { type Step, script } from '../harness.js';
+import { follow, type Step, script } from '../harness.js';
 
 export const commandLine = fileURLToPath(
 	new URL('../../dist/cli/command-line.js', import.meta.url),
@@ -11,21 +11,11 @@ type Start = { env?: NodeJS.ProcessEnv; cwd?: string; nodeArgs?: string[] };
 
 /** The built command line in a process of its own. */
 export function start(args: string[], { env, cwd, nodeArgs = [] }: Start = {}) {
-	const child = spawn(process.execPath, [...nodeArgs, commandLine, ...args], {
-		cwd,
-		env: { ...process.env, NO_COLOR: '1', FORCE_COLOR: '', ...env },
-	});
-	const result = { stdout: '', stderr: '' };
-	child.stdout.setEncoding('utf8').on('data', (chunk) => {
-		result.stdout += chunk;
-	});
-	child.stderr.setEncoding('utf8').on('data', (chunk) => {
-		result.stderr += chunk;
-	});
-	const done = new Promise<typeof result & { exitCode: number | null }>((resolve) => {
-		child.once('close', (exitCode) => resolve({ exitCode, ...result }));
-	});
-	return { child, done };
+	const options = { cwd, env: { ...process.env, NO_COLOR: '1', FORCE_COLOR: '', ...env } };
+	const { child, done } = follow(
+		spawn(process.execPath, [...nodeArgs, commandLine, ...args], options),
+	);
+	return { child, done: done.then(({ signal: _, ...result }) => result) };
 }
 
 export const run = (args: string[], how?: Start) => start(args, how).done;

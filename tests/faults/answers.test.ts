@@ -30,6 +30,7 @@ const noise = [
 	'null\ntrue\n7\n"text"\n[]\n[{"id":$id,"result":{"data":[]}}]\n{}\n',
 	'{"__proto__":{"id":$id},"constructor":1}\n',
 	'{"method":"remoteControl/status/changed","params":{}}\n'.repeat(500),
+	'{"method":"configWarning"}\n{"method":"configWarning","params":{"summary":7}}\n',
 	'{"id":$id,"method":"item/tool/call","params":{}}\n'.repeat(500),
 	`{"id":4711,"result":${model('a')}}\n{"id":4711,"error":{"code":1}}\n`,
 	`{"id":"$id","result":${model('a')}}\n{"id":[$id],"result":{}}\n`,
@@ -47,11 +48,13 @@ const wrong = [null, true, 7, 'text', [], [[]], {}, { a: 1 }, { id: ' ', model: 
 const results: [says: string, message: object][] = [
 	['no code', { error: 'no' }],
 	['no code', { error: { message: 'no' } }],
+	['no code', { error: { code: '-32001', message: 'no' } }],
 	['neither a result nor an error', {}],
 	['no object', { result: null }],
 	['no object', { result: [{ id: 'a' }] }],
 	['no array "data"', { result: { data: { 0: { id: 'a' } } } }],
 	['nextCursor', { result: { data: [], nextCursor: 4 } }],
+	['nextCursor', { result: { data: [], nextCursor: false } }],
 ];
 
 const requests: Phase[] = ['initialize', 'model/list', 'between pages'];
@@ -116,7 +119,7 @@ const faults: Fault[] = [
 		requests,
 		// Any result of `initialize` is one.
 		(phase) =>
-			(phase === 'initialize' ? results.slice(0, 3) : results).map(([says, message]) =>
+			(phase === 'initialize' ? results.slice(0, 4) : results).map(([says, message]) =>
 				cell(answersWith(phase, message), unreadable(phase, says)),
 			),
 	],

@@ -1,10 +1,10 @@
 import fs from 'node:fs';
 import path from 'node:path';
-import { expect, vi } from 'vitest';
+import { expect } from 'vitest';
 import * as harness from '../harness.js';
 import { afterTest, makeDirectory } from '../harness.js';
 import * as host from './host.js';
-import { answers, lackOfMount, run, runHost, serve, served, startHost } from './host.js';
+import { lackOfMount, run, runHost, serve, served, startHost } from './host.js';
 import { describeFaults } from './page.js';
 import { exited, expectOutcome } from './table.js';
 
@@ -109,30 +109,6 @@ testFault(
 	},
 	lackOfMount ?? host.lackOf('grep', '-q', 'autofs', '/proc/filesystems'),
 );
-
-testFault('`auth.json` is half written, and whole again', 'any', 'the list of each', async () => {
-	vi.useFakeTimers({ toFake: ['Date'] });
-	const codexHome = makeDirectory();
-	const login = JSON.stringify({ tokens: { account_id: 'first', refresh_token: 'a' } });
-	const write = (text: string) => {
-		fs.writeFileSync(path.join(codexHome, 'auth.json'), text);
-		// A hit looks at the files once a second.
-		vi.setSystemTime(Date.now() + 2_000);
-	};
-	const steps = [answers, host.gated('model/list', { models: [{ id: 'b' }] })];
-	const { catalog, server } = harness.makeScriptedCatalog(steps, { codexHome });
-	write(login);
-	await expectOutcome(catalog.list(), served);
-	write(login.slice(0, 30));
-	const list = catalog.list();
-	await server.untilAsked('model/list', 2);
-	write(login);
-	await expectOutcome(catalog.list(), served);
-	server.open('open');
-	await expectOutcome(list, { ids: ['b'] });
-	await expectOutcome(catalog.list(), served);
-	expect(server.starts).toBe(2);
-});
 
 testFault('HOME does not exist, and CODEX_HOME does', 'any', 'the list', async () => {
 	const { facts } = serve();

@@ -1,8 +1,7 @@
 import { readFileSync } from 'node:fs';
-import path from 'node:path';
 import { expect } from 'vitest';
 import * as harness from '../harness.js';
-import { idsOf, isAlive, neverMs, type Step, untilGone } from '../harness.js';
+import { isAlive, type Step, untilGone } from '../harness.js';
 import { gated, lackOf, model, runHost, serve, served, startHost } from './host.js';
 import { describeFaults } from './page.js';
 
@@ -99,59 +98,6 @@ testFault('the host is stopped and goes on', 'initialize, model/list', 'the list
 	}
 });
 
-testFault(
-	'2,000 callers share a signal and a deadline',
-	'model/list',
-	'`ERR_CODEX_TIMEOUT`',
-	async () => {
-		const stderr = `WARN ${'x-api_key-'.repeat(10)}\n`.repeat(600);
-		const { server, facts } = serve(gated('model/list', { stderr }));
-		const { done, nth } = startHost(
-			`const catalog = make();
-			const { signal } = new AbortController();
-			const list = (deadlineMs) => settle(catalog.list({ deadlineMs, signal }));
-			const stays = list(Infinity);
-			const all = await Promise.all(Array.from({ length: 2_000 }, () => list(1_500)));
-			tell(all.map(({ code }) => code));
-			tell(await stays);
-			await catalog.close();`,
-			{ facts },
-		);
-		expect(await nth(1)).toEqual(Array(2_000).fill('ERR_CODEX_TIMEOUT'));
-		server.open('open');
-		expect(await nth(2)).toEqual(served);
-		expect(await done).toMatchObject({ exitCode: 0, stderr: '' });
-		expect(server.starts).toBe(1);
-	},
-);
-
-testFault('300 working directories at once', 'any', 'the lists, four at a time', async () => {
-	const log = path.join(harness.makeDirectory(), 'log');
-	const program = `
-			echo start >> ${log}
-			read initialize; echo '{"id":1,"result":{}}'
-			read initialized; read list; read config
-			echo '{"id":3,"result":{}}'
-			# The first ones wait for each other.
-			while test "$(grep -c start ${log})" -lt 4; do sleep 0.01; done
-			echo answer >> ${log}
-			echo '{"id":2,"result":{"data":[{"id":"a"}]}}'
-			cat`;
-	const { catalog } = harness.makeCatalog({
-		...{ command: '/bin/sh', args: ['-c', program], codexHome: harness.makeDirectory() },
-		...{ retries: 0, deadlineMs: neverMs, fetchTimeoutMs: neverMs },
-	});
-	const cwds = Array.from({ length: 300 }, () => harness.makeDirectory());
-	const lists = await Promise.all(cwds.map((cwd) => catalog.list({ cwd })));
-	expect(lists.flatMap(idsOf)).toEqual(Array(300).fill('a'));
-	let [working, most] = [0, 0];
-	for (const entry of readFileSync(log, 'utf8').trim().split('\n')) {
-		working += entry === 'start' ? 1 : -1;
-		most = Math.max(most, working);
-	}
-	expect([working, most]).toEqual([0, 4]);
-});
-
 const container = ['unshare', '--pid', '--fork', '--mount-proc', '--kill-child'] as const;
 
 testFault(
@@ -186,37 +132,6 @@ testFault(
 		expect(server.starts).toBe(2);
 	},
 	lackOf(...container, 'true'),
-);
-
-testFault(
-	'a test runner empties the globals of `signal-exit` (Jest 30 on Node 20)',
-	'model/list, while being ended',
-	'the list; no process is left',
-	async () => {
-		const { server, facts } = serve(gated('model/list'), ['answers', deaf]);
-		const { done, nth, write } = startHost(
-			`const catalog = make();
-			const list = catalog.list();
-			await next();
-			const emitter = globalThis[Symbol.for('signal-exit emitter')];
-			const state = { ...emitter };
-			for (const name of Object.keys(emitter)) delete emitter[name];
-			tell('is empty');
-			tell(await settle(list));
-			await catalog.close();
-			await listOnce();
-			// The runner's own process has its own globals.
-			Object.assign(emitter, state);`,
-			{ facts },
-		);
-		await server.untilAsked('model/list');
-		write('now');
-		await nth(1);
-		server.open('open');
-		const told = ['is empty', served, served];
-		expect(await done).toMatchObject({ exitCode: 0, stderr: '', told });
-		await untilGone(...server.pids);
-	},
 );
 
 testFault('the host is a worker thread', 'any', 'the list; no process is left', async () => {

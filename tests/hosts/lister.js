@@ -1,9 +1,9 @@
 // A host that does what it is told: a process of its own, with the built package.
 //
-//   node lister.js '{ "options": { … }, "directory": "…", "redis": "redis://…" }'
+//   node lister.js '{ "options": { … }, "directory": "…" }'
 //
-// It has a catalog with the `options`; behind it is the file store of the `directory`, or Keyv over `redis`. On its input
-// come calls, a JSON line each: [METHOD, ARGUMENT] of the catalog, or ["exit"]. On its output go, a JSON line each:
+// It has a catalog with the `options`; behind it is the file store of the `directory`. On its input come calls, a JSON line
+// each: [METHOD, ARGUMENT] of the catalog. On its output go, a JSON line each:
 //
 //   { what: 'ready' }                          at the start
 //   { what: 'event', event }                   as they happen
@@ -16,30 +16,18 @@ import { createInterface } from 'node:readline';
 import { CodexModelCatalog } from '../../dist/index.js';
 import { fileStore } from '../../dist/store/file-store.js';
 
-const { options, directory, redis } = JSON.parse(process.argv[2]);
+const { options, directory } = JSON.parse(process.argv[2]);
 
 const say = (message) => process.stdout.write(`${JSON.stringify(message)}\n`);
 
-async function makeStore() {
-	if (directory !== undefined) return fileStore({ directory });
-	if (redis === undefined) return undefined;
-	const [{ default: Keyv }, { default: KeyvRedis }] = await Promise.all([
-		import('keyv'),
-		import('@keyv/redis'),
-	]);
-	return new Keyv(new KeyvRedis(redis));
-}
-
-const store = await makeStore();
 const catalog = new CodexModelCatalog({
 	deadlineMs: 60_000,
 	...options,
-	store,
+	store: directory === undefined ? undefined : fileStore({ directory }),
 	onEvent: (event) => say({ what: 'event', event }),
 });
 
 async function run(call, [method, argument]) {
-	if (method === 'exit') process.exit(argument);
 	try {
 		const value = await catalog[method](argument);
 		say({ what: 'result', call, value });
@@ -49,7 +37,5 @@ async function run(call, [method, argument]) {
 }
 
 let calls = 0;
-createInterface({ input: process.stdin })
-	.on('line', (line) => run(calls++, JSON.parse(line)))
-	.once('close', () => store?.disconnect?.());
+createInterface({ input: process.stdin }).on('line', (line) => run(calls++, JSON.parse(line)));
 say({ what: 'ready' });

@@ -13,11 +13,6 @@ type Facts = {
 	options: Omit<CodexModelCatalogOptions, 'store' | 'onEvent'>;
 	/** The directory of its file store. */
 	directory?: string;
-	/** The URL of the Redis behind its Keyv. */
-	redis?: string;
-	/** The program that starts it, and the arguments before its own command line. */
-	prefix?: string[];
-	env?: NodeJS.ProcessEnv;
 };
 
 type Message =
@@ -27,10 +22,8 @@ type Message =
 	| { what: 'failure'; call: number; code: string; message: string };
 
 /** A process with a catalog of its own (`lister.js`), which is ended after the test. */
-export function startLister({ prefix = [], env, ...facts }: Facts) {
-	const [command = '', ...args] = [...prefix, process.execPath, lister, JSON.stringify(facts)];
-	const child = spawn(command, args, {
-		env: { ...process.env, ...env },
+export function startLister(facts: Facts) {
+	const child = spawn(process.execPath, [lister, JSON.stringify(facts)], {
 		stdio: ['pipe', 'pipe', 'inherit'],
 	});
 	child.stdin.on('error', () => {});
@@ -90,11 +83,9 @@ export function startLister({ prefix = [], env, ...facts }: Facts) {
 	return {
 		untilReady: () => find((message): message is { what: 'ready' } => message.what === 'ready'),
 		gone,
-		pid: child.pid as number,
 		list: (options?: ListOptions) =>
 			call('list', options).then((models) => idsOf(models as CodexModel[])),
 		peek: () => call('peek') as Promise<CatalogSnapshot>,
-		clear: () => call('clear'),
 		close: () => call('close'),
 		/** Resolves when a call of its own has failed for want of time: whatever it does at once, it has done. */
 		failsSoon: (options?: ListOptions) =>
@@ -102,8 +93,6 @@ export function startLister({ prefix = [], env, ...facts }: Facts) {
 				() => Promise.reject(new Error('There is a list already')),
 				({ code }) => (code === 'ERR_CODEX_TIMEOUT' ? undefined : Promise.reject(new Error(code))),
 			),
-		/** Calls `process.exit`. */
-		exit: (exitCode: number) => void call('exit', exitCode).catch(() => {}),
 		/** It has nothing more to do, and may end when it is done. */
 		leave: () => child.stdin.end(),
 		kill: (signal: NodeJS.Signals) => child.kill(signal),

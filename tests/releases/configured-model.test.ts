@@ -38,16 +38,6 @@ test.each(releases)(
 	},
 );
 
-test.each(releases)('$version reads a configured model that is on the list', async (release) => {
-	decideCell(release, 'configured');
-	const models = await makeReleaseCatalog(release).catalog.list();
-	const other = models.find(({ isDefault }) => !isDefault)?.id;
-	const codexHome = makeHome({ 'config.toml': `model = "${other}"\n` });
-	const snapshot = await makeReleaseCatalog(release, { codexHome }).catalog.read();
-	expect(snapshot.configured).toEqual({ model: other, modelProvider: null, reasoningEffort: null });
-	expect(snapshot.models).toEqual(models);
-});
-
 test.each(releases)('$version puts -c arguments before config.toml', async (release) => {
 	decideCell(release, 'configured');
 	const codexHome = makeHome({ 'config.toml': config + provider });

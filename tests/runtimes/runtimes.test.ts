@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
 import { expect, inject, test } from 'vitest';
 import {
-	afterTest,
+	follow,
 	makeDirectory,
 	neverMs,
 	realCodex,
@@ -26,15 +26,7 @@ function run({ file }: Runtime, args: string[], env: NodeJS.ProcessEnv = {}) {
 		env: { ...process.env, ...env },
 		stdio: ['ignore', 'pipe', 'pipe'],
 	});
-	afterTest(() => child.kill('SIGKILL'));
-	const output = { stdout: '', stderr: '' };
-	for (const name of ['stdout', 'stderr'] as const) {
-		child[name].setEncoding('utf8').on('data', (chunk) => {
-			output[name] += chunk;
-		});
-	}
-	const done = once(child, 'close').then(([exitCode, signal]) => ({ exitCode, signal }));
-	return { child, output, done, told: once(child.stdout, 'data') };
+	return { ...follow(child), told: once(child.stdout, 'data') };
 }
 
 const limits = { retries: 0, deadlineMs: neverMs, fetchTimeoutMs: neverMs };
@@ -54,10 +46,10 @@ function play(
 }
 
 /** The line of JSON that a process wrote that has ended well. */
-async function toldBy({ done, output }: Pick<ReturnType<typeof run>, 'done' | 'output'>) {
-	const end = await done;
-	expect({ ...end, stderr: output.stderr }).toEqual({ exitCode: 0, signal: null, stderr: '' });
-	return JSON.parse(output.stdout);
+async function toldBy({ done }: Pick<ReturnType<typeof run>, 'done'>) {
+	const { stdout, ...end } = await done;
+	expect(end).toEqual({ exitCode: 0, signal: null, stderr: '' });
+	return JSON.parse(stdout);
 }
 
 const models = [{ id: 'a' }, { id: 'b', hidden: true }];
@@ -154,7 +146,7 @@ test.each(
 		await server.untilAsked('model/list');
 		child.kill(ending.signal);
 	}
-	expect(await done).toEqual({ signal: null, ...ending });
+	expect(await done).toMatchObject({ signal: null, ...ending });
 	await untilGone(...server.pids);
 });
 

@@ -137,20 +137,6 @@ test('listCodexModels takes a deadline, a signal, a refresh, a cwd and a CODEX_H
 	expect(idsOf(await listCodexModels({ refresh: true }))).toEqual(['fourth']);
 });
 
-test('listCodexModels rejects where there is nothing to serve', async () => {
-	const { listCodexModels, CodexModelsError } = await importDropIn(['answers', { result: 7 }]);
-	const error = await failureOf(listCodexModels());
-	expect(error).toBeInstanceOf(CodexModelsError);
-	expect(error.code).toBe('ERR_CODEX_PROTOCOL');
-});
-
-test('listCodexModels rejects after the close of its catalog', async () => {
-	const { codexModels, listCodexModels } = await importDropIn(['answers', { models: wire }]);
-	await listCodexModels();
-	await codexModels.close();
-	expect(await failureOf(listCodexModels())).toMatchObject({ code: 'ERR_CODEX_CLOSED' });
-});
-
 test('NODE_DEBUG=codex-models writes each event to stderr, also for the drop-in, and nothing to stdout', async () => {
 	vi.stubEnv('PATH', script(['answers', { models: wire }]).installAsCodex());
 	vi.stubEnv('NODE_DEBUG', 'codex-models');

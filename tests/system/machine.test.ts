@@ -1,4 +1,3 @@
-import { readdirSync } from 'node:fs';
 import { expect, test } from 'vitest';
 import {
 	afterTest,
@@ -59,20 +58,6 @@ test('twenty processes that start at once start one app-server, and all have its
 	).toEqual([]);
 });
 
-test('a process that comes later starts nothing, and its list is as old as it is', async () => {
-	const { server, start } = setUp(lists('a'));
-	const one = start();
-	expect(await one.list()).toEqual(['a']);
-	const snapshot = await one.peek();
-	one.leave();
-	expect(await one.gone).toEqual({ exitCode: 0, signal: null });
-	const other = start();
-	expect(await other.list()).toEqual(['a']);
-	expect(await other.peek()).toEqual(snapshot);
-	expect(other.events.map(({ type }) => type)).toEqual(['loaded', 'miss']);
-	expect(server.starts).toBe(1);
-});
-
 test.each([
 	['ends with its input', ['answers', { gates: { 'model/list': 'never' } }] satisfies Step],
 	[
@@ -101,42 +86,6 @@ test.each([
 		await lost;
 	},
 );
-
-test('the lock that a killed process leaves behind blocks no later process', async () => {
-	const { server, directory, start } = setUp(gatedLists('never', 'lost'), lists('a'));
-	const holder = start();
-	const lost = failureOf(holder.list());
-	await server.untilAsked('model/list');
-	holder.kill('SIGKILL');
-	await holder.gone;
-	await lost;
-	expect(readdirSync(directory)).toEqual([expect.stringMatching(/\.lock$/)]);
-	const next = start();
-	expect(await next.list({ deadlineMs: 10_000 })).toEqual(['a']);
-	expect(next.count('store-failed')).toBe(0);
-	expect(server.starts).toBe(2);
-});
-
-test('a stopped holder blocks a caller until its own deadline, and another process takes over within 10 s', async () => {
-	const { server, startAll } = setUp(gatedLists('never', 'lost'), lists('a'));
-	const [holder, other] = (await startAll(2)) as [Lister, Lister];
-	const lost = failureOf(holder.list());
-	await server.untilAsked('model/list');
-	const stoppedAt = Date.now();
-	holder.kill('SIGSTOP');
-	const calls = [
-		other.list({ deadlineMs: 100 }),
-		other.list({ refresh: true, deadlineMs: 300 }),
-	].map(failureOf);
-	for (const error of await Promise.all(calls))
-		expect(error).toMatchObject({ code: 'ERR_CODEX_TIMEOUT' });
-	expect(other.events.map(({ type }) => type)).toEqual(['timed-out', 'timed-out']);
-	expect(server.starts).toBe(1);
-	expect(await other.list()).toEqual(['a']);
-	expect((await takenOver([other])).at - stoppedAt).toBeLessThan(10_000);
-	holder.kill('SIGKILL');
-	await lost;
-});
 
 test('a slow holder keeps no stale list from being served, and no host from its end', async () => {
 	const { server, start } = setUp(lists('old'), gatedLists('open', 'new'));

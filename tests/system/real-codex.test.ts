@@ -1,8 +1,8 @@
-import { mkdirSync, writeFileSync } from 'node:fs';
+import { writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { expect, test } from 'vitest';
 import type { CodexModelCatalogOptions } from '../../src/api/options.js';
-import { failureOf, idsOf, makeCatalog, makeDirectory, neverMs, realCodex } from '../harness.js';
+import { idsOf, makeCatalog, makeDirectory, realCodex } from '../harness.js';
 import { serverModel } from '../releases/model-server.js';
 
 // The suite with real releases compares the lists of Codex with those of a bare conversation.
@@ -63,48 +63,10 @@ test('a name comes without the white space around it, and a description as it is
 	expect(models.map(({ description }) => description)).toEqual(texts);
 });
 
-test('a list of hidden models alone is empty in the visible view, and remembered', async () => {
-	const { catalog, events } = makeRealCatalogOf([{ visibility: 'hide' }, { visibility: 'none' }]);
-	expect(await catalog.list()).toEqual([]);
-	expect(await catalog.list({ includeHidden: true })).toHaveLength(2);
-	expect(await catalog.list()).toEqual([]);
-	expect(events.count('spawned')).toBe(1);
-});
-
 test('three thousand models come in order, and a slug that is there twice comes twice', async () => {
 	const entries = Array.from({ length: 3_000 }, (_, index) => ({ slug: `model-${index % 2_999}` }));
 	const models = await makeRealCatalogOf(entries).catalog.list();
 	expect(idsOf(models)).toEqual(entries.map(({ slug }) => slug));
-});
-
-test.each(['0', '1'])(
-	'a missing CODEX_HOME fails at once with the words of Codex, with RUST_BACKTRACE=%s',
-	async (RUST_BACKTRACE) => {
-		const codexHome = path.join(makeDirectory(), 'gone');
-		const limits = { deadlineMs: neverMs, fetchTimeoutMs: neverMs, retries: 2 };
-		const { catalog, events } = makeRealCatalog({ codexHome, env: { RUST_BACKTRACE }, ...limits });
-		const error = await failureOf(catalog.list());
-		const words = `CODEX_HOME points to "${codexHome}", but that path does not exist`;
-		expect(error).toMatchObject({
-			code: 'ERR_CODEX_EXITED',
-			exitCode: 1,
-			signal: null,
-			phase: 'initialize',
-			message: expect.stringContaining(words),
-			stderr: expect.stringContaining(words),
-		});
-		expect(error.message).not.toContain('\u001b');
-		// The same end twice is deterministic.
-		expect(events.count('spawned')).toBe(2);
-	},
-);
-
-test('an unknown flag fails with the words of Codex, and the message shows no argument', async () => {
-	const { catalog } = makeRealCatalog({ args: ['app-server', '--no-such-flag', 'of-the-user'] });
-	const error = await failureOf(catalog.list());
-	expect(error).toMatchObject({ code: 'ERR_CODEX_EXITED', exitCode: 2 });
-	expect(error.stderr).toContain('--no-such-flag');
-	expect(error.message).not.toContain('of-the-user');
 });
 
 test('a broken configuration gives a list with a warning, and an event', async () => {
@@ -115,21 +77,4 @@ test('a broken configuration gives a list with a warning, and an event', async (
 	expect(events.ofType('config-warning').map(({ summary }) => summary)).toContainEqual(
 		expect.stringMatching(/^Invalid configuration/),
 	);
-});
-
-test('Codex is found on PATH, and lists in a working directory of its own', async () => {
-	const cwd = path.join(makeDirectory(), 'work');
-	mkdirSync(cwd);
-	const PATH = `${path.dirname(realCodex)}${path.delimiter}${process.env.PATH}`;
-	const { catalog } = makeRealCatalog({ command: 'codex', env: { PATH }, cwd });
-	expect((await catalog.list()).length).toBeGreaterThan(0);
-});
-
-test('close in the middle of a fetch leaves no process', async () => {
-	const { catalog, events } = makeRealCatalog();
-	const failure = failureOf(catalog.list());
-	await events.nth('spawned');
-	await catalog.close();
-	expect(await failure).toMatchObject({ code: 'ERR_CODEX_CLOSED' });
-	expect(events.count('exited')).toBe(1);
 });

@@ -15,7 +15,6 @@ import {
 	script,
 	until,
 } from '../harness.js';
-import { startLister } from '../hosts/start-lister.js';
 
 const lists = (...ids: string[]): Step => ['answers', { models: ids.map((id) => ({ id })) }];
 
@@ -139,19 +138,6 @@ testWithRedis(
 	},
 );
 
-testWithRedis('a Redis that stops in the middle costs an event and no call', async () => {
-	const redis = await startRedis();
-	const { server, open } = setUp(lists('old'), lists('new'));
-	const { catalog, events } = open(connect(redis.url));
-	expect(idsOf(await catalog.list())).toEqual(['old']);
-	await redis.end();
-	expect(idsOf(await catalog.list())).toEqual(['old']);
-	expect(idsOf(await catalog.list({ refresh: true }))).toEqual(['new']);
-	expect((await events.nth('store-failed')).operation).toMatch(/get|set/);
-	expect(events.count('failed')).toBe(0);
-	expect(server.starts).toBe(2);
-});
-
 testWithRedis('a call is answered a second after Redis has hung', async () => {
 	const redis = await startRedis();
 	const { server, open } = setUp(lists('a'));
@@ -171,19 +157,6 @@ testWithRedis('a call is answered a second after Redis has hung', async () => {
 	expect(events.count('store-failed')).toBe(1);
 	redis.thaw();
 	expect(server.starts).toBe(1);
-});
-
-testWithRedis('a list in memory is served and refreshed while Redis hangs', async () => {
-	const redis = await startRedis();
-	const { server, open } = setUp(lists('old'), lists('new'));
-	const { catalog, events } = open(connect(redis.url), { maxAgeMs: 0 });
-	await catalog.list();
-	await server.untilLogged('end of input');
-	redis.freeze();
-	expect(idsOf(await catalog.list())).toEqual(['old']);
-	await events.nth('refreshed', 2);
-	expect(idsOf(await catalog.list())).toEqual(['new']);
-	redis.thaw();
 });
 
 test.each([
@@ -207,26 +180,3 @@ test.each([
 	expect(events.count('failed')).toBe(0);
 	expect(server.starts).toBe(1);
 });
-
-testWithRedis(
-	'two processes share a list through Redis, and not its fetch; a later one has the list',
-	async () => {
-		const { url } = await startRedis();
-		const { server, options } = setUp([
-			'answers',
-			{ models: [{ id: 'a' }], gates: { 'model/list': 'open' } },
-		]);
-		const hosts = [1, 2].map(() => startLister({ options, redis: url }));
-		await Promise.all(hosts.map((host) => host.untilReady()));
-		const calls = hosts.map((host) => host.list());
-		await server.untilAsked('model/list', 2);
-		server.open('open');
-		for (const ids of await Promise.all(calls)) expect(ids).toEqual(['a']);
-		await Promise.all(hosts.map((host) => host.close()));
-		const third = startLister({ options, redis: url });
-		expect(await third.list()).toEqual(['a']);
-		third.leave();
-		expect(await third.gone).toEqual({ exitCode: 0, signal: null });
-		expect(server.starts).toBe(2);
-	},
-);

@@ -4,7 +4,6 @@
 //
 //   answers   lists one model and exits at the end of its input
 //   deaf      lists one model and ignores the end of its input
-//   stalls    answers nothing and ignores the end of its input
 //   fails     writes a reason to stderr and exits with the code of a missing DLL
 //
 // LOG gets one JSON line for each start: the program, the arguments and the PATH.
@@ -20,7 +19,7 @@ if (behaviour === 'fails') {
 	process.stderr.write('error: the database is locked\n');
 	process.exit(0xc0000135);
 }
-if (behaviour !== 'answers') setInterval(() => {}, 60_000);
+if (behaviour === 'deaf') setInterval(() => {}, 60_000);
 
 const results = {
 	initialize: { userAgent: 'windows/0.0.0' },
@@ -29,7 +28,7 @@ const results = {
 };
 
 createInterface({ input: process.stdin }).on('line', (line) => {
-	if (line.trim() === '' || behaviour === 'stalls') return;
+	if (line.trim() === '') return;
 	const { id, method } = JSON.parse(line);
 	if (id === undefined) return;
 	const answer = results[method]

@@ -7,7 +7,6 @@ import {
 	makeAppServer,
 	makeCommand,
 	nodeProgram,
-	runHost,
 	runListAndClose,
 	startHost,
 	systemFolder,
@@ -68,19 +67,6 @@ for (const { way, source, exitCode } of [
 		expect(await findLeft()).toEqual([]);
 	});
 }
-
-test('a host that exits during a fetch leaves no deaf app-server behind cmd.exe', async () => {
-	const appServer = makeAppServer('stalls');
-	const source = `
-		new CodexModelCatalog().list().catch(() => {});
-		setInterval(() => fs.existsSync(facts.log) && process.exit(0), 20);
-	`;
-	const facts = { log: appServer.args.at(-1) };
-	const host = await runHost(source, { env: { PATH: toPath(appServer) }, facts });
-	expect(appServer.starts).toHaveLength(1);
-	expect(host.elapsedMs).toBeLessThan(20_000);
-	expect(await findLeft()).toEqual([]);
-});
 
 test('a host that is killed leaves no app-server that exits at the end of its input', async () => {
 	const source = `

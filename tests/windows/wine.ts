@@ -91,7 +91,7 @@ export function makeFolder(...names: string[]): string {
 
 export const nodeProgram = 'C:\\node\\node.exe';
 
-type Behaviour = 'answers' | 'deaf' | 'stalls' | 'fails';
+type Behaviour = 'answers' | 'deaf' | 'fails';
 
 type Start = {
 	program: string;
