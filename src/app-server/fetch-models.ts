@@ -19,11 +19,10 @@ const backoffMs = 50;
 /** Fetches lists of models by app-servers. */
 export function createFetcher(settings: Settings): Fetcher {
 	const appServers = createAppServers(settings.keepAliveMs);
-	const { evictIdle, close } = appServers;
 	return {
 		startFetch: (target, context) => startAttempts({ settings, appServers, target, ...context }),
-		evictIdle,
-		close,
+		evictIdle: appServers.evictIdle,
+		close: appServers.close,
 	};
 }
 

@@ -1,4 +1,3 @@
-import { StringDecoder } from 'node:string_decoder';
 import { isObject } from '../api/codex-model.js';
 
 /** The longest line, in characters of a byte at least; a list of 12 models takes 14 KB (Codex 0.169.0). */
@@ -65,7 +64,7 @@ export function createJsonRpcClient({ write, onNotification, onNoise, toError }:
 			return makeError !== undefined;
 		},
 
-		/** Takes bytes of the server's output. */
+		/** Takes a piece of the server's output. */
 		push: createLineReader(onLine, onLongLine),
 
 		request(method: string, params: object): Promise<Answer> {
@@ -84,12 +83,11 @@ export function createJsonRpcClient({ write, onNotification, onNoise, toError }:
 
 /** Only 0x0A ends a line: `readline` also cuts at U+2028 (Node 24 and 26). The rest of a line that is too long is dropped. */
 function createLineReader(onLine: (line: string) => void, onLongLine: (start: string) => void) {
-	const decoder = new StringDecoder();
 	let line = '';
 	let isTooLong = false;
 
-	return (chunk: Buffer): void => {
-		for (const [index, piece] of decoder.write(chunk).split('\n').entries()) {
+	return (chunk: string): void => {
+		for (const [index, piece] of chunk.split('\n').entries()) {
 			if (index > 0) {
 				if (!isTooLong) onLine(line);
 				line = '';

@@ -44,7 +44,7 @@ export class AppServerSession {
 	#warningCount = 0;
 	/** The last line of stdout that was no message. */
 	#lastNoise = '';
-	#startedAt = performance.now();
+	#startedAt = 0;
 	#phase: FetchPhase = 'spawn';
 
 	constructor(spec: SessionSpec) {
