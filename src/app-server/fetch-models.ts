@@ -167,8 +167,7 @@ async function makeSpec({ settings, target, command, emit }: Job): Promise<Sessi
 	const { cwd, codexHome } = target;
 	const startedAt = performance.now();
 	const refuse = (cause: NodeJS.ErrnoException, directory?: string) => {
-		const elapsedMs = performance.now() - startedAt;
-		throw startError({ elapsedMs, command, cause, directory });
+		throw startError({ elapsedMs: performance.now() - startedAt, command, cause, directory });
 	};
 	const problem = await findProblem('isDirectory', cwd);
 	if (problem) refuse(problem, cwd);

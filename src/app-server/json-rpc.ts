@@ -12,8 +12,6 @@ type Pending = { resolve(answer: Answer): void; reject(error: unknown): void };
 type Listeners = {
 	write(line: string): void;
 	onNotification(method: string, params: Record<string, unknown>): void;
-	/** Is called at a line that is no message, such as the banner of a launcher. */
-	onNoise(line: string): void;
 	/** Makes the error for a line that must not be read. */
 	toError(problem: string): unknown;
 };
@@ -21,9 +19,10 @@ type Listeners = {
 export type JsonRpcClient = ReturnType<typeof createJsonRpcClient>;
 
 /** The client of newline-delimited JSON-RPC 2.0 without the `jsonrpc` member. */
-export function createJsonRpcClient({ write, onNotification, onNoise, toError }: Listeners) {
+export function createJsonRpcClient({ write, onNotification, toError }: Listeners) {
 	const pending = new Map<unknown, Pending>();
 	let lastId = 0;
+	let lastNoise = '';
 	let makeError: (() => unknown) | undefined;
 
 	function take(id: unknown): Pending | undefined {
@@ -41,7 +40,7 @@ export function createJsonRpcClient({ write, onNotification, onNoise, toError }:
 	function onLine(line: string): void {
 		const message = parseMessage(line);
 		if (!message) {
-			onNoise(line);
+			lastNoise = line.trim() || lastNoise;
 			return;
 		}
 		const { id, method, params, result, error } = message;
@@ -62,6 +61,11 @@ export function createJsonRpcClient({ write, onNotification, onNoise, toError }:
 	return {
 		get isClosed(): boolean {
 			return makeError !== undefined;
+		},
+
+		/** The last line that was no message, such as the banner of a launcher. */
+		get lastNoise(): string {
+			return lastNoise;
 		},
 
 		/** Takes a piece of the server's output. */

@@ -42,8 +42,6 @@ export class AppServerSession {
 	readonly #stderr = createStderrTail();
 	readonly #warnings: CatalogWarning[] = [];
 	#warningCount = 0;
-	/** The last line of stdout that was no message. */
-	#lastNoise = '';
 	#startedAt = 0;
 	#phase: FetchPhase = 'spawn';
 
@@ -53,9 +51,6 @@ export class AppServerSession {
 			write: (line) => this.process.write(line),
 			onNotification: (method, params) => {
 				if (method === 'configWarning') this.#onConfigWarning(params);
-			},
-			onNoise: (line) => {
-				this.#lastNoise = line.trim() || this.#lastNoise;
 			},
 			toError: (problem) => this.#protocolError(problem),
 		});
@@ -75,7 +70,7 @@ export class AppServerSession {
 
 	get progress(): FetchProgress {
 		const { stderr, lastWords } = this.#stderr.snapshot;
-		const words = lastWords || sanitizeLine(this.#lastNoise, maxWarningLength);
+		const words = lastWords || sanitizeLine(this.#rpc.lastNoise, maxWarningLength);
 		return { phase: this.#phase, stderr, lastWords: words };
 	}
 
