@@ -57,7 +57,7 @@ function createAppServers(keepAliveMs: number) {
 			return session;
 		},
 
-		/** The idle app-server of a target. One of its CODEX_HOME that does not fit is ended, to make room. */
+		/** The idle app-server of a target. Ends one of its CODEX_HOME that does not fit, to make room. */
 		takeIdle({ target: { key, home }, inputs }: Job): AppServerSession | undefined {
 			const kept = idle.get(home);
 			if (kept?.key !== key || kept.inputs !== inputs || kept.session.isClosed) {

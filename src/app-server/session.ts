@@ -103,7 +103,7 @@ export class AppServerSession {
 
 	async #listPages(): Promise<CodexModel[]> {
 		const models: CodexModel[] = [];
-		const cursors: unknown[] = [];
+		const cursors: string[] = [];
 		for (;;) {
 			// No `limit`: all come on one page then, and a stalled network costs Codex 5 s a page (0.155.0, 0.169.0).
 			const params = { includeHidden: true, cursor: cursors.at(-1) };
@@ -115,11 +115,11 @@ export class AppServerSession {
 				const model = toCodexModel(entry);
 				if (model) models.push(model);
 			}
-			if (!nextCursor) return models;
+			if ((nextCursor ?? '') === '') return models;
+			if (typeof nextCursor !== 'string')
+				throw this.#protocolError('its "nextCursor" is neither a string nor null');
 			if (cursors.includes(nextCursor))
-				throw this.#protocolError(
-					`the cursor "${sanitizeLine(String(nextCursor), 100)}" came twice`,
-				);
+				throw this.#protocolError(`the cursor "${sanitizeLine(nextCursor, 100)}" came twice`);
 			if (cursors.push(nextCursor) === maxPages)
 				throw this.#protocolError(`there are more than ${maxPages} pages`);
 		}
