@@ -28,7 +28,7 @@ export const timings = {
 const groupWaits = { SIGTERM: 300, SIGKILL: 100 };
 const pollMs = 10;
 
-type Exit = { exitCode: number | null; signal: NodeJS.Signals | null };
+export type Exit = { exitCode: number | null; signal: NodeJS.Signals | null };
 
 /** The reason why a process can no longer answer; nulls alone where it lives on and only closed a pipe. */
 export type Disconnect = Exit & { spawnError?: NodeJS.ErrnoException };
