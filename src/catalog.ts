@@ -60,7 +60,7 @@ export class CodexModelCatalog implements AsyncDisposable {
 		this.#fetcher = fetchModels ? createHostFetcher(fetchModels) : createFetcher(settings);
 		this.#cache = new ModelCache({
 			settings,
-			startFetch: this.#fetcher.startFetch,
+			fetcher: this.#fetcher,
 			command: createCommandSource(settings),
 			emit: createEmitter(onEvent),
 		});
@@ -74,13 +74,12 @@ export class CodexModelCatalog implements AsyncDisposable {
 	 * @throws `signal.reason` when the caller's signal aborts.
 	 */
 	async list(options?: ListOptions): Promise<readonly CodexModel[]> {
-		return (await this.read(options)).models;
+		return (await this.#find(options)).models;
 	}
 
 	/** The models of `list`, with their age, the configured model and the failure of the last refresh. @throws the same as `list`. */
-	async read(options: ListOptions = none): Promise<CatalogSnapshot> {
-		const target = this.#resolveTarget(options);
-		return this.#cache.lookup(target, options) ?? this.#cache.getOrFetch(target, options);
+	async read(options?: ListOptions): Promise<CatalogSnapshot> {
+		return this.#find(options);
 	}
 
 	/** The snapshot that `read` would serve from memory, or `undefined`; starts nothing. @throws TypeError for a wrong option. */
@@ -127,6 +126,12 @@ export class CodexModelCatalog implements AsyncDisposable {
 	async #closeAll(): Promise<void> {
 		const release = keepProcessAlive();
 		await Promise.all([this.#cache.close(), this.#fetcher.close()]).finally(release);
+	}
+
+	/** Without a promise where the list is in memory. */
+	#find(options: ListOptions = none): CatalogSnapshot | Promise<CatalogSnapshot> {
+		const target = this.#resolveTarget(options);
+		return this.#cache.lookup(target, options) ?? this.#cache.getOrFetch(target, options);
 	}
 
 	/**

@@ -3,9 +3,11 @@ import { toCodexModel } from './api/codex-model.js';
 import { hostError, notStarted, protocolError } from './api/errors.js';
 import { type Fetcher, type ModelListAnswer, toWarnings } from './api/fetch.js';
 import type { FetchModels } from './api/options.js';
+import { createTurns } from './app-server/turns.js';
 
 /** Fetches by the function of a host, in place of app-servers that this library starts. */
 export const createHostFetcher = (fetchModels: FetchModels): Fetcher => ({
+	waitForTurn: createTurns(Number.POSITIVE_INFINITY),
 	startFetch: ({ cwd, codexHome }, { signal }) => ({
 		answer: ask(() => fetchModels({ cwd, codexHome, signal })),
 		attempts: 1,

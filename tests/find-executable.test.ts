@@ -12,8 +12,7 @@ import path from 'node:path';
 import { isMainThread } from 'node:worker_threads';
 import { expect, test } from 'vitest';
 import { resolveNativeBinary } from '../src/app-server/executable.js';
-import { findExecutable } from '../src/system/find-executable.js';
-import { listFolders } from '../src/system/install-folders.js';
+import { findExecutable, listFolders } from '../src/system/find-executable.js';
 import { afterTest, makeDirectory, realCodex } from './harness.js';
 
 const isPosix = process.platform !== 'win32';
@@ -139,8 +138,8 @@ test.runIf(isFree)("npm's codex runs where PATH has neither it nor Node", async 
 	mkdirSync(path.dirname(file), { recursive: true });
 	symlinkSync(realpathSync(realCodex), file);
 	expect(await findExecutable('codex', environment)).toBe(file);
-	const native = await resolveNativeBinary(file, environment);
-	const { stdout } = spawnSync(native.file, ['--version'], { env: native.env, encoding: 'utf8' });
+	const native = await resolveNativeBinary(file);
+	const { stdout } = spawnSync(native, ['--version'], { env: environment, encoding: 'utf8' });
 	expect(stdout).toMatch(/^codex-cli /);
 });
 

@@ -69,6 +69,8 @@ export type StartFetch = (
 
 /** Fetches lists of models, and owns the app-servers for it. */
 export type Fetcher = {
+	/** Resolves when an app-server of the target may be started. The turn is over when `ended` resolves. */
+	waitForTurn(target: Target, ended: Promise<void>): Promise<void>;
 	startFetch: StartFetch;
 	/** Ends the app-servers that are kept for a next fetch. */
 	evictIdle(): void;

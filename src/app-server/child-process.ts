@@ -1,9 +1,10 @@
-import { type ChildProcessWithoutNullStreams, spawn } from 'node:child_process';
+import { type ChildProcess, type ChildProcessWithoutNullStreams, spawn } from 'node:child_process';
+import { readdir, readFile } from 'node:fs/promises';
+import process from 'node:process';
 import { isWindows } from '../system/environment.js';
 import { sleep, unref } from '../system/timers.js';
 import { onParentExit } from './parent-exit.js';
-import { endRestOfGroup, endTreeNow, signalTree } from './process-tree.js';
-import { type SpawnSpec, toWindowsSpec } from './windows.js';
+import { endTree, endTreeNow, type SpawnSpec, toWindowsSpec } from './windows.js';
 
 /** Every wait for a process, in milliseconds. */
 export const timings = {
@@ -23,6 +24,10 @@ export const timings = {
 	outputToExitMs: 100,
 };
 
+/** The wait for the rest of a process group after each signal, in milliseconds. */
+const groupWaits = { SIGTERM: 300, SIGKILL: 100 };
+const pollMs = 10;
+
 type Exit = { exitCode: number | null; signal: NodeJS.Signals | null };
 
 /** The reason why a process can no longer answer; nulls alone where it lives on and only closed a pipe. */
@@ -32,65 +37,72 @@ type Output = { onStdout(chunk: Buffer): void; onStderr(chunk: Buffer): void };
 
 const unknownExit: Exit = { exitCode: null, signal: null };
 
-export type ServerProcess = ReturnType<typeof startProcess>;
+export type ServerProcess = {
+	/** `undefined` where the process could not be started. */
+	pid?: number;
+	/** Resolves when the process can no longer answer, and all that it wrote until then has been handed over. */
+	disconnected: Promise<Disconnect>;
+	/** Resolves when the process and its group are gone, or SIGKILL does not end them. */
+	exited: Promise<Exit>;
+	write(line: string): void;
+	/** Ends the process: end of input, SIGTERM, then SIGKILL to its group. A later call can only bring the end forward. */
+	shutDown(kind: 'gracefulShutdown' | 'fastShutdown'): void;
+};
 
 /**
  * A child process: its pipes, its end, and the end of its process group. It neither keeps the parent process alive nor
  * outlives it. Nothing here throws or rejects.
  */
-export function startProcess(spec: SpawnSpec, output: Output) {
+export function startProcess(spec: SpawnSpec, { onStdout, onStderr }: Output): ServerProcess {
 	let end: (disconnect: Disconnect) => void = () => {};
 	const ended = new Promise<Disconnect>((resolve) => {
 		end = resolve;
 	});
 	const child = spawnProcess(spec, end);
-	const disconnected = child ? awaitDisconnect(child, output, ended) : ended;
-	const forgetParentExit = child && onParentExit(() => endTreeNow(child));
-	let killAt = Number.POSITIVE_INFINITY;
-	let timer: NodeJS.Timeout | undefined;
+	if (!child) return { disconnected: ended, exited: ended, write() {}, shutDown() {} };
+	const disconnected = awaitDisconnect(child, ended);
+	const timers: NodeJS.Timeout[] = [];
+	let hasEnded = false;
 
-	function schedule(ms: number, step: () => void): void {
-		clearTimeout(timer);
-		timer = unref(setTimeout(step, ms));
-	}
+	child.stdout.on('data', onStdout);
+	child.stderr.on('data', onStderr);
+	child.unref();
+	for (const stream of child.stdio) (stream as Partial<NodeJS.RefCounted>).unref?.();
+	const forgetParentExit = onParentExit(() =>
+		isWindows ? endTreeNow(child) : signalGroup(child, 'SIGKILL'),
+	);
 
-	async function awaitEnd(): Promise<Disconnect> {
-		const exit = await ended;
-		clearTimeout(timer);
-		killAt = 0;
-		if (!child) return exit;
+	const exited = ended.then(async (exit) => {
+		hasEnded = true;
+		for (const timer of timers) clearTimeout(timer);
 		await Promise.all([endRestOfGroup(child), disconnected]);
 		for (const stream of child.stdio) stream?.destroy();
-		forgetParentExit?.();
+		forgetParentExit();
 		return exit;
-	}
+	});
 
 	return {
-		/** `undefined` where the process could not be started. */
-		pid: child?.pid,
-		/** Resolves when the process can no longer answer, and all that it wrote until then has been handed over. */
+		pid: child.pid,
 		disconnected,
-		/** Resolves when the process and its group are gone, or SIGKILL does not end them. */
-		exited: awaitEnd(),
+		exited,
 
-		write(line: string): void {
-			child?.stdin.write(`${line}\n`);
+		write(line) {
+			child.stdin.write(`${line}\n`);
 		},
 
-		/** Ends the process: end of input, SIGTERM, then SIGKILL to its group. A later call can only bring the end forward. */
-		shutDown(kind: 'gracefulShutdown' | 'fastShutdown'): void {
+		shutDown(kind) {
+			if (hasEnded) return;
 			const { endOfInputMs, terminateMs } = timings[kind];
-			const newKillAt = performance.now() + endOfInputMs + terminateMs;
-			if (!child || newKillAt >= killAt) return;
-			killAt = newKillAt;
 			child.stdin.end();
-			schedule(endOfInputMs, () => {
-				signalTree(child, 'SIGTERM');
-				schedule(terminateMs, () => {
-					signalTree(child, 'SIGKILL');
-					schedule(timings.killMs, () => end(unknownExit));
-				});
-			});
+			const terminate = () => signalTree(child, 'SIGTERM');
+			const kill = () => signalTree(child, 'SIGKILL');
+			const giveUp = () => end(unknownExit);
+			const killAfterMs = endOfInputMs + terminateMs;
+			timers.push(
+				unref(setTimeout(terminate, endOfInputMs)),
+				unref(setTimeout(kill, killAfterMs)),
+				unref(setTimeout(giveUp, killAfterMs + timings.killMs)),
+			);
 		},
 	};
 }
@@ -116,19 +128,13 @@ function spawnProcess(spec: SpawnSpec, end: (disconnect: Disconnect) => void) {
 
 async function awaitDisconnect(
 	child: ChildProcessWithoutNullStreams,
-	{ onStdout, onStderr }: Output,
 	ended: Promise<Disconnect>,
 ): Promise<Disconnect> {
 	const closed = new Promise((resolve) => child.once('close', resolve));
 	const pipeClosed = new Promise((resolve) => {
-		child.stdout.on('data', onStdout).once('end', resolve);
-		child.stderr.on('data', onStderr);
-		child.unref();
-		for (const stream of [child.stdin, child.stdout, child.stderr]) {
-			// A child that closes its input gives an EPIPE here.
-			stream.on('error', resolve);
-			(stream as Partial<NodeJS.RefCounted>).unref?.();
-		}
+		child.stdout.once('end', resolve);
+		// A child that closes its input gives an EPIPE here.
+		for (const stream of [child.stdin, child.stdout, child.stderr]) stream.on('error', resolve);
 	});
 	await Promise.race([ended, pipeClosed]);
 	child.stdin.end();
@@ -136,4 +142,49 @@ async function awaitDisconnect(
 	const exit = await Promise.race([ended, sleep(timings.outputToExitMs)]);
 	if (exit) await Promise.race([closed, sleep(timings.outputToExitMs)]);
 	return exit ?? unknownExit;
+}
+
+function signalTree(child: ChildProcess, signal: 'SIGTERM' | 'SIGKILL'): void {
+	if (isWindows) endTree(child);
+	else signalGroup(child, signal);
+}
+
+/** Signals the group that a started child leads; returns whether there is such a group. 0 only asks. */
+function signalGroup({ pid }: ChildProcess, signal: NodeJS.Signals | 0): boolean {
+	try {
+		return process.kill(-(pid as number), signal);
+	} catch {
+		return false;
+	}
+}
+
+/** The `git` of a plugin sync outlives its app-server (Codex 0.125.0 to 0.169.0), the real program a killed launcher. */
+async function endRestOfGroup(child: ChildProcess): Promise<void> {
+	if (isWindows) return;
+	for (const [signal, limitMs] of Object.entries(groupWaits)) {
+		signalGroup(child, signal as NodeJS.Signals);
+		for (let waitedMs = 0; waitedMs < limitMs; waitedMs += pollMs) {
+			if (!(await isGroupAlive(child))) return;
+			await sleep(pollMs);
+		}
+	}
+}
+
+/**
+ * Whether a process of the group runs. A dead one whose parent has not fetched its exit does not: in a container whose first
+ * process is the host, without an init, it stays for as long as the container.
+ */
+async function isGroupAlive(leader: ChildProcess): Promise<boolean> {
+	if (!signalGroup(leader, 0)) return false;
+	if (process.platform !== 'linux') return true;
+	const names = await readdir('/proc').catch(() => undefined);
+	// Without a file descriptor nothing is known.
+	if (!names) return true;
+	for (const name of names) {
+		const stat = await readFile(`/proc/${name}/stat`, 'latin1').catch(() => '');
+		// The fields follow the name, which stands in brackets and may hold some: state, parent, group.
+		const [state = '', , ofGroup] = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+		if (Number(ofGroup) === leader.pid && !/[ZX]/.test(state)) return true;
+	}
+	return false;
 }

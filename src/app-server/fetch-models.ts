@@ -5,10 +5,11 @@ import type { Fetch, Fetcher, ModelListAnswer, StartFetch, Target } from '../api
 import type { Settings } from '../api/settings.js';
 import { buildEnvironment } from '../system/environment.js';
 import { findExecutable, findProblem } from '../system/find-executable.js';
-import { type AppServerPool, createAppServerPool } from './app-server-pool.js';
+import { unref } from '../system/timers.js';
 import { resolveNativeBinary } from './executable.js';
 import { overloadedCode, startError } from './failures.js';
-import type { AppServerSession, SessionSpec } from './session.js';
+import { AppServerSession, type SessionSpec } from './session.js';
+import { createTurns } from './turns.js';
 
 /**
  * The first wait before another attempt, in milliseconds: p-retry doubles each, and lengthens it by up to as much by chance.
@@ -16,18 +17,95 @@ import type { AppServerSession, SessionSpec } from './session.js';
  */
 const backoffMs = 50;
 
+/** Twenty app-servers at once take eight times as long as one, and some releases fail at two (0.136.0 to 0.160.0). */
+const maxAppServers = 4;
+
 /** Fetches lists of models by app-servers. */
 export function createFetcher(settings: Settings): Fetcher {
-	const pool = createAppServerPool(settings.keepAliveMs);
-	const startFetch: StartFetch = (target, context) =>
-		startAttempts({ settings, pool, target, ...context });
-	return { startFetch, evictIdle: pool.evictIdle, close: pool.close };
+	const appServers = createAppServers(settings.keepAliveMs);
+	const { evictIdle, close } = appServers;
+	return {
+		waitForTurn: createTurns(maxAppServers),
+		startFetch: (target, context) => startAttempts({ settings, appServers, target, ...context }),
+		evictIdle,
+		close,
+	};
 }
 
-type Job = Parameters<StartFetch>[1] & { settings: Settings; pool: AppServerPool; target: Target };
+/** The app-servers of a catalog: at work, kept idle for the next fetch of their target, or about to end. */
+function createAppServers(keepAliveMs: number) {
+	const living = new Set<AppServerSession>();
+	type Idle = { session: AppServerSession; key: string; inputs: string; timer: NodeJS.Timeout };
+	/** One at most for each CODEX_HOME. */
+	const idle = new Map<string, Idle>();
+
+	function evict(home: string): void {
+		const kept = idle.get(home);
+		idle.delete(home);
+		clearTimeout(kept?.timer);
+		kept?.session.process.shutDown('gracefulShutdown');
+	}
+
+	const evictIdle = () => [...idle.keys()].forEach(evict);
+
+	return {
+		start({ target, emit }: Job, spec: SessionSpec, attempt: number): AppServerSession {
+			const session = new AppServerSession(spec);
+			const { pid, exited } = session.process;
+			const startedAt = performance.now();
+			living.add(session);
+			if (pid !== undefined) emit(target, { type: 'spawned', pid, attempt });
+			exited.then(({ exitCode, signal }) => {
+				living.delete(session);
+				const lifetimeMs = performance.now() - startedAt;
+				if (pid !== undefined) emit(target, { type: 'exited', pid, exitCode, signal, lifetimeMs });
+			});
+			return session;
+		},
+
+		/** The idle app-server of a target. One of its CODEX_HOME that does not fit is ended, to make room. */
+		takeIdle({ target: { key, home }, inputs }: Job): AppServerSession | undefined {
+			const kept = idle.get(home);
+			if (kept?.key !== key || kept.inputs !== inputs || kept.session.isClosed) {
+				evict(home);
+				return undefined;
+			}
+			idle.delete(home);
+			clearTimeout(kept.timer);
+			return kept.session;
+		},
+
+		/** Takes back an app-server that has answered: keeps it for `keepAliveMs`, or ends it. */
+		release({ key, home }: Target, session: AppServerSession, inputs: string | undefined): void {
+			if (keepAliveMs === 0 || session.isClosed || inputs === undefined) {
+				session.process.shutDown('gracefulShutdown');
+				return;
+			}
+			evict(home);
+			const timer = unref(setTimeout(() => evict(home), keepAliveMs));
+			idle.set(home, { session, key, inputs, timer });
+		},
+
+		evictIdle,
+
+		/** Ends every app-server fast; resolves when all are gone. The fetches are aborted before, and start none any more. */
+		async close(): Promise<void> {
+			evictIdle();
+			for (const session of living) session.process.shutDown('fastShutdown');
+			await Promise.all([...living].map((session) => session.process.exited));
+		},
+	};
+}
+
+type AppServers = ReturnType<typeof createAppServers>;
+type Job = Parameters<StartFetch>[1] & {
+	settings: Settings;
+	appServers: AppServers;
+	target: Target;
+};
 
 function startAttempts(job: Job): Fetch {
-	const { settings, pool, target, inputs, signal, emit } = job;
+	const { settings, appServers, target, signal, emit } = job;
 	/** The app-server of the latest attempt. */
 	let session: AppServerSession | undefined;
 	let attempts = 0;
@@ -41,8 +119,8 @@ function startAttempts(job: Job): Fetch {
 		attempts = attempt;
 		const spec = await makeSpec(job);
 		signal.throwIfAborted();
-		const kept = pool.acquire(target.key, inputs);
-		session = kept ?? pool.start(target, spec, attempt, emit);
+		const kept = appServers.takeIdle(job);
+		session = kept ?? appServers.start(job, spec, attempt);
 		try {
 			return await session.listModels();
 		} catch (error) {
@@ -69,20 +147,14 @@ function startAttempts(job: Job): Fetch {
 		return true;
 	}
 
-	async function run(): Promise<ModelListAnswer> {
-		const { retries } = settings;
-		const options = { retries, minTimeout: backoffMs, randomize: true, unref: true, shouldRetry };
-		try {
-			// An abort ends every wait, also for a file system that does not come back.
-			const milliseconds = Number.POSITIVE_INFINITY;
-			return await pTimeout(pRetry(runAttempt, options), { milliseconds, signal });
-		} catch (error) {
-			session?.process.shutDown('fastShutdown');
-			throw signal.aborted ? error : toCodexModelsError(error);
-		}
-	}
-
-	const answer = run();
+	const { retries } = settings;
+	const options = { retries, minTimeout: backoffMs, randomize: true, unref: true, shouldRetry };
+	// An abort ends every wait, also for a file system that does not come back.
+	const untilAborted = { milliseconds: Number.POSITIVE_INFINITY, signal };
+	const answer = pTimeout(pRetry(runAttempt, options), untilAborted).catch((error) => {
+		session?.process.shutDown('fastShutdown');
+		throw signal.aborted ? error : toCodexModelsError(error);
+	});
 	return {
 		answer,
 		get attempts() {
@@ -90,7 +162,7 @@ function startAttempts(job: Job): Fetch {
 		},
 		progress: getProgress,
 		release(keptInputs) {
-			if (session) pool.release(target, session, keptInputs);
+			if (session) appServers.release(target, session, keptInputs);
 		},
 		untilGone: () => answer.catch(() => session?.process.exited),
 	};
@@ -106,12 +178,13 @@ async function makeSpec({ settings, target, command, emit }: Job): Promise<Sessi
 	};
 	const problem = await findProblem('isDirectory', cwd);
 	if (problem) refuse(problem, cwd);
-	const environment = buildEnvironment(settings.env, codexHome);
-	const file = await findExecutable(command, environment).catch((cause) => refuse(cause));
+	const env = buildEnvironment(settings.env, codexHome);
+	const found = await findExecutable(command, env).catch((cause) => refuse(cause));
 	return {
-		...(await resolveNativeBinary(file, environment)),
+		file: await resolveNativeBinary(found),
 		args,
 		cwd,
+		env,
 		command,
 		clientInfo,
 		onConfigWarning: (summary, details) =>

@@ -6,8 +6,7 @@ const maxLineLength = 8 * 1024 * 1024;
 
 const refusal = { code: -32601, message: 'This client only lists models.' };
 
-/** `problem` is why an answer was not read. */
-type Answer = { result?: unknown; error?: unknown; problem?: string };
+type Answer = { result?: unknown; error?: unknown };
 
 type Pending = { resolve(answer: Answer): void; reject(error: unknown): void };
 
@@ -16,28 +15,38 @@ type Listeners = {
 	onNotification(method: string, params: Record<string, unknown>): void;
 	/** Is called at a line that is no message, such as the banner of a launcher. */
 	onNoise(line: string): void;
-	/** Is called at a line that must not be read. */
-	onBadLine(problem: string): void;
+	/** Makes the error for a line that must not be read. */
+	toError(problem: string): unknown;
 };
 
 export type JsonRpcClient = ReturnType<typeof createJsonRpcClient>;
 
 /** The client of newline-delimited JSON-RPC 2.0 without the `jsonrpc` member. */
-export function createJsonRpcClient({ write, onNotification, onNoise, onBadLine }: Listeners) {
+export function createJsonRpcClient({ write, onNotification, onNoise, toError }: Listeners) {
 	const pending = new Map<unknown, Pending>();
 	let lastId = 0;
 	let makeError: (() => unknown) | undefined;
 
-	function settle(id: unknown, answer: Answer): void {
-		pending.get(id)?.resolve(answer);
+	function take(id: unknown): Pending | undefined {
+		const request = pending.get(id);
 		pending.delete(id);
+		return request;
+	}
+
+	function close(makeErrorOfClose: () => unknown): void {
+		makeError ??= makeErrorOfClose;
+		for (const { reject } of pending.values()) reject(makeError());
+		pending.clear();
 	}
 
 	function onLine(line: string): void {
-		const message = parseMessage(line.trim());
-		const { id, method, params, result, error } = message ?? {};
-		if (!message) onNoise(line);
-		else if (typeof method !== 'string') settle(id, { result, error });
+		const message = parseMessage(line);
+		if (!message) {
+			onNoise(line);
+			return;
+		}
+		const { id, method, params, result, error } = message;
+		if (typeof method !== 'string') take(id)?.resolve({ result, error });
 		else if (typeof id === 'string' || typeof id === 'number')
 			write(JSON.stringify({ id, error: refusal }));
 		else if (isObject(params)) onNotification(method, params);
@@ -46,9 +55,9 @@ export function createJsonRpcClient({ write, onNotification, onNoise, onBadLine 
 	/** Only the request that a long line answers fails by it. */
 	function onLongLine(line: string): void {
 		const [, id] = /^\s*\{[^{[]{0,60}?"id"\s*:\s*(\d+)/.exec(line) ?? [];
-		const problem = `a line is longer than ${maxLineLength} bytes`;
-		if (id) settle(Number(id), { problem });
-		else onBadLine(problem);
+		const error = toError(`a line is longer than ${maxLineLength} bytes`);
+		if (id) take(Number(id))?.reject(error);
+		else close(() => error);
 	}
 
 	return {
@@ -69,11 +78,7 @@ export function createJsonRpcClient({ write, onNotification, onNoise, onBadLine 
 		},
 
 		/** Rejects every request, pending and to come, with an error of its own. */
-		close(makeErrorOfClose: () => unknown): void {
-			makeError ??= makeErrorOfClose;
-			for (const { reject } of pending.values()) reject(makeError());
-			pending.clear();
-		},
+		close,
 	};
 }
 
@@ -98,11 +103,11 @@ function createLineReader(onLine: (line: string) => void, onLongLine: (start: st
 	};
 }
 
-/** The message of a line; `undefined` for noise. A comparison of both ends costs a fiftieth of an error of `JSON.parse`. */
-function parseMessage(text: string): Record<string, unknown> | undefined {
-	if (!text.startsWith('{') || !text.endsWith('}')) return undefined;
+/** The message of a line; `undefined` for noise. */
+function parseMessage(line: string): Record<string, unknown> | undefined {
 	try {
-		return JSON.parse(text);
+		const message = JSON.parse(line);
+		return isObject(message) ? message : undefined;
 	} catch {
 		return undefined;
 	}

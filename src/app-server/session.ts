@@ -55,16 +55,15 @@ export class AppServerSession {
 				if (method === 'configWarning') this.#onConfigWarning(params);
 			},
 			onNoise: (line) => {
-				if (line.trim() !== '') this.#lastNoise = line;
+				this.#lastNoise = line.trim() || this.#lastNoise;
 			},
-			onBadLine: (problem) => this.#rpc.close(() => this.#protocolError(problem)),
+			toError: (problem) => this.#protocolError(problem),
 		});
 		this.process = startProcess(spec, { onStdout: this.#rpc.push, onStderr: this.#stderr.push });
 		this.process.disconnected.then(({ spawnError: cause, ...exit }) =>
 			this.#rpc.close(() => {
-				const facts = { ...this.#at, command: spec.command };
-				if (cause) return startError({ ...facts, cause });
-				return exitedError({ ...this.progress, ...exit, ...facts });
+				const facts = { ...this.progress, ...this.#at, ...exit, command: spec.command };
+				return cause ? startError({ ...facts, cause }) : exitedError(facts);
 			}),
 		);
 	}
@@ -109,7 +108,7 @@ export class AppServerSession {
 
 	async #listPages(): Promise<CodexModel[]> {
 		const models: CodexModel[] = [];
-		const cursors: string[] = [];
+		const cursors: unknown[] = [];
 		for (;;) {
 			// No `limit`: all come on one page then, and a stalled network costs Codex 5 s a page (0.155.0, 0.169.0).
 			const params = { includeHidden: true, cursor: cursors.at(-1) };
@@ -121,11 +120,11 @@ export class AppServerSession {
 				const model = toCodexModel(entry);
 				if (model) models.push(model);
 			}
-			if (nextCursor === undefined || nextCursor === null || nextCursor === '') return models;
-			if (typeof nextCursor !== 'string')
-				throw this.#protocolError('its "nextCursor" is neither a string nor null');
+			if (!nextCursor) return models;
 			if (cursors.includes(nextCursor))
-				throw this.#protocolError(`the cursor "${sanitizeLine(nextCursor, 100)}" came twice`);
+				throw this.#protocolError(
+					`the cursor "${sanitizeLine(String(nextCursor), 100)}" came twice`,
+				);
 			if (cursors.push(nextCursor) === maxPages)
 				throw this.#protocolError(`there are more than ${maxPages} pages`);
 		}
@@ -133,13 +132,9 @@ export class AppServerSession {
 
 	async #request(method: 'initialize' | 'model/list', params: object): Promise<unknown> {
 		this.#phase = method;
-		const {
-			result,
-			error,
-			problem = 'it has neither a result nor an error',
-		} = await this.#rpc.request(method, params);
+		const { result, error } = await this.#rpc.request(method, params);
 		if (error !== undefined && error !== null) throw rpcError(error, this.#at);
-		if (result === undefined) throw this.#protocolError(problem);
+		if (result === undefined) throw this.#protocolError('it has neither a result nor an error');
 		return result;
 	}
 

@@ -55,8 +55,8 @@ function findLastWords(text: string): string {
 	const lines = message.split('\n').map((line) => line.trim());
 	const telling = lines.filter((line) => line !== '' && !isHarmless(line));
 	const last = telling.at(-1) ?? '';
-	const error = telling.findLast((line) => /^error: /i.test(line)) ?? last;
+	const error = telling.findLast((line) => /^error: /i.test(line));
 	// The gist of an error stands at its start, and that of other text at its end.
-	if (error !== last) return sanitizeLine(`${error} … ${last}`, wordsLength);
-	return /^error: /i.test(last) ? sanitizeLine(last, wordsLength) : last.slice(-wordsLength);
+	if (!error) return last.slice(-wordsLength);
+	return sanitizeLine(error === last ? error : `${error} … ${last}`, wordsLength);
 }

@@ -1,9 +1,10 @@
+import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import path from 'node:path';
 import process from 'node:process';
 import { lookUp } from '../system/environment.js';
 
 /** The file of a program of Windows itself, which is never searched on PATH or in the current directory. */
-export const systemProgram = (name: string) =>
+const systemProgram = (name: string) =>
 	path.join(lookUp(process.env, 'SystemRoot') ?? 'C:\\Windows', 'System32', name);
 
 /** `file` is an absolute path, and `env` the whole environment. */
@@ -38,4 +39,27 @@ function quoteForCmd(word: string): string {
 	if (/[\r\n\0]/.test(word)) throw Object.assign(new Error('spawn EINVAL'), { code: 'EINVAL' });
 	const slashed = word.replace(/(\\*)("|$)/g, '$1$1$2');
 	return `"${slashed.replaceAll('"', '""').replaceAll('%', '%%cd:~,%')}"`;
+}
+
+/** A working `taskkill` takes some 30 ms. */
+const taskkillOptions = { stdio: 'ignore', windowsHide: true, timeout: 2_000 } as const;
+
+const taskkill = ({ pid }: ChildProcess) =>
+	[systemProgram('taskkill.exe'), ['/pid', String(pid), '/t', '/f'], taskkillOptions] as const;
+
+/** Ends a child and all that it started. Windows has neither groups nor signals; where `taskkill` fails, the child alone is ended. */
+export function endTree(child: ChildProcess): void {
+	const killChild = () => child.kill('SIGKILL');
+	try {
+		const killer = spawn(...taskkill(child));
+		killer.once('error', killChild).once('exit', (code) => code === 0 || killChild());
+		killer.unref();
+	} catch {
+		killChild();
+	}
+}
+
+/** For the exit of the parent process, which an asynchronous `taskkill` does not outlive. */
+export function endTreeNow(child: ChildProcess): void {
+	if (spawnSync(...taskkill(child)).status !== 0) child.kill('SIGKILL');
 }

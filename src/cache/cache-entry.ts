@@ -3,9 +3,9 @@ import type { CodexModel } from '../api/codex-model.js';
 import { type CodexModelsError, toCodexModelsError } from '../api/errors.js';
 import type { ModelListAnswer, Target } from '../api/fetch.js';
 import type { TargetOptions } from '../api/options.js';
-import type { Settings } from '../api/settings.js';
 import type { CatalogSnapshot } from '../api/snapshot.js';
-import { type Inputs, isCurrent } from './inputs.js';
+import type { CacheContext } from './context.js';
+import { type Inputs, isCurrent, lookAtInputs, withPatience } from './inputs.js';
 
 /** An answer of Codex, and the inputs that it was made from. Immutable. */
 export type ModelList = Pick<ModelListAnswer, 'configured' | 'warnings'> & {
@@ -14,7 +14,7 @@ export type ModelList = Pick<ModelListAnswer, 'configured' | 'warnings'> & {
 	readonly visible: readonly CodexModel[];
 	/** In epoch ms. */
 	readonly fetchedAt: number;
-	/** `undefined` where they changed during the fetch, or could not be looked at. */
+	/** `undefined` where they changed during the fetch, or could not be looked at: such a list is not remembered. */
 	readonly inputs: Inputs | undefined;
 };
 
@@ -32,49 +32,111 @@ export function makeModelList(
 export const isBuiltIn = ({ warnings }: ModelList) =>
 	warnings.some(({ type }) => type === 'built-in-list');
 
+/** The minimum time between two looks at the files, in milliseconds, so that a hit stays cheap. */
+const lookIntervalMs = 1_000;
+/** How long a caller with a remembered list waits for a look, in milliseconds. */
+const patienceMs = 100;
+
 /** The list of one target and login: all of its state, and the one place that changes it. */
 export class CacheEntry {
 	readonly target: Target;
-	/** The digest of the login that the list belongs to. */
-	readonly login: string;
-	/** Whether `clear` has removed this entry: the result of its revalidation is not remembered. */
+	/** The digest of the login that the list belongs to; `undefined` until it has been read. */
+	login: string | undefined;
+	/** Whether the list was cleared, or its login is over: the result of a revalidation is not remembered. */
 	isDropped = false;
-	readonly #settings: Settings;
-	#list: ModelList | undefined;
+	/** The list, also after the time in which it may be served. */
+	list: ModelList | undefined;
+	readonly #context: CacheContext;
+	readonly #onChange: (entry: CacheEntry) => void;
 	/** Whether the files that the list was made from were the same at the last look. */
 	#isCurrent = true;
+	lastLook: Inputs | undefined;
+	/** The time of the last look at the files in epoch ms, and the look under way. */
+	#lookedAt = Number.NaN;
+	#looking: Promise<true> | undefined;
 	/** The last failed refresh since the list was fetched, and its time in epoch ms. */
 	#refreshError: CodexModelsError | null = null;
 	#failedAt = Number.NaN;
-	readonly #snapshots: { all?: CatalogSnapshot; visible?: CatalogSnapshot } = {};
+	/** One object for each view, until something in it changes. */
+	#snapshots: { all?: CatalogSnapshot; visible?: CatalogSnapshot } = {};
 
-	constructor(target: Target, login: string, settings: Settings) {
+	/** @param onChange - is called after each look and each change. */
+	constructor(target: Target, context: CacheContext, onChange: (entry: CacheEntry) => void) {
 		this.target = target;
-		this.login = login;
-		this.#settings = settings;
+		this.#context = context;
+		this.#onChange = onChange;
 	}
 
-	/** The list, also after the time in which it may be served. */
-	get list(): ModelList | undefined {
-		return this.#list;
+	/** The list, if it may be served. `now` is in epoch ms, here and below, because asking for the time costs a tenth of a hit. */
+	getServable(now = Date.now()): ModelList | undefined {
+		const { settings, command } = this.#context;
+		const { list } = this;
+		if (list?.inputs?.command !== command.latest) return undefined;
+		return now - list.fetchedAt < settings.maxAgeMs + settings.staleWhileRevalidateMs
+			? list
+			: undefined;
+	}
+
+	/** Whether the list is young enough not to ask Codex again, and nothing that it was made from has changed. */
+	isFresh(now = Date.now()): boolean {
+		const { maxAgeMs, cooldownMs } = this.#context.settings;
+		if (!this.list || !this.#isCurrent) return false;
+		const limitMs = isBuiltIn(this.list) ? Math.min(maxAgeMs, cooldownMs) : maxAgeMs;
+		return isWithin(limitMs, this.list.fetchedAt, now);
+	}
+
+	/** Whether the last refresh failed so recently that the next one has to wait. */
+	isCoolingDown(now: number): boolean {
+		return isWithin(this.#context.settings.cooldownMs, this.#failedAt, now);
+	}
+
+	/** Whether it is not yet time for another look. */
+	isLookedAt(now = Date.now()): boolean {
+		return isWithin(lookIntervalMs, this.#lookedAt, now);
+	}
+
+	/** Looks at the files, once for all callers. A caller with a list does not wait for long. */
+	async look(): Promise<void> {
+		if (this.isLookedAt()) return;
+		this.#looking ??= this.#lookAndCompare();
+		const isDone = await withPatience(this.#looking, this.list && patienceMs);
+		// A look that does not come back is not waited for again before the next one is due.
+		if (this.list && !isDone) this.#lookedAt = Date.now();
+	}
+
+	async #lookAndCompare(): Promise<true> {
+		const seen = await this.lookAtInputs();
+		this.#looking = undefined;
+		this.lastLook = seen;
+		this.#lookedAt = seen.at;
+		this.login ??= seen.login;
+		if (seen.login !== undefined && seen.login !== this.login) this.isDropped = true;
+		const { inputs } = this.list ?? {};
+		if (inputs) this.#isCurrent = isCurrent(inputs, seen, this.#isCurrent);
+		this.#onChange(this);
+		return true;
+	}
+
+	/** Looks at all that a list would be made from now. Where Codex names no file, those that it named before still count. */
+	lookAtInputs(named: readonly string[] = []): Promise<Inputs> {
+		const files = named.length > 0 ? named : Object.keys(this.list?.inputs?.files ?? {});
+		return lookAtInputs(this.target, this.#context, files);
 	}
 
 	/** Takes a list, and returns it with the parts of the last one that are equal, so that `===` means that nothing is new. */
-	remember(list: ModelList): ModelList {
-		const last = this.#list;
-		const share = <Name extends keyof ModelList>(name: Name) =>
-			last && isDeepStrictEqual(list[name], last[name]) ? last[name] : list[name];
-		this.#list = {
-			...list,
-			all: share('all'),
-			visible: share('visible'),
-			configured: share('configured'),
-			warnings: share('warnings'),
-		};
-		this.#isCurrent = true;
+	remember(list: ModelList, look = list.inputs): ModelList {
+		this.#isCurrent = !list.inputs || !look || isCurrent(list.inputs, look, true);
+		let shared = list;
+		for (const part of ['all', 'visible', 'configured', 'warnings'] as const) {
+			const known = this.list?.[part];
+			if (isDeepStrictEqual(known, list[part])) shared = { ...shared, [part]: known };
+		}
+		this.list = shared;
 		this.#refreshError = null;
 		this.#failedAt = Number.NaN;
-		return this.#list;
+		this.#snapshots = {};
+		this.#onChange(this);
+		return shared;
 	}
 
 	/** Takes the failure of a refresh. The same failure again is the same error, so that no subscriber hears of it twice. */
@@ -84,58 +146,25 @@ export class CacheEntry {
 		const isSame = last?.code === error.code && withoutTimes(last) === withoutTimes(error);
 		this.#refreshError = isSame ? last : error;
 		this.#failedAt = Date.now();
+		this.#onChange(this);
 	}
 
-	/** Takes a look at the files of the list. */
-	compare(look: Inputs): void {
-		if (!this.#list?.inputs) return;
-		// A list of another machine brings no files, and those of this machine count from now on.
-		const isForeign = Object.keys(this.#list.inputs.files).length === 0;
-		if (isForeign) this.#list = { ...this.#list, inputs: look };
-		else this.#isCurrent = isCurrent(this.#list.inputs, look, this.#isCurrent);
+	/** The snapshot of the list, if that may be served. */
+	peek(options: TargetOptions, now = Date.now()): CatalogSnapshot | undefined {
+		const list = this.getServable(now);
+		return list && this.snapshot(list, options, now);
 	}
 
-	/** The list, if it may be served to a caller whose program is `command`. */
-	getServable(command: string): ModelList | undefined {
-		const { maxAgeMs, staleWhileRevalidateMs } = this.#settings;
-		const list = this.#list;
-		if (list?.inputs?.command !== command) return undefined;
-		return Date.now() - list.fetchedAt < maxAgeMs + staleWhileRevalidateMs ? list : undefined;
-	}
-
-	/** Whether the list is young enough not to ask Codex again, and nothing that it was made from has changed. */
-	isFresh(): boolean {
-		const { maxAgeMs, cooldownMs } = this.#settings;
-		if (!this.#list || !this.#isCurrent) return false;
-		const ageMs = Date.now() - this.#list.fetchedAt;
-		const limitMs = isBuiltIn(this.#list) ? Math.min(maxAgeMs, cooldownMs) : maxAgeMs;
-		// After the clock was set back the age is unknown, and the list is not fresh until the clock has caught up.
-		return ageMs >= 0 && ageMs < limitMs;
-	}
-
-	/** Whether the last refresh failed so recently that the next one has to wait. */
-	isCoolingDown(): boolean {
-		const ageMs = Date.now() - this.#failedAt;
-		return ageMs >= 0 && ageMs < this.#settings.cooldownMs;
-	}
-
-	/** The snapshot of the list, if that may be served to a caller whose program is `command`. */
-	peek(command: string, options: TargetOptions): CatalogSnapshot | undefined {
-		const list = this.getServable(command);
-		return list && this.snapshot(list, options);
-	}
-
-	/** One object for each state and view. An answer that is not remembered gets one of its own. */
-	snapshot(list: ModelList, { includeHidden }: TargetOptions): CatalogSnapshot {
+	/** The snapshot of the list, or of an answer that is not remembered. */
+	snapshot(list: ModelList, { includeHidden }: TargetOptions, now?: number): CatalogSnapshot {
 		const view = includeHidden ? 'all' : 'visible';
-		const { [view]: models, fetchedAt, configured, warnings } = list;
-		const isOwn = list === this.#list;
-		const isFresh = isOwn && this.isFresh();
+		const isOwn = list === this.list;
+		const isFresh = isOwn && this.isFresh(now);
 		const refreshError = isOwn ? this.#refreshError : null;
+		const last = isOwn ? this.#snapshots[view] : undefined;
+		if (last?.isFresh === isFresh && last.refreshError === refreshError) return last;
+		const { [view]: models, fetchedAt, configured, warnings } = list;
 		const next = { models, fetchedAt, isFresh, configured, warnings, refreshError };
-		const last = this.#snapshots[view];
-		const isSame = last?.fetchedAt === fetchedAt && last.isFresh === isFresh;
-		if (last && isSame && hasSameContent(last, next)) return last;
 		if (isOwn) this.#snapshots[view] = next;
 		return Object.freeze(next);
 	}
@@ -147,6 +176,12 @@ export const hasSameContent = (one?: CatalogSnapshot, other?: CatalogSnapshot) =
 	one?.configured === other?.configured &&
 	one?.warnings === other?.warnings &&
 	one?.refreshError === other?.refreshError;
+
+/** After the clock was set back the age is unknown, and nothing counts as young until the clock has caught up. */
+function isWithin(limitMs: number, since: number, now: number): boolean {
+	const ageMs = now - since;
+	return ageMs >= 0 && ageMs < limitMs;
+}
 
 /** Two failures of one kind differ in the time that they took. */
 const withoutTimes = ({ message }: CodexModelsError) => message.replaceAll(/\b\d+ ms\b/g, '');

@@ -1,5 +1,5 @@
 import type { EmitEvent } from '../api/events.js';
-import type { StartFetch } from '../api/fetch.js';
+import type { Fetcher } from '../api/fetch.js';
 import type { Settings } from '../api/settings.js';
 
 /** The program of the app-servers: the last that is known, and the function of the host that names one before each fetch. */
@@ -9,6 +9,6 @@ export type CommandSource = { latest: string; resolve(): Promise<string> };
 export type CacheContext = {
 	readonly settings: Settings;
 	readonly command: CommandSource;
-	readonly startFetch: StartFetch;
+	readonly fetcher: Fetcher;
 	readonly emit: EmitEvent;
 };

@@ -1,11 +1,11 @@
 import path from 'node:path';
 import type { Target } from '../api/fetch.js';
-import type { Settings } from '../api/settings.js';
 import { buildEnvironment } from '../system/environment.js';
 import { type FileState, isOfFile, lookAt, readRegularFile } from '../system/files.js';
 import { findExecutable } from '../system/find-executable.js';
 import { hash } from '../system/hash.js';
 import { unref } from '../system/timers.js';
+import type { CacheContext } from './context.js';
 
 /** The inputs of a list at one look. Plain data: kept in memory, in part in stores, and compared. */
 export type Inputs = {
@@ -32,12 +32,11 @@ const loginVariables = ['CODEX_ACCESS_TOKEN', 'CODEX_API_KEY', 'CODEX_AGENT_IDEN
  */
 export async function lookAtInputs(
 	{ home, cwd }: Target,
-	{ env }: Settings,
-	command: string,
+	{ settings, command: { latest: command } }: CacheContext,
 	named: readonly string[],
 ): Promise<Inputs> {
 	const at = Date.now();
-	const environment = buildEnvironment(env, undefined);
+	const environment = buildEnvironment(settings.env, undefined);
 	// One file at a time, because each look at a dead network mount keeps a thread of libuv.
 	const authFile = path.join(home, 'auth.json');
 	const loginFile = await lookAt(authFile);
@@ -76,20 +75,17 @@ async function readLogin(
 }
 
 /** The members of `auth.json`, and the claims of its id token, that a refresh of the same user's login changes. */
-const rotatingMembers = /^(?:access_token|refresh_token|last_refresh)$/;
-const rotatingClaims =
-	/^(?:iat|exp|nbf|rat|auth_time|pwd_auth_time|jti|sid|session_id|nonce|at_hash|c_hash|chatgpt_subscription_(?:active_start|active_until|last_checked))$/;
+const rotating =
+	/^(?:access_token|refresh_token|last_refresh|iat|exp|nbf|rat|auth_time|pwd_auth_time|jti|sid|session_id|nonce|at_hash|c_hash|chatgpt_subscription_(?:active_start|active_until|last_checked))$/;
 
 /** The text of an `auth.json` without what rotates; all of a text that is no JSON. */
 function withoutSession(text: string): string {
-	const dropClaims = (name: string, value: unknown) =>
-		rotatingClaims.test(name) ? typeof value : value;
-	const dropMembers = (name: string, value: unknown) => {
-		if (rotatingMembers.test(name)) return typeof value;
-		return name === 'id_token' ? JSON.stringify(readClaims(value), dropClaims) : value;
+	const replace = (name: string, value: unknown) => {
+		if (rotating.test(name)) return typeof value;
+		return name === 'id_token' ? readClaims(value) : value;
 	};
 	try {
-		return JSON.stringify(JSON.parse(text), dropMembers);
+		return JSON.stringify(JSON.parse(text), replace);
 	} catch {
 		return text;
 	}
@@ -108,10 +104,6 @@ function readClaims(idToken: unknown): unknown {
 /** Tells whether an app-server that was started from one look would be started from another one alike. */
 export const digest = (look: Inputs | undefined) => hash({ ...look, at: undefined });
 
-/** The files that Codex named for a list, and those that it reads for each. */
-export const listFiles = (inputs: Inputs | undefined): string[] =>
-	Object.keys(inputs?.files ?? {}).filter((file) => file !== inputs?.command);
-
 /** Whether the files of a list are as they were. A file that cannot be looked at now counts as at the last look. */
 export const isCurrent = ({ files }: Inputs, now: Inputs, wasCurrent: boolean): boolean =>
 	Object.entries(files).every(([file, state]) => {
@@ -129,6 +121,7 @@ export function heldStill(
 ): after is Inputs & { login: string } {
 	if (before?.login === undefined || before.login !== after?.login) return false;
 	if (before.loginFile?.version !== after.loginFile?.version) return false;
+	if (before.command !== after.command) return false;
 	return Object.entries(after.files).every(([file, now]) => {
 		if (now === undefined) return false;
 		// A file's time has fractions of a millisecond.
@@ -150,11 +143,11 @@ export function withPatience<T>(look: Promise<T>, limitMs = lookTimeoutMs): Prom
 	let waitedMs = 0;
 	let timer: NodeJS.Timeout | undefined;
 	const limit = new Promise<undefined>((resolve) => {
-		timer = setInterval(() => {
+		const step = () => {
 			waitedMs += stepMs;
 			if (waitedMs >= limitMs) resolve(undefined);
-		}, stepMs);
-		unref(timer);
+		};
+		timer = unref(setInterval(step, stepMs));
 	});
 	return Promise.race([look, limit]).finally(() => clearInterval(timer));
 }

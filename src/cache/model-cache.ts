@@ -1,18 +1,28 @@
+import { setMaxListeners } from 'node:events';
+import pTimeout from 'p-timeout';
+import QuickLRU from 'quick-lru';
 import { closedError, notStarted, timeoutError, withWait } from '../api/errors.js';
 import type { Target } from '../api/fetch.js';
 import type { ListOptions, TargetOptions } from '../api/options.js';
 import type { CatalogSnapshot, SnapshotListener } from '../api/snapshot.js';
-import { CacheEntry } from './cache-entry.js';
-import { waitForCaller } from './caller-wait.js';
+import { CacheEntry, hasSameContent } from './cache-entry.js';
 import type { CacheContext } from './context.js';
-import { KnownTargets } from './known-targets.js';
 import { Revalidation } from './revalidation.js';
 import { createStoredList } from './stored-list.js';
-import { Subscriptions } from './subscriptions.js';
-import { createTurns } from './turns.js';
+
+/** The longest time of a timer, some 25 days: no fetch takes longer. */
+const maxTimerMs = 2 ** 31 - 1;
 
 /** A call that waits, and the revalidation that it waits for. */
-type Call = ListOptions & { revalidation?: Revalidation };
+type Call = ListOptions & { revalidation?: Revalidation | undefined };
+
+/** `seen` is the last snapshot that the listener could see. */
+type Subscription = {
+	target: Target;
+	listener: SnapshotListener;
+	peek(): CatalogSnapshot | undefined;
+	seen: CatalogSnapshot | undefined;
+};
 
 /**
  * The lists of a catalog: served from memory while fresh, served and revalidated in the background while stale, else fetched
@@ -20,11 +30,11 @@ type Call = ListOptions & { revalidation?: Revalidation };
  */
 export class ModelCache {
 	readonly #context: CacheContext;
-	readonly #targets: KnownTargets;
+	/** The entries that have a list, by the keys of their targets. */
+	readonly #entries: QuickLRU<string, CacheEntry>;
 	/** The revalidations until their app-server is gone, their list saved and their lock released. */
 	readonly #running = new Set<Revalidation>();
-	readonly #waitForTurn: ReturnType<typeof createTurns>;
-	readonly #subscriptions = new Subscriptions();
+	readonly #subscriptions = new Set<Subscription>();
 	readonly #closed = new AbortController();
 	/** The time of the last `clear`, in epoch ms. */
 	#clearedAt = Number.NEGATIVE_INFINITY;
@@ -33,16 +43,16 @@ export class ModelCache {
 
 	constructor(context: CacheContext) {
 		this.#context = context;
-		this.#targets = new KnownTargets(context, ({ key }) => this.#subscriptions.notify(key));
-		this.#waitForTurn = createTurns(context.settings);
+		this.#entries = new QuickLRU({ maxSize: context.settings.maxEntries });
 	}
 
 	/** The list in memory, without a promise: most calls end here. A stale list is revalidated in the background. */
-	lookup(target: Target, options: ListOptions): CatalogSnapshot | undefined {
+	lookup({ key }: Target, options: ListOptions): CatalogSnapshot | undefined {
 		this.#closed.signal.throwIfAborted();
 		options.signal?.throwIfAborted();
-		const isRecent = !options.refresh && this.#targets.isRecent(target);
-		return isRecent ? this.#serve(target, options) : undefined;
+		const entry = options.refresh ? undefined : this.#entries.get(key);
+		const now = Date.now();
+		return entry?.isLookedAt(now) ? this.#serve(entry, options, now) : undefined;
 	}
 
 	/** The list that is in memory when the files have been looked at, else the list of the store, else that of a fetch. */
@@ -54,17 +64,20 @@ export class ModelCache {
 		const startedAt = performance.now();
 		const getWaitedMs = () => performance.now() - startedAt;
 		const onDeadline = () => {
-			const snapshot = refresh ? undefined : this.#serve(target, call);
-			if (snapshot) return { snapshot, isMiss: false };
-			const progress = call.revalidation?.progress ?? notStarted;
+			const { progress = notStarted } = call.revalidation ?? {};
+			call.revalidation = undefined;
+			const served = refresh ? undefined : this.#serve(this.#getEntry(target), call);
+			if (served) return served;
 			emit(target, { type: 'timed-out', timeoutMs: deadlineMs, phase: progress.phase });
 			throw timeoutError({ limit: 'deadlineMs', timeoutMs: deadlineMs, ...progress });
 		};
-		const work = this.#findOrFetch(target, call);
-		const signals = [this.#closed.signal, ...(signal ? [signal] : [])];
+		// p-timeout refuses 0 (7.0.2). The timer keeps the process alive, so that there is one for `Infinity`, too.
+		const milliseconds = Math.min(Math.max(1, deadlineMs), maxTimerMs);
+		if (signal) allowManyListeners(signal);
 		try {
-			const { snapshot, isMiss } = await waitForCaller(work, deadlineMs, signals, onDeadline);
-			if (isMiss) emit(target, { type: 'miss', waitedMs: getWaitedMs() });
+			const work = this.#findOrFetch(target, call);
+			const snapshot = await pTimeout(work, { milliseconds, signal, fallback: onDeadline });
+			if (call.revalidation) emit(target, { type: 'miss', waitedMs: getWaitedMs() });
 			return snapshot;
 		} catch (error) {
 			throw withWait(error, getWaitedMs());
@@ -73,12 +86,12 @@ export class ModelCache {
 
 	/** The snapshot that `lookup` would serve; starts nothing and looks at no file. */
 	peek(target: Target, options: TargetOptions): CatalogSnapshot | undefined {
-		return this.#targets.getEntry(target)?.peek(this.#context.command.latest, options);
+		return this.#getEntry(target)?.peek(options);
 	}
 
 	subscribe(target: Target, listener: SnapshotListener, options: TargetOptions): () => void {
 		const peek = () => this.peek(target, options);
-		const subscription = { target: target.key, listener, peek, seen: peek() };
+		const subscription = { target, listener, peek, seen: peek() };
 		this.#subscriptions.add(subscription);
 		return () => this.#subscriptions.delete(subscription);
 	}
@@ -88,11 +101,11 @@ export class ModelCache {
 		const { command } = this.#context;
 		this.#clearedAt = Date.now();
 		const running = [...this.#running].map(({ entry }) => entry);
-		for (const entry of new Set([...this.#targets.takeEntries(), ...running])) {
+		for (const entry of new Set([...this.#entries.values(), ...running])) {
 			entry.isDropped = true;
 			const stored = createStoredList(entry, command.latest, this.#context);
 			this.#deletions = Promise.all([this.#deletions, stored?.delete()]);
-			this.#subscriptions.notify(entry.target.key);
+			this.#onChange(entry);
 		}
 	}
 
@@ -102,68 +115,86 @@ export class ModelCache {
 		this.#closed.abort(error);
 		this.#subscriptions.clear();
 		// The entries are not dropped, because a list that is being saved may stay in the store.
-		this.#targets.takeEntries();
+		this.#entries.clear();
 		for (const revalidation of this.#running) revalidation.abort(error);
 		await Promise.all([this.#deletions, ...[...this.#running].map(({ ended }) => ended)]);
 	}
 
-	async #findOrFetch(target: Target, call: Call) {
-		const login = await this.#targets.look(target);
+	async #findOrFetch(target: Target, call: Call): Promise<CatalogSnapshot> {
+		// The look may find that the login is another one, and drop the entry.
+		await this.#getEntry(target)?.look();
 		// A listener may have closed the catalog.
 		this.#closed.signal.throwIfAborted();
-		const served = call.refresh ? undefined : this.#serve(target, call);
-		if (served) return { snapshot: served, isMiss: false };
+		const entry =
+			this.#getEntry(target) ??
+			new CacheEntry(target, this.#context, (changed) => this.#onChange(changed));
+		const served = call.refresh ? undefined : this.#serve(entry, call);
+		if (served) return served;
 
-		const revalidation = this.#revalidate(target, login);
-		const { entry } = revalidation;
+		const revalidation = this.#revalidate(entry);
 		call.revalidation = revalidation;
 		if (call.refresh) {
 			revalidation.isRefresh = true;
 		} else {
 			// A stale list of the store is served at once.
 			await revalidation.loaded;
-			const stored = entry.peek(this.#context.command.latest, call);
-			if (stored) return { snapshot: stored, isMiss: true };
+			const stored = entry.peek(call);
+			if (stored) return stored;
 		}
-		return { snapshot: entry.snapshot(await revalidation.result, call), isMiss: true };
+		return entry.snapshot(await revalidation.result, call);
 	}
 
 	/** The list in memory that may be served. A stale list is revalidated in the background. */
-	#serve(target: Target, options: ListOptions): CatalogSnapshot | undefined {
-		const { command, emit } = this.#context;
-		const entry = this.#targets.getEntry(target);
-		const snapshot = entry?.peek(command.latest, options);
+	#serve(entry: CacheEntry | undefined, options: ListOptions, now = Date.now()) {
+		const snapshot = entry?.peek(options, now);
 		if (!entry || !snapshot) return undefined;
 		const { isFresh, fetchedAt } = snapshot;
-		if (!isFresh && !entry.isCoolingDown()) this.#revalidate(target, entry.login);
-		emit(target, { type: isFresh ? 'hit' : 'stale', ageMs: Date.now() - fetchedAt });
+		if (!isFresh && !entry.isCoolingDown(now)) this.#revalidate(entry);
+		this.#context.emit(entry.target, { type: isFresh ? 'hit' : 'stale', ageMs: now - fetchedAt });
 		return snapshot;
 	}
 
+	/** The entry of a target; also one without a list, or forgotten for others, whose revalidation is under way. */
+	#getEntry({ key }: Target): CacheEntry | undefined {
+		const known = this.#entries.get(key);
+		const isKnown = ({ entry }: Revalidation) => entry.target.key === key && !entry.isDropped;
+		return known ?? [...this.#running].find(isKnown)?.entry;
+	}
+
 	/** Joins the revalidation under way, or starts one. */
-	#revalidate(target: Target, login: string): Revalidation {
-		// A target that was forgotten for others may still have one under way.
-		const running = [...this.#running].find(
-			({ entry, isSettled }) =>
-				!isSettled && !entry.isDropped && entry.login === login && entry.target.key === target.key,
-		);
+	#revalidate(entry: CacheEntry): Revalidation {
+		const isUnderWay = (one: Revalidation) => one.entry === entry && !one.isSettled;
+		const running = [...this.#running].find(isUnderWay);
 		if (running) return running;
-		const known = this.#targets.getEntry(target, login);
-		const entry = known ?? new CacheEntry(target, login, this.#context.settings);
-		const revalidation = new Revalidation(entry, this.#context, {
-			waitForTurn: this.#waitForTurn,
-			onChange: () => this.#onChange(entry),
-			clearedAt: this.#clearedAt,
-		});
+		const revalidation = new Revalidation(entry, this.#context, this.#clearedAt);
 		this.#running.add(revalidation);
 		revalidation.ended.then(() => this.#running.delete(revalidation));
 		return revalidation;
 	}
 
-	/** Remembers the entry if it has a list, and tells the subscribers. */
+	/** Remembers the entry if it has a list, forgets it if that is over, and tells the subscribers. */
 	#onChange(entry: CacheEntry): void {
 		if (this.#closed.signal.aborted) return;
-		this.#targets.addEntry(entry);
-		this.#subscriptions.notify(entry.target.key);
+		const { key } = entry.target;
+		if (!entry.isDropped && entry.list) this.#entries.set(key, entry);
+		if (entry.isDropped && this.#entries.peek(key) === entry) this.#entries.delete(key);
+		// A listener may unsubscribe others, which are not called then, and subscribe new ones, which know the snapshot.
+		for (const subscription of this.#subscriptions) {
+			if (subscription.target.key !== key) continue;
+			const snapshot = subscription.peek();
+			if (hasSameContent(snapshot, subscription.seen)) continue;
+			subscription.seen = snapshot;
+			// A listener that throws or rejects harms nothing.
+			(async () => subscription.listener(snapshot))().catch(() => {});
+		}
+	}
+}
+
+/** Node warns of the eleventh caller of a signal. */
+function allowManyListeners(signal: AbortSignal): void {
+	try {
+		setMaxListeners(Number.POSITIVE_INFINITY, signal);
+	} catch {
+		// A signal of jsdom or of a browser is of another class, and warns of none.
 	}
 }

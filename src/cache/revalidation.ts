@@ -7,22 +7,12 @@ import {
 	timeoutError,
 	toCodexModelsError,
 } from '../api/errors.js';
-import type { Fetch, Target } from '../api/fetch.js';
+import type { Fetch } from '../api/fetch.js';
 import { unrefTimers } from '../system/timers.js';
 import { type CacheEntry, isBuiltIn, type ModelList, makeModelList } from './cache-entry.js';
 import type { CacheContext } from './context.js';
-import { digest, heldStill, type Inputs, listFiles, lookAtInputs, withPatience } from './inputs.js';
+import { digest, heldStill, withPatience } from './inputs.js';
 import { createStoredList, type StoredList } from './stored-list.js';
-
-/** The functions of its cache that a revalidation calls. */
-type Host = {
-	/** Resolves when an app-server of this target may be started. */
-	waitForTurn(revalidation: { target: Target; ended: Promise<void> }): Promise<void>;
-	/** Is called after each change of the entry. */
-	onChange(): void;
-	/** The time of the last `clear`, in epoch ms: lists that were stored until then are not loaded. */
-	readonly clearedAt: number;
-};
 
 /** Gets a new list for an entry. Goes on whether or not a caller waits for it. */
 export class Revalidation {
@@ -37,19 +27,19 @@ export class Revalidation {
 	isRefresh = false;
 	isSettled = false;
 	readonly #context: CacheContext;
-	readonly #host: Host;
+	readonly #clearedAt: number;
 	readonly #controller = new AbortController();
 	readonly #startedAt = Date.now();
-	#command = '';
 	#stored: StoredList | undefined;
 	#fetch: Fetch | undefined;
 
-	constructor(entry: CacheEntry, context: CacheContext, host: Host) {
+	/** @param clearedAt - is the time in epoch ms until which lists in the store count as deleted. */
+	constructor(entry: CacheEntry, context: CacheContext, clearedAt: number) {
 		this.entry = entry;
 		this.#context = context;
-		this.#host = host;
+		this.#clearedAt = clearedAt;
 		// The store is asked before the turn comes, because its list needs no app-server.
-		const loading = this.#loadFirst();
+		const loading = this.#limit(this.#prepare());
 		this.loaded = loading.catch(() => {});
 		this.result = this.#run(loading);
 		// The rest comes behind the result, and callers do not wait for it.
@@ -57,10 +47,6 @@ export class Revalidation {
 			.then((list) => this.#save(list))
 			.catch(() => this.#fetch?.untilGone())
 			.then(() => this.#stored?.unlock());
-	}
-
-	get target(): Target {
-		return this.entry.target;
 	}
 
 	get progress(): FetchProgress {
@@ -73,49 +59,47 @@ export class Revalidation {
 	}
 
 	async #run(loading: Promise<ModelList | undefined>): Promise<ModelList> {
-		const { entry, target } = this;
-		const { emit } = this.#context;
+		const { entry } = this;
+		const { emit, fetcher } = this.#context;
 		const startedAt = performance.now();
 		try {
 			let list = await loading;
 			if (!this.#isNew(list)) {
-				await this.#host.waitForTurn(this);
-				list = await this.#withTimeout(this.#lockAndFetch());
+				const turn = fetcher.waitForTurn(entry.target, this.ended);
+				await this.#limit(turn, Number.POSITIVE_INFINITY);
+				list = await this.#limit(this.#lockAndFetch());
 			}
-			const models = list.all.length;
-			if (models === 0) entry.fail(emptyListError());
-			const durationMs = performance.now() - startedAt;
-			if (this.#fetch)
-				emit(target, { type: 'refreshed', durationMs, models, attempts: this.#fetch.attempts });
+			this.isSettled = true;
+			if (list.all.length === 0) entry.fail(emptyListError());
 			return list;
 		} catch (error) {
+			this.isSettled = true;
 			entry.fail(error);
 			const durationMs = performance.now() - startedAt;
-			emit(target, { type: 'failed', durationMs, error: toCodexModelsError(error) });
+			emit(entry.target, { type: 'failed', durationMs, error: toCodexModelsError(error) });
 			throw error;
-		} finally {
-			this.isSettled = true;
-			this.#host.onChange();
 		}
 	}
 
-	async #loadFirst() {
-		this.#command = await this.#withTimeout(this.#context.command.resolve());
-		this.#stored = createStoredList(this.entry, this.#command, this.#context);
+	async #prepare(): Promise<ModelList | undefined> {
+		const command = await this.#context.command.resolve();
+		await this.entry.look();
+		this.#stored = createStoredList(this.entry, command, this.#context);
 		return this.#load();
 	}
 
 	/** Remembers the list of the store, where that is newer. */
 	async #load(): Promise<ModelList | undefined> {
 		const { entry } = this;
-		const newerThan = Math.max(this.#host.clearedAt, entry.list?.fetchedAt ?? 0);
+		const newerThan = Math.max(this.#clearedAt, entry.list?.fetchedAt ?? 0);
 		const stored = await this.#stored?.load(newerThan);
-		if (!stored || entry.isDropped || this.#controller.signal.aborted) return undefined;
-		const look = await this.#look(stored);
-		entry.remember(stored);
-		if (look) entry.compare(look);
-		this.#host.onChange();
-		return entry.list;
+		if (!stored?.inputs) return undefined;
+		const files = Object.keys(stored.inputs.files);
+		const look = await withPatience(entry.lookAtInputs(files));
+		if (entry.isDropped || this.#controller.signal.aborted) return undefined;
+		// A list of another machine brings no files, and those of this machine count from now on.
+		const inputs = files.length > 0 ? stored.inputs : look;
+		return entry.remember({ ...stored, inputs }, look);
 	}
 
 	/** Whether the list of another process spares the fetch. */
@@ -134,29 +118,37 @@ export class Revalidation {
 
 	/** Fetches, and decides whether the answer is remembered. */
 	async #startFetch(): Promise<ModelList> {
-		const { entry, target } = this;
-		const { startFetch, emit } = this.#context;
+		const { entry } = this;
+		const { fetcher, emit, command } = this.#context;
 		const { signal } = this.#controller;
-		const command = this.#command;
-		const before = await this.#look(entry.list);
+		const { lastLook } = entry;
+		const isNew = lastLook && lastLook.at >= this.#startedAt;
+		const before = isNew ? lastLook : await withPatience(entry.lookAtInputs());
 		signal.throwIfAborted();
-		const fetch = startFetch(target, { command, inputs: digest(before), signal, emit });
+		const start = { command: command.latest, inputs: digest(before), signal, emit };
+		const startedAt = performance.now();
+		const fetch = fetcher.startFetch(entry.target, start);
 		this.#fetch = fetch;
 		let inputsToKeep: string | undefined;
 		try {
 			const answer = await fetch.answer;
 			const fetchedAt = Date.now();
-			// Where Codex names no file, those that it named before still count.
-			const after = await this.#look(entry.list, answer.files);
+			const after = await withPatience(entry.lookAtInputs(answer.files));
 			signal.throwIfAborted();
 			const isStill = heldStill(before, after);
 			const list = makeModelList(answer, fetchedAt, isStill ? after : undefined);
-			const known = entry.getServable(command);
+			// Another process may have stored a better list meanwhile.
+			const other = isBuiltIn(list) ? await this.#load() : undefined;
+			if (this.#isNew(other)) return other;
+			const known = entry.getServable();
 			if (isBuiltIn(list) && known && !isBuiltIn(known))
-				throw fallbackError(list.warnings, fetch.progress().stderr);
+				throw fallbackError(list.warnings, this.progress.stderr);
 			if (isStill && !isBuiltIn(list)) inputsToKeep = digest(after);
+			const models = list.all.length;
+			const durationMs = performance.now() - startedAt;
+			emit(entry.target, { type: 'refreshed', durationMs, models, attempts: fetch.attempts });
 			const isMine = isStill && after.login === entry.login && !entry.isDropped;
-			return isMine && answer.models.length > 0 ? entry.remember(list) : list;
+			return isMine && models > 0 ? entry.remember(list) : list;
 		} finally {
 			fetch.release(inputsToKeep);
 		}
@@ -164,22 +156,12 @@ export class Revalidation {
 
 	async #save(list: ModelList): Promise<void> {
 		if (!this.#fetch || list !== this.entry.list) return;
-		// Another process may have stored a better list meanwhile.
-		const other = isBuiltIn(list) ? await this.#stored?.load(this.#host.clearedAt) : undefined;
-		if (other && !isBuiltIn(other)) return;
 		await this.#stored?.save(list);
 		if (this.entry.isDropped) await this.#stored?.delete();
 	}
 
-	/** Looks at the inputs, and at the files that Codex names, else at those of a list. */
-	#look(list: ModelList | undefined, named: readonly string[] = []): Promise<Inputs | undefined> {
-		const files = named.length > 0 ? named : listFiles(list?.inputs);
-		const look = lookAtInputs(this.target, this.#context.settings, this.#command, files);
-		return withPatience(look);
-	}
-
-	#withTimeout<T>(work: Promise<T>): Promise<T> {
-		const { fetchTimeoutMs: timeoutMs } = this.#context.settings;
+	/** The result of `work`, unless an abort comes first, or a time runs out, which aborts the fetch. */
+	#limit<T>(work: Promise<T>, timeoutMs = this.#context.settings.fetchTimeoutMs): Promise<T> {
 		const fallback = () => {
 			const error = timeoutError({ limit: 'fetchTimeoutMs', timeoutMs, ...this.progress });
 			this.abort(error);

@@ -1,7 +1,7 @@
 import { hostname } from 'node:os';
 import pTimeout from 'p-timeout';
 import { toConfiguredModel } from '../api/codex-config.js';
-import { isObject, toCodexModel } from '../api/codex-model.js';
+import { isObject, toCodexModel, toObjects } from '../api/codex-model.js';
 import { toWarnings } from '../api/fetch.js';
 import { hash } from '../system/hash.js';
 import { toReason } from '../system/sanitize.js';
@@ -12,12 +12,14 @@ import type { Inputs } from './inputs.js';
 
 /** The version of the stored shape, a part of each key. */
 const version = 4;
-/** How long one operation of a store may take, in milliseconds; the wait for a lock takes as long as a fetch. */
-const storeTimeoutMs = 1_000;
+/** How long one operation of a store may take; the wait for a lock takes as long as a fetch. */
+const limits = {
+	milliseconds: 1_000,
+	message: 'The store did not answer within 1000 ms',
+	customTimers: unrefTimers,
+};
 
 const machine = hash('machine', hostname());
-
-type Operation = 'get' | 'set' | 'delete' | 'lock';
 
 export type StoredList = NonNullable<ReturnType<typeof createStoredList>>;
 
@@ -34,23 +36,19 @@ export function createStoredList(
 	if (!store) return undefined;
 	const { cwd, codexHome = null } = target;
 	const key = `codex-models:${version}:${hash(command, args, env, cwd, codexHome, login)}`;
-
 	let release: Promise<(() => unknown) | undefined> | undefined;
-
 	let lastReason: string | undefined;
 
 	/** Tells of a failure, and once where all operations fail alike, as in a directory that is refused. */
-	function tell(operation: Operation, error: unknown): undefined {
+	function tell(operation: 'get' | 'set' | 'delete' | 'lock', error: unknown): undefined {
 		const reason = toReason(error);
 		if (reason !== lastReason) emit(target, { type: 'store-failed', operation, reason });
 		lastReason = reason;
 	}
 
 	/** The result of an operation; `undefined` where it failed or took too long. */
-	async function attempt<T>(operation: Operation, act: () => T | Promise<T>) {
-		const message = `The store did not answer within ${storeTimeoutMs} ms`;
+	async function attempt<T>(operation: Parameters<typeof tell>[0], act: () => T | Promise<T>) {
 		try {
-			const limits = { milliseconds: storeTimeoutMs, message, customTimers: unrefTimers };
 			return await pTimeout((async () => act())(), limits);
 		} catch (error) {
 			return tell(operation, error);
@@ -60,9 +58,8 @@ export function createStoredList(
 	return {
 		/** The stored list, if it is valid and newer than `newerThan` (epoch ms). */
 		async load(newerThan: number): Promise<ModelList | undefined> {
-			const list = await attempt('get', async () =>
-				parseList(await store.get(key), login, command),
-			);
+			const read = async () => parseList(await store.get(key), login, command);
+			const list = await attempt('get', read);
 			if (!list || list.fetchedAt <= newerThan) return undefined;
 			emit(target, { type: 'loaded', ageMs: Date.now() - list.fetchedAt });
 			return list;
@@ -94,17 +91,20 @@ export function createStoredList(
 }
 
 /** The list in a stored value, which may be anything; throws where reading it throws. */
-function parseList(value: unknown, login: string, command: string): ModelList | undefined {
-	if (!isObject(value) || !Array.isArray(value.models) || !isObject(value.files)) return undefined;
-	const { fetchedAt } = value;
+function parseList(value: unknown, login: string | undefined, command: string) {
+	if (!isObject(value) || !isObject(value.files)) return undefined;
+	const { fetchedAt, machine: from, models: entries, warnings, configured } = value;
 	if (typeof fetchedAt !== 'number' || !(fetchedAt >= 0 && fetchedAt <= Date.now()))
 		return undefined;
-	const models = value.models.flatMap((entry) => toCodexModel(entry) ?? []);
-	if (models.length === 0 || models.length < value.models.length) return undefined;
-	const configured = toConfiguredModel(value.configured);
-	const warnings = toWarnings(value.warnings);
+	const models = toObjects(entries).flatMap((entry) => toCodexModel(entry) ?? []);
+	if (models.length === 0) return undefined;
 	// The files of another machine cannot be compared with those of this one: only the age of its list counts.
-	const files = value.machine === machine ? (value.files as Inputs['files']) : {};
+	const files = from === machine ? (value.files as Inputs['files']) : {};
 	const inputs = { at: fetchedAt, login, loginFile: undefined, command, files };
-	return makeModelList({ models, configured, warnings }, fetchedAt, inputs);
+	const content = {
+		models,
+		configured: toConfiguredModel(configured),
+		warnings: toWarnings(warnings),
+	};
+	return makeModelList(content, fetchedAt, inputs);
 }

@@ -48,17 +48,11 @@ export function toReason(error: unknown): string {
 
 /** A value of JSON with every string sanitized; a placeholder where it takes more than `maxBytes`. */
 export function sanitizeJson(value: unknown, maxBytes: number): unknown {
-	try {
-		const json = JSON.stringify(value);
-		if (json === undefined) return undefined;
-		if (Buffer.byteLength(json) <= maxBytes) {
-			return JSON.parse(json, (name, part) => {
-				if (typeof part !== 'string') return part;
-				return secretName.test(name) ? redacted : sanitize(part);
-			});
-		}
-	} catch {
-		// It nests too deep for the stack.
-	}
-	return `[omitted: more than ${maxBytes} bytes of JSON]`;
+	if (value === undefined) return undefined;
+	const json = JSON.stringify(value);
+	if (Buffer.byteLength(json) > maxBytes) return `[omitted: more than ${maxBytes} bytes of JSON]`;
+	return JSON.parse(json, (name, part) => {
+		if (typeof part !== 'string') return part;
+		return secretName.test(name) ? redacted : sanitize(part);
+	});
 }

@@ -1,4 +1,4 @@
-import nodeTimers from 'node:timers';
+import { setTimeout as setRealTimeout } from 'node:timers/promises';
 
 /**
  * A timer that does not keep the process alive. It is one of the global functions, because fake timers replace no others
@@ -22,5 +22,4 @@ export function keepProcessAlive(): () => void {
 }
 
 /** Sleeps in real time, also where a test has replaced the clock: the end of a process is real. */
-export const sleep = (ms: number) =>
-	new Promise<void>((resolve) => nodeTimers.setTimeout(resolve, ms).unref());
+export const sleep = (ms: number) => setRealTimeout(ms, undefined, { ref: false });

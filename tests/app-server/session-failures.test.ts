@@ -1,10 +1,55 @@
+import { inspect } from 'node:util';
 import { beforeEach, expect, test } from 'vitest';
-import { failureOf } from '../harness.js';
-import { answerWith, fill, refuse, type Shell, setTimings, startSession } from './shell-server.js';
+import { failureOf, isAlive } from '../harness.js';
+import {
+	answer,
+	answerWith,
+	deaf,
+	fill,
+	list,
+	refuse,
+	setTimings,
+	startSession,
+} from './shell-server.js';
 
 beforeEach(() => setTimings());
 
-const fail = (shell: Shell) => failureOf(startSession(shell).session.listModels());
+const failOnce = async (...[shell, spec]: Parameters<typeof startSession>) => {
+	const { session, log } = startSession(shell, spec);
+	return { error: await failureOf(session.listModels()), session, log };
+};
+
+test.each([
+	['start', 'initialize'],
+	['initialize', 'initialize'],
+	['list', 'model/list'],
+] as const)(
+	'an exit at %s fails the request at once, with its code and words',
+	async (moment, phase) => {
+		for (const [code, half] of [
+			[0, ':'],
+			[7, `printf '{"id":3,"res'`],
+		] as const) {
+			const { error, session } = await failOnce({
+				[moment]: `echo first >&2; echo why >&2; ${half}; exit ${code}`,
+			});
+			const facts = {
+				code: 'ERR_CODEX_EXITED',
+				exitCode: code,
+				signal: null,
+				stderr: 'first\nwhy',
+				phase,
+			};
+			expect(error).toMatchObject(facts);
+			expect(error.message).toMatch(
+				new RegExp(`exit code ${code} .*phase ${phase}, after \\d+ ms.*: why\\.`),
+			);
+			expect(await session.process.exited).toEqual({ exitCode: code, signal: null });
+			expect(session.isClosed).toBe(true);
+			expect(await failureOf(session.listModels())).toMatchObject({ exitCode: code });
+		}
+	},
+);
 
 test('an answer that is still in the pipe at the exit is read', async () => {
 	const line = `printf '{"id":%s,"result":{"data":[{"id":"a"}],"padding":"' "$id"; ${fill(4_000_000)}; echo '"}}'`;
@@ -12,9 +57,74 @@ test('an answer that is still in the pipe at the exit is read', async () => {
 	expect((await session.listModels()).models).toHaveLength(1);
 });
 
-test('a result beside an error that is null is read', async () => {
-	const members = { result: { data: [{ id: 'a' }] }, error: null };
-	const { session } = startSession({ list: answerWith(members) });
+test.each(['start', 'initialize', 'list'])(
+	'a closed output at %s fails the request at once, and the process is ended',
+	async (moment) => {
+		const { error, session } = await failOnce({ [moment]: `echo why >&2; exec >&-; ${deaf}` });
+		expect(error).toMatchObject({
+			code: 'ERR_CODEX_EXITED',
+			exitCode: null,
+			signal: null,
+			stderr: 'why',
+		});
+		expect(error.message).toContain('Codex closed its output before it answered');
+		const pid = session.process.pid as number;
+		session.process.shutDown('fastShutdown');
+		await session.process.exited;
+		expect(isAlive(pid)).toBe(false);
+	},
+);
+
+test('a closed input fails the request at once, unless the answer comes all the same', async () => {
+	const { error } = await failOnce({ initialize: `exec <&-; ${answer({})}; ${deaf}` });
+	expect(error).toMatchObject({
+		code: 'ERR_CODEX_EXITED',
+		exitCode: null,
+		signal: null,
+		phase: 'model/list',
+	});
+	const { session } = startSession({ list: `exec <&-; ${list('a')}; sleep 0.2; exit` });
+	expect((await session.listModels()).models).toHaveLength(1);
+});
+
+test('a grandchild that holds the pipes does not delay the news of an exit', async () => {
+	const { error } = await failOnce({ start: `echo why >&2; sleep 60 & exit 3` });
+	expect(error).toMatchObject({ code: 'ERR_CODEX_EXITED', exitCode: 3, stderr: 'why' });
+});
+
+test.each([
+	['no object', 7, 'no object'],
+	['null', null, 'no object'],
+	['an array', [], 'no object'],
+	['an object without data', {}, '"data"'],
+	['an object whose data is an object', { data: { 0: { id: 'a' } } }, '"data"'],
+])('a result that is %s is ERR_CODEX_PROTOCOL', async (_, result, problem) => {
+	const { error } = await failOnce({ list: answer(result) });
+	expect(error).toMatchObject({
+		code: 'ERR_CODEX_PROTOCOL',
+		phase: 'model/list',
+		message: expect.stringContaining(problem),
+	});
+});
+
+test('an answer with neither a result nor a readable error is ERR_CODEX_PROTOCOL', async () => {
+	for (const members of [
+		{},
+		{ error: 'no' },
+		{ error: { message: 'no' } },
+		{ error: { code: '-32001', message: 'no' } },
+	]) {
+		for (const [moment, phase] of [
+			['initialize', 'initialize'],
+			['list', 'model/list'],
+		] as const) {
+			const { error } = await failOnce({ [moment]: answerWith(members) });
+			expect(error).toMatchObject({ code: 'ERR_CODEX_PROTOCOL', phase });
+		}
+	}
+	const { session } = startSession({
+		list: answerWith({ result: { data: [{ id: 'a' }] }, error: null }),
+	});
 	expect((await session.listModels()).models).toHaveLength(1);
 });
 
@@ -26,7 +136,7 @@ test('a JSON-RPC error keeps its code, its data and its words, without their sec
 		access_token: 'opaque',
 		detail: secret,
 	};
-	const error = await fail({
+	const { error } = await failOnce({
 		list: refuse({ code: -32600, message: `no\nconfiguration ${secret}`, data }),
 	});
 	expect(error).toMatchObject({
@@ -38,8 +148,52 @@ test('a JSON-RPC error keeps its code, its data and its words, without their sec
 	expect(error.message).toMatch(
 		/-32600 .*model\/list, after \d+ ms.*: no configuration \[redacted\]\./,
 	);
-	expect(await fail({ initialize: refuse({ code: 1 }) })).toMatchObject({
+	expect((await failOnce({ initialize: refuse({ code: 1 }) })).error).toMatchObject({
 		rpcCode: 1,
 		rpcData: undefined,
 	});
+});
+
+const _placeholder = expect.stringMatching(/^\[omitted/);
+
+test('a JSON-RPC error with a long or strange message is told in 2,000 characters', async () => {
+	const long = `printf '{"id":%s,"error":{"code":-7,"message":"sk-' "$id"; ${fill(6_000_000, 'a')}; echo '"}}'`;
+	for (const shell of [long, refuse({ code: -7, message: { toString: 1 } })]) {
+		const { error } = await failOnce({ list: shell });
+		expect(error).toMatchObject({ code: 'ERR_CODEX_RPC', rpcCode: -7 });
+		expect(error.message.length).toBeLessThanOrEqual(2_000);
+		expect(error.message).not.toContain('aaaaaaaa');
+	}
+});
+
+test('a file that is gone, and arguments too long, fail with their cause and without the arguments', async () => {
+	const secret = 'opaque-secret';
+	const missing = await failOnce(
+		{},
+		{ file: '/nowhere/codex', command: 'my-codex', args: [secret] },
+	);
+	expect(missing.error).toMatchObject({
+		code: 'ERR_CODEX_NOT_FOUND',
+		command: 'my-codex',
+		cause: { code: 'ENOENT' },
+	});
+	await missing.session.process.exited;
+	expect(missing.session.process.pid).toBeUndefined();
+	const tooLong = await failOnce({}, { args: [secret, 'x'.repeat(4_000_000)] });
+	expect(tooLong.error).toMatchObject({
+		code: 'ERR_CODEX_EXITED',
+		phase: 'spawn',
+		exitCode: null,
+		cause: { code: 'E2BIG' },
+	});
+	for (const { error, session } of [missing, tooLong]) {
+		expect(inspect(error, { showHidden: true, depth: 9 })).not.toContain(secret);
+		// Each further call fails with an error of its own, of the same facts.
+		const again = await Promise.all([
+			failureOf(session.listModels()),
+			failureOf(session.listModels()),
+		]);
+		for (const other of again)
+			expect(other).toMatchObject({ code: error.code, cause: error.cause });
+	}
 });

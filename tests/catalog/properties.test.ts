@@ -103,6 +103,7 @@ function makeDrive() {
 		made.ids({ refresh, signal: controller.signal }).then(note, fail);
 		callers.push(caller);
 		if (!isWithin(looked.at, lookIntervalMs)) {
+			if (looked.login !== files.login) forget();
 			Object.assign(looked, { login: files.login, at: Date.now() });
 			const known = lists.get(files.login);
 			if (known) known.isCurrent = known.config === files.config;
@@ -121,10 +122,15 @@ function makeDrive() {
 		caller?.abort();
 	}
 
-	function clear(): void {
-		made.catalog.clear();
+	/** The lists of a login go with it. */
+	function forget(): void {
 		lists.clear();
 		for (const fetch of fetches) fetch.isForgotten = true;
+	}
+
+	function clear(): void {
+		made.catalog.clear();
+		forget();
 		notify();
 	}
 
@@ -149,8 +155,8 @@ function makeDrive() {
 		if (isStill && !isForgotten && ids.length > 0) {
 			const state = { isCurrent: true, failedAt: Number.NaN };
 			lists.set(login, { ids, fetchedAt: Date.now(), config: files.config, ...state });
-		}
-		notify();
+			notify();
+		} else if (ids.length === 0) notify();
 	}
 
 	function compare(): void {

@@ -72,7 +72,7 @@ test('a subscriber hears of a list from the store, that another login has none, 
 	home.remove('auth.json');
 	clock.setAge(2 * lookIntervalMs);
 	await made.ids();
-	expect(ids()).toEqual([['of none'], undefined, ['of the first'], ['of none']]);
+	expect(ids()).toEqual([['of none'], undefined, ['of the first'], undefined, ['of none']]);
 });
 
 test('clear() calls with undefined the subscribers that had a list; close() calls none', async () => {

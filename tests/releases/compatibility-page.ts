@@ -65,7 +65,7 @@ every test of the column passed, and "${notTried}" that the release was not trie
 - **${columns.rightList}**: with a server of the test's own, no user, plan or token gets the list of another, and Codex's built-in list never
   passes for the server's.
 - **${columns.stalledLogin}**: while the token endpoint is silent, a known list is served and a cold call fails at its deadline.
-- **${columns.binary}**: the library starts the native binary that the npm launcher would start, with the same environment.
+- **${columns.binary}**: the library starts the native binary that the npm launcher would start.
 - **${columns.coldList}**: median time to a list with the command that npm installs, in a home used before, without a login, on two cores, rounded
   to 10 ms. A run keeps a known time, and \`npm run try-release -- VERSION --times\` replaces it.
 `;

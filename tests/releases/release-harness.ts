@@ -71,26 +71,14 @@ export function makeHome(files: Record<string, string | null>): string {
 	return codexHome;
 }
 
-export type StartedBinary = {
-	pid: number;
-	file: string;
-	argv: string[];
-	env: Record<string, string>;
-};
-
 /** The native binaries of Codex that this test has running, as Linux reports them. */
-export function findBinaries(): StartedBinary[] {
+export function findBinaries() {
 	return findProcesses().flatMap((pid) => {
 		try {
 			const file = readlinkSync(`/proc/${pid}/exe`);
 			if (path.basename(file) !== 'codex') return [];
-			const read = (name: string) =>
-				readFileSync(`/proc/${pid}/${name}`, 'utf8').split('\0').slice(0, -1);
-			const env = read('environ').map((row) => {
-				const at = row.indexOf('=');
-				return [row.slice(0, at), row.slice(at + 1)];
-			});
-			return { pid, file, argv: read('cmdline'), env: Object.fromEntries(env) };
+			const argv = readFileSync(`/proc/${pid}/cmdline`, 'utf8').split('\0').slice(0, -1);
+			return { pid, file, argv };
 		} catch {
 			return [];
 		}

@@ -6,13 +6,13 @@
 //   deaf      lists one model and ignores the end of its input
 //   fails     writes a reason to stderr and exits with the code of a missing DLL
 //
-// LOG gets one JSON line for each start: the program, the arguments and a few variables.
+// LOG gets one JSON line for each start: the program, the arguments and the PATH.
 import { appendFileSync } from 'node:fs';
 import { createInterface } from 'node:readline';
 
 const [behaviour, log, ...rest] = process.argv.slice(2);
-const { CODEX_MANAGED_BY_NPM: managedByNpm, PATH: path } = process.env;
-const start = { program: process.execPath, behaviour, rest, managedByNpm, path };
+const { PATH: path } = process.env;
+const start = { program: process.execPath, behaviour, rest, path };
 appendFileSync(log, `${JSON.stringify(start)}\n`);
 
 if (behaviour === 'fails') {

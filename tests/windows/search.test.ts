@@ -90,5 +90,5 @@ test('a codex.cmd of npm in a folder with a space and an umlaut resolves to the 
 	const program = makeNpmCommand(folder);
 	const env = { PATH: `${systemFolder};${toWindows(folder)}` };
 	expect(await runListAndClose({ args: appServer.args }, { env })).toMatchObject(listed);
-	expect(appServer.starts).toMatchObject([{ program, managedByNpm: '1' }]);
+	expect(appServer.starts).toMatchObject([{ program }]);
 });

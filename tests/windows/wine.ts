@@ -97,7 +97,6 @@ type Start = {
 	program: string;
 	behaviour: Behaviour;
 	rest: string[];
-	managedByNpm?: string;
 	path: string;
 };
 
