@@ -10,6 +10,6 @@ export default defineConfig({
 		],
 		setupFiles: ['tests/windows/in-process-setup.ts'],
 		pool: 'threads',
-		testTimeout: 4_000,
+		testTimeout: 8_000,
 	},
 });

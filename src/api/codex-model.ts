@@ -71,8 +71,6 @@ export const toText = (value: unknown): string | null =>
 
 const toTexts = (value: unknown): string[] =>
 	Array.isArray(value) ? value.flatMap((item) => toText(item) ?? []) : [];
-const isMessage = (value: unknown): value is { message: string } =>
-	isObject(value) && typeof value.message === 'string';
 const toStringOrNull = (value: unknown) => (typeof value === 'string' ? value : null);
 
 /**
@@ -85,6 +83,7 @@ export function toCodexModel(entry: unknown): CodexModel | undefined {
 	if (!isObject(entry)) return undefined;
 	const id = toText(entry.id) ?? toText(entry.model);
 	if (id === null) return undefined;
+	const { upgradeInfo, availabilityNux } = entry;
 	const model: CodexModel = {
 		...entry,
 		id,
@@ -94,8 +93,11 @@ export function toCodexModel(entry: unknown): CodexModel | undefined {
 		hidden: entry.hidden === true,
 		isDefault: entry.isDefault === true,
 		upgrade: toText(entry.upgrade),
-		upgradeInfo: isObject(entry.upgradeInfo) ? toUpgradeInfo(entry.upgradeInfo) : null,
-		availabilityNux: isMessage(entry.availabilityNux) ? entry.availabilityNux : null,
+		upgradeInfo: isObject(upgradeInfo) ? toUpgradeInfo(upgradeInfo) : null,
+		availabilityNux:
+			isObject(availabilityNux) && typeof availabilityNux.message === 'string'
+				? { ...availabilityNux, message: availabilityNux.message }
+				: null,
 		supportedReasoningEfforts: toObjects(entry.supportedReasoningEfforts).flatMap(toEffort),
 		defaultReasoningEffort: toText(entry.defaultReasoningEffort),
 		serviceTiers: toObjects(entry.serviceTiers).flatMap(toServiceTier),
