@@ -1,9 +1,9 @@
 import pTimeout from 'p-timeout';
 import {
-	emptyListError,
 	type FetchProgress,
 	fallbackError,
 	notStarted,
+	protocolError,
 	timeoutError,
 	toCodexModelsError,
 } from '../api/errors.js';
@@ -70,7 +70,8 @@ export class Revalidation {
 				list = await this.#limit(this.#lockAndFetch());
 			}
 			this.isSettled = true;
-			if (list.all.length === 0) entry.fail(emptyListError());
+			if (list.all.length === 0)
+				entry.fail(protocolError({ problem: 'the list of models is empty', phase: 'model/list' }));
 			return list;
 		} catch (error) {
 			this.isSettled = true;
