@@ -4,8 +4,7 @@ import { dist, importIndex, launcher, makeUsedHome } from './codex.js';
 
 /** The first row that fits a frame counts. */
 const kinds = {
-	'starting the process (`spawn`)': ({ functionName, url }) =>
-		/\bspawn$/.test(functionName) && url.endsWith('internal/child_process'),
+	'starting the process (`spawn`)': ({ functionName }) => functionName === 'spawn',
 	'collecting garbage': ({ functionName }) => functionName === '(garbage collector)',
 	'native code of Node (`(program)`)': ({ functionName }) => functionName === '(program)',
 	'this library': ({ url }) => url.includes('/dist/'),
