@@ -48,7 +48,6 @@ export class ModelCache {
 
 	/** The list in memory, without a promise: most calls end here. A stale list is revalidated in the background. */
 	lookup({ key }: Target, options: ListOptions): CatalogSnapshot | undefined {
-		this.#closed.signal.throwIfAborted();
 		options.signal?.throwIfAborted();
 		const entry = options.refresh ? undefined : this.#entries.get(key);
 		const now = Date.now();
@@ -65,7 +64,7 @@ export class ModelCache {
 		const onDeadline = () => {
 			const { progress = notStarted } = call.revalidation ?? {};
 			call.revalidation = undefined;
-			const served = refresh ? undefined : this.#serve(this.#getEntry(target), call);
+			const served = this.#serve(refresh ? undefined : this.#getEntry(target), call);
 			if (served) return served;
 			emit(target, { type: 'timed-out', timeoutMs: deadlineMs, phase: progress.phase });
 			throw timeoutError({ limit: 'deadlineMs', timeoutMs: deadlineMs, ...progress });
@@ -123,12 +122,10 @@ export class ModelCache {
 	async #findOrFetch(target: Target, call: Call): Promise<CatalogSnapshot> {
 		// The look may find that the login is another one, and drop the entry.
 		await this.#getEntry(target)?.look();
-		// A listener may have closed the catalog.
-		this.#closed.signal.throwIfAborted();
 		const entry =
 			this.#getEntry(target) ??
 			new CacheEntry(target, this.#context, (changed) => this.#onChange(changed));
-		const served = call.refresh ? undefined : this.#serve(entry, call);
+		const served = this.#serve(call.refresh ? undefined : entry, call);
 		if (served) return served;
 
 		const revalidation = this.#revalidate(entry);
@@ -146,6 +143,8 @@ export class ModelCache {
 
 	/** The list in memory that may be served. A stale list is revalidated in the background. */
 	#serve(entry: CacheEntry | undefined, options: ListOptions, now = Date.now()) {
+		// A listener, too, may have closed the catalog.
+		this.#closed.signal.throwIfAborted();
 		const snapshot = entry?.peek(options, now);
 		if (!entry || !snapshot) return undefined;
 		const { isFresh, fetchedAt } = snapshot;
