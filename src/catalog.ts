@@ -2,7 +2,7 @@ import path from 'node:path';
 // An import, because the global `process` is an accessor, which costs 4 % of a hit (Node 20).
 import process from 'node:process';
 import type { CodexModel } from './api/codex-model.js';
-import { hostError } from './api/errors.js';
+import { callHost } from './api/errors.js';
 import { createEmitter } from './api/events.js';
 import type { Fetcher, Target } from './api/fetch.js';
 import { check, type Rule } from './api/option-rules.js';
@@ -157,18 +157,11 @@ export class CodexModelCatalog implements AsyncDisposable {
 }
 
 function createCommandSource({ command, fetchModels }: Settings): CommandSource {
-	const known = fetchModels ? '' : command;
-	if (typeof known === 'string') return { latest: known, resolve: async () => known };
 	const source = {
-		latest: '',
+		latest: fetchModels || typeof command === 'function' ? '' : command,
 		async resolve() {
-			let named: string;
-			try {
-				named = await known();
-			} catch (error) {
-				throw hostError('command', error);
-			}
-			source.latest = checkCommand(named);
+			if (typeof command === 'function')
+				source.latest = checkCommand(await callHost('command', command));
 			return source.latest;
 		},
 	};

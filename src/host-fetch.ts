@@ -1,6 +1,6 @@
 import { readConfigAnswer } from './api/codex-config.js';
 import { toCodexModel } from './api/codex-model.js';
-import { hostError, notStarted, protocolError } from './api/errors.js';
+import { callHost, notStarted, protocolError } from './api/errors.js';
 import { type Fetcher, type ModelListAnswer, toWarnings } from './api/fetch.js';
 import type { FetchModels } from './api/options.js';
 import { createTurns } from './app-server/turns.js';
@@ -9,7 +9,9 @@ import { createTurns } from './app-server/turns.js';
 export const createHostFetcher = (fetchModels: FetchModels): Fetcher => ({
 	waitForTurn: createTurns(Number.POSITIVE_INFINITY),
 	startFetch: ({ cwd, codexHome }, { signal }) => ({
-		answer: ask(() => fetchModels({ cwd, codexHome, signal })),
+		answer: callHost('fetchModels', async () =>
+			read(await fetchModels({ cwd, codexHome, signal })),
+		),
 		attempts: 1,
 		progress: () => notStarted,
 		release() {},
@@ -19,19 +21,14 @@ export const createHostFetcher = (fetchModels: FetchModels): Fetcher => ({
 	close: async () => {},
 });
 
-async function ask(askHost: () => ReturnType<FetchModels>): Promise<ModelListAnswer> {
-	try {
-		const answer = await askHost();
-		if (!Array.isArray(answer?.models)) {
-			const hint = 'The function "fetchModels" must return an object whose "models" are an array.';
-			throw protocolError({ problem: 'it has no array of models', phase: 'model/list', hint });
-		}
-		return {
-			models: answer.models.flatMap((entry) => toCodexModel(entry) ?? []),
-			warnings: toWarnings(answer.warnings),
-			...readConfigAnswer(answer.config),
-		};
-	} catch (error) {
-		throw hostError('fetchModels', error);
+function read(answer: Awaited<ReturnType<FetchModels>>): ModelListAnswer {
+	if (!Array.isArray(answer?.models)) {
+		const hint = 'The function "fetchModels" must return an object whose "models" are an array.';
+		throw protocolError({ problem: 'it has no array of models', phase: 'model/list', hint });
 	}
+	return {
+		models: answer.models.flatMap((entry) => toCodexModel(entry) ?? []),
+		warnings: toWarnings(answer.warnings),
+		...readConfigAnswer(answer.config),
+	};
 }

@@ -113,10 +113,6 @@ export function protocolError({
 	return makeError('ERR_CODEX_PROTOCOL', at, parts, { phase: at.phase, hint });
 }
 
-/** The failure of a refresh that brought no models. */
-export const emptyListError = () =>
-	protocolError({ problem: 'the list of models is empty', phase: 'model/list' });
-
 export function fallbackError(warnings: readonly { message: string }[], stderr: string) {
 	const words = warnings.map(({ message }) => message).join(' ');
 	const parts = ['Codex could not ask its server for the models', words, checkLogin];
@@ -124,12 +120,19 @@ export function fallbackError(warnings: readonly { message: string }[], stderr: 
 	return makeError('ERR_CODEX_FALLBACK', { phase: 'model/list' }, parts, { stderr, hint });
 }
 
-/** The error of a function of the host, of which only `cause` tells: its text may hold anything. A `CodexModelsError` passes. */
-export function hostError(option: 'fetchModels' | 'command', cause: unknown): unknown {
-	if (cause instanceof CodexModelsError) return cause;
-	const message = 'The program that asked for the models of Codex failed. Try again.';
-	const hint = `The function that is the option "${option}" failed with "cause".`;
-	return new CodexModelsError('ERR_CODEX_FETCH', message, { cause, hint });
+/** Calls a function of the host. Of its error only `cause` tells, whose text may hold anything; a `CodexModelsError` passes. */
+export async function callHost<T>(
+	option: 'fetchModels' | 'command',
+	call: () => T | Promise<T>,
+): Promise<T> {
+	try {
+		return await call();
+	} catch (cause) {
+		if (cause instanceof CodexModelsError) throw cause;
+		const message = 'The program that asked for the models of Codex failed. Try again.';
+		const hint = `The function that is the option "${option}" failed with "cause".`;
+		throw new CodexModelsError('ERR_CODEX_FETCH', message, { cause, hint });
+	}
 }
 
 export function closedError(): CodexModelsError {

@@ -79,8 +79,8 @@ export type CodexModelCatalogOptions = Optional<{
 	/** Further attempts when an app-server ended early or was overloaded; 0 to 100. @default 2 */
 	retries: number;
 	/**
-	 * The number of lists that are remembered, by cwd, CODEX_HOME and login; 1 to 1 000 000. Up to twice as many may be held
-	 * for a while. @default 100
+	 * The number of lists that are remembered, by cwd and CODEX_HOME; 1 to 1 000 000. Up to twice as many may be held for a
+	 * while. @default 100
 	 */
 	maxEntries: number;
 	/** How long an app-server, and the login that it started with, is kept for the next fetch; 0: one per fetch. @default 0 */

@@ -28,44 +28,35 @@ export const timings = {
 const groupWaits = { SIGTERM: 300, SIGKILL: 100 };
 const pollMs = 10;
 
-type Exit = { exitCode: number | null; signal: NodeJS.Signals | null };
+export type Exit = { exitCode: number | null; signal: NodeJS.Signals | null };
 
 /** The reason why a process can no longer answer; nulls alone where it lives on and only closed a pipe. */
 export type Disconnect = Exit & { spawnError?: NodeJS.ErrnoException };
 
-type Output = { onStdout(chunk: Buffer): void; onStderr(chunk: Buffer): void };
+type Output = { onStdout(text: string): void; onStderr(text: string): void };
 
 const unknownExit: Exit = { exitCode: null, signal: null };
 
-export type ServerProcess = {
-	/** `undefined` where the process could not be started. */
-	pid?: number;
-	/** Resolves when the process can no longer answer, and all that it wrote until then has been handed over. */
-	disconnected: Promise<Disconnect>;
-	/** Resolves when the process and its group are gone, or SIGKILL does not end them. */
-	exited: Promise<Exit>;
-	write(line: string): void;
-	/** Ends the process: end of input, SIGTERM, then SIGKILL to its group. A later call can only bring the end forward. */
-	shutDown(kind: 'gracefulShutdown' | 'fastShutdown'): void;
-};
+export type ServerProcess = ReturnType<typeof startProcess>;
 
 /**
  * A child process: its pipes, its end, and the end of its process group. It neither keeps the parent process alive nor
  * outlives it. Nothing here throws or rejects.
  */
-export function startProcess(spec: SpawnSpec, { onStdout, onStderr }: Output): ServerProcess {
+export function startProcess(spec: SpawnSpec, { onStdout, onStderr }: Output) {
 	let end: (disconnect: Disconnect) => void = () => {};
 	const ended = new Promise<Disconnect>((resolve) => {
 		end = resolve;
 	});
 	const child = spawnProcess(spec, end);
-	if (!child) return { disconnected: ended, exited: ended, write() {}, shutDown() {} };
+	if (!child)
+		return { pid: undefined, disconnected: ended, exited: ended, write() {}, shutDown() {} };
 	const disconnected = awaitDisconnect(child, ended);
 	const timers: NodeJS.Timeout[] = [];
 	let hasEnded = false;
 
-	child.stdout.on('data', onStdout);
-	child.stderr.on('data', onStderr);
+	child.stdout.setEncoding('utf8').on('data', onStdout);
+	child.stderr.setEncoding('utf8').on('data', onStderr);
 	child.unref();
 	for (const stream of child.stdio) (stream as Partial<NodeJS.RefCounted>).unref?.();
 	const forgetParentExit = onParentExit(() =>
@@ -82,15 +73,19 @@ export function startProcess(spec: SpawnSpec, { onStdout, onStderr }: Output): S
 	});
 
 	return {
+		/** `undefined` where the process could not be started. */
 		pid: child.pid,
+		/** Resolves when the process can no longer answer, and all that it wrote until then has been handed over. */
 		disconnected,
+		/** Resolves when the process and its group are gone, or SIGKILL does not end them. */
 		exited,
 
-		write(line) {
+		write(line: string): void {
 			child.stdin.write(`${line}\n`);
 		},
 
-		shutDown(kind) {
+		/** Ends the process: end of input, SIGTERM, then SIGKILL to its group. A later call can only bring the end forward. */
+		shutDown(kind: 'gracefulShutdown' | 'fastShutdown'): void {
 			if (hasEnded) return;
 			const { endOfInputMs, terminateMs } = timings[kind];
 			child.stdin.end();

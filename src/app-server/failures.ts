@@ -8,6 +8,7 @@ import {
 	toCodexModelsError,
 } from '../api/errors.js';
 import { sanitizeJson, sanitizeLine } from '../system/sanitize.js';
+import type { Exit } from './child-process.js';
 
 const install = 'Install Codex with "npm install -g @openai/codex", then try again.';
 const update = 'Update Codex with "npm install -g @openai/codex", then try again.';
@@ -89,7 +90,6 @@ const exitAdvice: [exitCodeAndWords: RegExp, advice: string][] = [
 	[/^0 /, checkProgram],
 ];
 
-type Exit = { exitCode: number | null; signal: string | null };
 type EarlyEnd = FetchProgress & At & Exit & { command: string };
 
 /** The error for an app-server that ended or closed its output before it answered. */

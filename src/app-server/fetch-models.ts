@@ -23,12 +23,11 @@ const maxAppServers = 4;
 /** Fetches lists of models by app-servers. */
 export function createFetcher(settings: Settings): Fetcher {
 	const appServers = createAppServers(settings.keepAliveMs);
-	const { evictIdle, close } = appServers;
 	return {
 		waitForTurn: createTurns(maxAppServers),
 		startFetch: (target, context) => startAttempts({ settings, appServers, target, ...context }),
-		evictIdle,
-		close,
+		evictIdle: appServers.evictIdle,
+		close: appServers.close,
 	};
 }
 
@@ -63,7 +62,7 @@ function createAppServers(keepAliveMs: number) {
 			return session;
 		},
 
-		/** The idle app-server of a target. One of its CODEX_HOME that does not fit is ended, to make room. */
+		/** The idle app-server of a target. Ends one of its CODEX_HOME that does not fit, to make room. */
 		takeIdle({ target: { key, home }, inputs }: Job): AppServerSession | undefined {
 			const kept = idle.get(home);
 			if (kept?.key !== key || kept.inputs !== inputs || kept.session.isClosed) {
@@ -173,8 +172,7 @@ async function makeSpec({ settings, target, command, emit }: Job): Promise<Sessi
 	const { cwd, codexHome } = target;
 	const startedAt = performance.now();
 	const refuse = (cause: NodeJS.ErrnoException, directory?: string) => {
-		const elapsedMs = performance.now() - startedAt;
-		throw startError({ elapsedMs, command, cause, directory });
+		throw startError({ elapsedMs: performance.now() - startedAt, command, cause, directory });
 	};
 	const problem = await findProblem('isDirectory', cwd);
 	if (problem) refuse(problem, cwd);

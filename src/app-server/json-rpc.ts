@@ -1,4 +1,3 @@
-import { StringDecoder } from 'node:string_decoder';
 import { isObject } from '../api/codex-model.js';
 
 /** The longest line, in characters of a byte at least; a list of 12 models takes 14 KB (Codex 0.169.0). */
@@ -13,8 +12,6 @@ type Pending = { resolve(answer: Answer): void; reject(error: unknown): void };
 type Listeners = {
 	write(line: string): void;
 	onNotification(method: string, params: Record<string, unknown>): void;
-	/** Is called at a line that is no message, such as the banner of a launcher. */
-	onNoise(line: string): void;
 	/** Makes the error for a line that must not be read. */
 	toError(problem: string): unknown;
 };
@@ -22,9 +19,10 @@ type Listeners = {
 export type JsonRpcClient = ReturnType<typeof createJsonRpcClient>;
 
 /** The client of newline-delimited JSON-RPC 2.0 without the `jsonrpc` member. */
-export function createJsonRpcClient({ write, onNotification, onNoise, toError }: Listeners) {
+export function createJsonRpcClient({ write, onNotification, toError }: Listeners) {
 	const pending = new Map<unknown, Pending>();
 	let lastId = 0;
+	let lastNoise = '';
 	let makeError: (() => unknown) | undefined;
 
 	function take(id: unknown): Pending | undefined {
@@ -42,7 +40,7 @@ export function createJsonRpcClient({ write, onNotification, onNoise, toError }:
 	function onLine(line: string): void {
 		const message = parseMessage(line);
 		if (!message) {
-			onNoise(line);
+			lastNoise = line.trim() || lastNoise;
 			return;
 		}
 		const { id, method, params, result, error } = message;
@@ -65,7 +63,12 @@ export function createJsonRpcClient({ write, onNotification, onNoise, toError }:
 			return makeError !== undefined;
 		},
 
-		/** Takes bytes of the server's output. */
+		/** The last line that was no message, such as the banner of a launcher. */
+		get lastNoise(): string {
+			return lastNoise;
+		},
+
+		/** Takes a piece of the server's output. */
 		push: createLineReader(onLine, onLongLine),
 
 		request(method: string, params: object): Promise<Answer> {
@@ -84,12 +87,11 @@ export function createJsonRpcClient({ write, onNotification, onNoise, toError }:
 
 /** Only 0x0A ends a line: `readline` also cuts at U+2028 (Node 24 and 26). The rest of a line that is too long is dropped. */
 function createLineReader(onLine: (line: string) => void, onLongLine: (start: string) => void) {
-	const decoder = new StringDecoder();
 	let line = '';
 	let isTooLong = false;
 
-	return (chunk: Buffer): void => {
-		for (const [index, piece] of decoder.write(chunk).split('\n').entries()) {
+	return (chunk: string): void => {
+		for (const [index, piece] of chunk.split('\n').entries()) {
 			if (index > 0) {
 				if (!isTooLong) onLine(line);
 				line = '';

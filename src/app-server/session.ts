@@ -42,9 +42,7 @@ export class AppServerSession {
 	readonly #stderr = createStderrTail();
 	readonly #warnings: CatalogWarning[] = [];
 	#warningCount = 0;
-	/** The last line of stdout that was no message. */
-	#lastNoise = '';
-	#startedAt = performance.now();
+	#startedAt = 0;
 	#phase: FetchPhase = 'spawn';
 
 	constructor(spec: SessionSpec) {
@@ -53,9 +51,6 @@ export class AppServerSession {
 			write: (line) => this.process.write(line),
 			onNotification: (method, params) => {
 				if (method === 'configWarning') this.#onConfigWarning(params);
-			},
-			onNoise: (line) => {
-				this.#lastNoise = line.trim() || this.#lastNoise;
 			},
 			toError: (problem) => this.#protocolError(problem),
 		});
@@ -75,7 +70,7 @@ export class AppServerSession {
 
 	get progress(): FetchProgress {
 		const { stderr, lastWords } = this.#stderr.snapshot;
-		const words = lastWords || sanitizeLine(this.#lastNoise, maxWarningLength);
+		const words = lastWords || sanitizeLine(this.#rpc.lastNoise, maxWarningLength);
 		return { phase: this.#phase, stderr, lastWords: words };
 	}
 
@@ -108,7 +103,7 @@ export class AppServerSession {
 
 	async #listPages(): Promise<CodexModel[]> {
 		const models: CodexModel[] = [];
-		const cursors: unknown[] = [];
+		const cursors: string[] = [];
 		for (;;) {
 			// No `limit`: all come on one page then, and a stalled network costs Codex 5 s a page (0.155.0, 0.169.0).
 			const params = { includeHidden: true, cursor: cursors.at(-1) };
@@ -120,11 +115,11 @@ export class AppServerSession {
 				const model = toCodexModel(entry);
 				if (model) models.push(model);
 			}
-			if (!nextCursor) return models;
+			if ((nextCursor ?? '') === '') return models;
+			if (typeof nextCursor !== 'string')
+				throw this.#protocolError('its "nextCursor" is neither a string nor null');
 			if (cursors.includes(nextCursor))
-				throw this.#protocolError(
-					`the cursor "${sanitizeLine(String(nextCursor), 100)}" came twice`,
-				);
+				throw this.#protocolError(`the cursor "${sanitizeLine(nextCursor, 100)}" came twice`);
 			if (cursors.push(nextCursor) === maxPages)
 				throw this.#protocolError(`there are more than ${maxPages} pages`);
 		}

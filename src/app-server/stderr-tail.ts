@@ -1,4 +1,3 @@
-import { StringDecoder } from 'node:string_decoder';
 import { sanitize, sanitizeLine } from '../system/sanitize.js';
 
 /** The length of the text that an error quotes, in bytes, and of its last words. */
@@ -15,7 +14,6 @@ const isHarmless = (line: string) =>
 
 /** The end of what a process writes to stderr. */
 export function createStderrTail() {
-	const decoder = new StringDecoder();
 	let text = '';
 	let fallbackLine: string | undefined;
 
@@ -25,8 +23,8 @@ export function createStderrTail() {
 			return fallbackLine;
 		},
 
-		push(chunk: Buffer): void {
-			text += decoder.write(chunk);
+		push(chunk: string): void {
+			text += chunk;
 			fallbackLine ??= fallback.exec(text)?.[0];
 			if (text.length < 2 * keptLength) return;
 			// In whole lines, so that no token is cut in two and past recognition.

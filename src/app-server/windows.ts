@@ -42,10 +42,12 @@ function quoteForCmd(word: string): string {
 }
 
 /** A working `taskkill` takes some 30 ms. */
-const taskkillOptions = { stdio: 'ignore', windowsHide: true, timeout: 2_000 } as const;
-
 const taskkill = ({ pid }: ChildProcess) =>
-	[systemProgram('taskkill.exe'), ['/pid', String(pid), '/t', '/f'], taskkillOptions] as const;
+	[
+		systemProgram('taskkill.exe'),
+		['/pid', String(pid), '/t', '/f'],
+		{ stdio: 'ignore', windowsHide: true, timeout: 2_000 },
+	] as const;
 
 /** Ends a child and all that it started. Windows has neither groups nor signals; where `taskkill` fails, the child alone is ended. */
 export function endTree(child: ChildProcess): void {

@@ -123,8 +123,11 @@ export class CacheEntry {
 		return lookAtInputs(this.target, this.#context, files);
 	}
 
-	/** Takes a list, and returns it with the parts of the last one that are equal, so that `===` means that nothing is new. */
-	remember(list: ModelList, look = list.inputs): ModelList {
+	/**
+	 * Takes a list, and a look at its files that came later. Returns the list with the parts of the last one that are equal, so
+	 * that `===` means that nothing is new.
+	 */
+	remember(list: ModelList, look?: Inputs): ModelList {
 		this.#isCurrent = !list.inputs || !look || isCurrent(list.inputs, look, true);
 		let shared = list;
 		for (const part of ['all', 'visible', 'configured', 'warnings'] as const) {

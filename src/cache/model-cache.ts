@@ -62,7 +62,6 @@ export class ModelCache {
 		const call: Call = { ...options };
 		const { deadlineMs = settings.deadlineMs, signal, refresh } = call;
 		const startedAt = performance.now();
-		const getWaitedMs = () => performance.now() - startedAt;
 		const onDeadline = () => {
 			const { progress = notStarted } = call.revalidation ?? {};
 			call.revalidation = undefined;
@@ -77,10 +76,11 @@ export class ModelCache {
 		try {
 			const work = this.#findOrFetch(target, call);
 			const snapshot = await pTimeout(work, { milliseconds, signal, fallback: onDeadline });
-			if (call.revalidation) emit(target, { type: 'miss', waitedMs: getWaitedMs() });
+			const waitedMs = performance.now() - startedAt;
+			if (call.revalidation) emit(target, { type: 'miss', waitedMs });
 			return snapshot;
 		} catch (error) {
-			throw withWait(error, getWaitedMs());
+			throw withWait(error, performance.now() - startedAt);
 		}
 	}
 

@@ -1,9 +1,9 @@
 import pTimeout from 'p-timeout';
 import {
-	emptyListError,
 	type FetchProgress,
 	fallbackError,
 	notStarted,
+	protocolError,
 	timeoutError,
 	toCodexModelsError,
 } from '../api/errors.js';
@@ -70,7 +70,8 @@ export class Revalidation {
 				list = await this.#limit(this.#lockAndFetch());
 			}
 			this.isSettled = true;
-			if (list.all.length === 0) entry.fail(emptyListError());
+			if (list.all.length === 0)
+				entry.fail(protocolError({ problem: 'the list of models is empty', phase: 'model/list' }));
 			return list;
 		} catch (error) {
 			this.isSettled = true;
@@ -108,19 +109,16 @@ export class Revalidation {
 		return list.fetchedAt >= this.#startedAt || (!this.isRefresh && this.entry.isFresh());
 	}
 
+	/** Fetches under the lock of the store, and decides whether the answer is remembered. */
 	async #lockAndFetch(): Promise<ModelList> {
-		const { signal } = this.#controller;
-		// Another process may have saved its list during the wait for the lock.
-		const other = (await this.#stored?.lock(signal)) ? await this.#load() : undefined;
-		signal.throwIfAborted();
-		return this.#isNew(other) ? other : this.#startFetch();
-	}
-
-	/** Fetches, and decides whether the answer is remembered. */
-	async #startFetch(): Promise<ModelList> {
 		const { entry } = this;
 		const { fetcher, emit, command } = this.#context;
 		const { signal } = this.#controller;
+		// Another process may have saved its list during the wait for the lock.
+		const saved = (await this.#stored?.lock(signal)) ? await this.#load() : undefined;
+		signal.throwIfAborted();
+		if (this.#isNew(saved)) return saved;
+
 		const { lastLook } = entry;
 		const isNew = lastLook && lastLook.at >= this.#startedAt;
 		const before = isNew ? lastLook : await withPatience(entry.lookAtInputs());

@@ -18,7 +18,7 @@ export function lookOnce<T>(key: string, look: () => Promise<T>): Promise<T> {
 	return current;
 }
 
-/** `version` tells the states of a path apart; `changedAt` is in epoch ms, and 0 for what cannot be read or is not there. */
+/** `version` tells the states of a path apart: 'none' where no file can be reached. `changedAt` is in epoch ms, and 0 there. */
 export type FileState = { version: string; changedAt: number };
 
 /** The state of a path; `undefined` if it cannot be looked at now, as with an I/O error. */
@@ -29,7 +29,7 @@ export function lookAt(file: string): Promise<FileState | undefined> {
 			const version = [ino, size, mtimeMs, ctimeMs].join(' ');
 			return { version, changedAt: Math.max(mtimeMs, ctimeMs) };
 		} catch (error) {
-			return isOfFile(error) ? { version: toCode(error), changedAt: 0 } : undefined;
+			return isOfFile(error) ? { version: 'none', changedAt: 0 } : undefined;
 		}
 	});
 }
@@ -64,9 +64,8 @@ export function readRegularFile(
 	});
 }
 
-const toCode = (error: unknown) => (error as NodeJS.ErrnoException | undefined)?.code ?? '';
-
-export const hasCode = (error: unknown, ...codes: string[]) => codes.includes(toCode(error));
+export const hasCode = (error: unknown, ...codes: string[]) =>
+	codes.includes((error as NodeJS.ErrnoException | undefined)?.code ?? '');
 
 /** A handler that takes an error of one of these codes for an absent result. */
 export const ignore =

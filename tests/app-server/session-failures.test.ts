@@ -98,6 +98,9 @@ test.each([
 	['an array', [], 'no object'],
 	['an object without data', {}, '"data"'],
 	['an object whose data is an object', { data: { 0: { id: 'a' } } }, '"data"'],
+	['a page whose cursor is a number', { data: [], nextCursor: 4 }, '"nextCursor"'],
+	['a page whose cursor is 0', { data: [], nextCursor: 0 }, '"nextCursor"'],
+	['a page whose cursor is false', { data: [], nextCursor: false }, '"nextCursor"'],
 ])('a result that is %s is ERR_CODEX_PROTOCOL', async (_, result, problem) => {
 	const { error } = await failOnce({ list: answer(result) });
 	expect(error).toMatchObject({
