@@ -7,7 +7,7 @@ import * as harness from './harness.js';
 
 const { clock, exitError, isPending, limits, makeFilledCatalog, makeHome, makeHostCatalog } =
 	harness;
-const { never, replaceStat, settle } = harness;
+const { makeGate, makeStore, never, replaceStat, settle } = harness;
 const { lookIntervalMs, lookLimitMs } = limits;
 
 const ann = makeLogin({ user: 'ann' });
@@ -124,6 +124,22 @@ test('a list is not remembered after any change of the login during its fetch, a
 		nextLook();
 		expect(await made.readWith(['new'])).toMatchObject({ isFresh: true });
 	}
+});
+
+test('a list that comes into the store during the wait for its lock is not served to another login', async () => {
+	const store = makeStore();
+	const { opened, open } = makeGate();
+	const lock = () => opened.then(() => () => {});
+	const made = makeHostCatalog({ store: { ...store, lock } });
+	made.home.logIn('first');
+	const list = made.ids();
+	await settle();
+	await makeFilledCatalog(['of the first'], { store }, made.home);
+	made.home.logIn('second');
+	open();
+	await made.answer(1, ['of the second']);
+	expect(await list).toEqual(['of the second']);
+	expect(made.catalog.peek()).toBeUndefined();
 });
 
 test('an answer to a login that came after the last look is not remembered for the login before', async () => {
