@@ -68,6 +68,8 @@ export function createStoredList(
 		async save({ fetchedAt, configured, warnings, all, inputs }: ModelList): Promise<void> {
 			const ttlMs = maxAgeMs + staleWhileRevalidateMs;
 			if (ttlMs === 0) return;
+			// The key is older than the fetch: a function may have named another program, or the login been unreadable.
+			if (inputs?.login !== login || inputs?.command !== command) return;
 			const value = { fetchedAt, machine, files: inputs?.files, configured, warnings, models: all };
 			await attempt('set', () => store.set(key, value, Number.isFinite(ttlMs) ? ttlMs : undefined));
 		},
