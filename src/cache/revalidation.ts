@@ -143,7 +143,7 @@ export class Revalidation {
 			const known = entry.getServable();
 			if (isBuiltIn(list) && known && !isBuiltIn(known))
 				throw fallbackError(list.warnings, this.progress.stderr);
-			if (isStill && !isBuiltIn(list)) inputsToKeep = digest(after);
+			if (isStill && !isBuiltIn(list) && !entry.isDropped) inputsToKeep = digest(after);
 			const models = list.all.length;
 			const durationMs = performance.now() - startedAt;
 			emit(entry.target, { type: 'refreshed', durationMs, models, attempts: fetch.attempts });
