@@ -123,8 +123,7 @@ test('an option may be inherited, and a relative cwd starts from the current dir
 	const catalog = new CodexModelCatalog(Object.create({ fetchModels: ask, cwd: 'a' }));
 	afterTest(() => catalog.close());
 	expect(await catalog.list()).toMatchObject([{ id: `${path.resolve('a')} undefined` }]);
-	const never = () => new Promise<never>(() => {});
-	const slow = makeCatalog({ fetchModels: never, deadlineMs: 50 });
+	const slow = makeCatalog({ fetchModels: () => new Promise(() => {}), deadlineMs: 50 });
 	const failure = await failureOf(slow.catalog.list(Object.create({ deadlineMs: 1 })));
 	expect(failure).toMatchObject({ timeoutMs: 1 });
 });
