@@ -96,9 +96,9 @@ export class ModelCache {
 		return () => this.#subscriptions.delete(subscription);
 	}
 
-	/** Forgets every list, and deletes it in the store, also where the answer of the store is still awaited. */
+	/** Forgets every list and idle app-server, and deletes the lists in the store, also where its answer is still awaited. */
 	clear(): void {
-		const { command } = this.#context;
+		const { command, fetcher } = this.#context;
 		this.#clearedAt = Date.now();
 		const running = [...this.#running].map(({ entry }) => entry);
 		for (const entry of new Set([...this.#entries.values(), ...running])) {
@@ -107,9 +107,10 @@ export class ModelCache {
 			this.#deletions = Promise.all([this.#deletions, stored?.delete()]);
 			this.#onChange(entry);
 		}
+		fetcher.evictIdle();
 	}
 
-	/** Rejects every waiting call, and resolves when nothing is under way. */
+	/** Rejects every waiting call, and resolves when nothing is under way and every app-server is gone. */
 	async close(): Promise<void> {
 		const error = closedError();
 		this.#closed.abort(error);
@@ -117,7 +118,8 @@ export class ModelCache {
 		// The entries are not dropped, because a list that is being saved may stay in the store.
 		this.#entries.clear();
 		for (const revalidation of this.#running) revalidation.abort(error);
-		await Promise.all([this.#deletions, ...[...this.#running].map(({ ended }) => ended)]);
+		const running = [...this.#running].map(({ ended }) => ended);
+		await Promise.all([this.#context.fetcher.close(), this.#deletions, ...running]);
 	}
 
 	async #findOrFetch(target: Target, call: Call): Promise<CatalogSnapshot> {

@@ -15,10 +15,10 @@ export const unrefTimers = {
 	clearTimeout: (timer: NodeJS.Timeout) => clearTimeout(timer),
 } as Pick<typeof globalThis, 'setTimeout' | 'clearTimeout'>;
 
-/** Returns a function that lets the process end again. */
-export function keepProcessAlive(): () => void {
+/** Keeps the process alive until the work is done. */
+export function keepProcessAlive<T>(work: Promise<T>): Promise<T> {
 	const timer = setInterval(() => {}, 60_000);
-	return () => clearInterval(timer);
+	return work.finally(() => clearInterval(timer));
 }
 
 /** Sleeps in real time, also where a test has replaced the clock: the end of a process is real. */
