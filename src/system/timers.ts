@@ -21,5 +21,9 @@ export function keepProcessAlive<T>(work: Promise<T>): Promise<T> {
 	return work.finally(() => clearInterval(timer));
 }
 
-/** Sleeps in real time, also where a test has replaced the clock: the end of a process is real. */
-export const sleep = (ms: number) => setRealTimeout(ms, undefined, { ref: false });
+/**
+ * Sleeps in real time, also where a test has replaced the clock: the end of a process is real. An abort clears the timer, and
+ * rejects.
+ */
+export const sleep = (ms: number, signal?: AbortSignal) =>
+	setRealTimeout(ms, undefined, { ref: false, signal });
