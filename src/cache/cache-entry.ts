@@ -175,10 +175,9 @@ export class CacheEntry {
 
 /** Whether two snapshots differ in their age alone. Equal parts of two lists are one object. */
 export const hasSameContent = (one?: CatalogSnapshot, other?: CatalogSnapshot) =>
-	one?.models === other?.models &&
-	one?.configured === other?.configured &&
-	one?.warnings === other?.warnings &&
-	one?.refreshError === other?.refreshError;
+	(['models', 'configured', 'warnings', 'refreshError'] as const).every(
+		(part) => one?.[part] === other?.[part],
+	);
 
 /** After the clock was set back the age is unknown, and nothing counts as young until the clock has caught up. */
 function isWithin(limitMs: number, since: number, now: number): boolean {

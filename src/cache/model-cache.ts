@@ -20,7 +20,7 @@ type Call = ListOptions & { revalidation?: Revalidation | undefined };
 type Subscription = {
 	target: Target;
 	listener: SnapshotListener;
-	peek(): CatalogSnapshot | undefined;
+	options: TargetOptions;
 	seen: CatalogSnapshot | undefined;
 };
 
@@ -50,7 +50,7 @@ export class ModelCache {
 	lookup({ key }: Target, options: ListOptions): CatalogSnapshot | undefined {
 		this.#closed.signal.throwIfAborted();
 		options.signal?.throwIfAborted();
-		const entry = options.refresh ? undefined : this.#entries.get(key);
+		const entry = this.#entries.get(key);
 		const now = Date.now();
 		return entry?.isLookedAt(now) ? this.#serve(entry, options, now) : undefined;
 	}
@@ -60,12 +60,12 @@ export class ModelCache {
 		const { settings, emit } = this.#context;
 		// A copy, because the caller may change the object during the wait.
 		const call: Call = { ...options };
-		const { deadlineMs = settings.deadlineMs, signal, refresh } = call;
+		const { deadlineMs = settings.deadlineMs, signal } = call;
 		const startedAt = performance.now();
 		const onDeadline = () => {
 			const { progress = notStarted } = call.revalidation ?? {};
 			call.revalidation = undefined;
-			const served = refresh ? undefined : this.#serve(this.#getEntry(target), call);
+			const served = this.#serve(this.#getEntry(target), call);
 			if (served) return served;
 			emit(target, { type: 'timed-out', timeoutMs: deadlineMs, phase: progress.phase });
 			throw timeoutError({ limit: 'deadlineMs', timeoutMs: deadlineMs, ...progress });
@@ -90,8 +90,7 @@ export class ModelCache {
 	}
 
 	subscribe(target: Target, listener: SnapshotListener, options: TargetOptions): () => void {
-		const peek = () => this.peek(target, options);
-		const subscription = { target, listener, peek, seen: peek() };
+		const subscription = { target, listener, options, seen: this.peek(target, options) };
 		this.#subscriptions.add(subscription);
 		return () => this.#subscriptions.delete(subscription);
 	}
@@ -130,7 +129,7 @@ export class ModelCache {
 		const entry =
 			this.#getEntry(target) ??
 			new CacheEntry(target, this.#context, (changed) => this.#onChange(changed));
-		const served = call.refresh ? undefined : this.#serve(entry, call);
+		const served = this.#serve(entry, call);
 		if (served) return served;
 
 		const revalidation = this.#revalidate(entry);
@@ -146,9 +145,9 @@ export class ModelCache {
 		return entry.snapshot(await revalidation.result, call);
 	}
 
-	/** The list in memory that may be served. A stale list is revalidated in the background. */
+	/** The list in memory that answers the call. A stale list is revalidated in the background. */
 	#serve(entry: CacheEntry | undefined, options: ListOptions, now = Date.now()) {
-		const snapshot = entry?.peek(options, now);
+		const snapshot = options.refresh ? undefined : entry?.peek(options, now);
 		if (!entry || !snapshot) return undefined;
 		const { isFresh, fetchedAt } = snapshot;
 		if (!isFresh && !entry.isCoolingDown(now)) this.#revalidate(entry);
@@ -183,7 +182,7 @@ export class ModelCache {
 		// A listener may unsubscribe others, which are not called then, and subscribe new ones, which know the snapshot.
 		for (const subscription of this.#subscriptions) {
 			if (subscription.target.key !== key) continue;
-			const snapshot = subscription.peek();
+			const snapshot = this.peek(subscription.target, subscription.options);
 			if (hasSameContent(snapshot, subscription.seen)) continue;
 			subscription.seen = snapshot;
 			// A listener that throws or rejects harms nothing.
