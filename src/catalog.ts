@@ -151,10 +151,9 @@ export class CodexModelCatalog implements AsyncDisposable {
 function createCommandSource({ command, fetchModels }: Settings): CommandSource {
 	const source = {
 		latest: fetchModels || typeof command === 'function' ? '' : command,
-		async resolve() {
+		async update() {
 			if (typeof command === 'function')
 				source.latest = checkCommand(await callHost('command', command));
-			return source.latest;
 		},
 	};
 	return source;

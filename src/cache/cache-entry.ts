@@ -40,13 +40,13 @@ const patienceMs = 100;
 /** The list of one target and login: all of its state, and the one place that changes it. */
 export class CacheEntry {
 	readonly target: Target;
+	readonly context: CacheContext;
 	/** The digest of the login that the list belongs to; `undefined` until it has been read. */
 	login: string | undefined;
 	/** Whether the list was cleared, or its login is over: the result of a revalidation is not remembered. */
 	isDropped = false;
 	/** The list, also after the time in which it may be served. */
 	list: ModelList | undefined;
-	readonly #context: CacheContext;
 	readonly #onChange: (entry: CacheEntry) => void;
 	/** Whether the files that the list was made from were the same at the last look. */
 	#isCurrent = true;
@@ -63,13 +63,13 @@ export class CacheEntry {
 	/** @param onChange - is called after each look and each change. */
 	constructor(target: Target, context: CacheContext, onChange: (entry: CacheEntry) => void) {
 		this.target = target;
-		this.#context = context;
+		this.context = context;
 		this.#onChange = onChange;
 	}
 
 	/** The list, if it may be served. `now` is in epoch ms, here and below, because asking for the time costs a tenth of a hit. */
 	getServable(now = Date.now()): ModelList | undefined {
-		const { settings, command } = this.#context;
+		const { settings, command } = this.context;
 		const { list } = this;
 		if (list?.inputs?.command !== command.latest) return undefined;
 		return now - list.fetchedAt < settings.maxAgeMs + settings.staleWhileRevalidateMs
@@ -79,7 +79,7 @@ export class CacheEntry {
 
 	/** Whether the list is young enough not to ask Codex again, and nothing that it was made from has changed. */
 	isFresh(now = Date.now()): boolean {
-		const { maxAgeMs, cooldownMs } = this.#context.settings;
+		const { maxAgeMs, cooldownMs } = this.context.settings;
 		if (!this.list || !this.#isCurrent) return false;
 		const limitMs = isBuiltIn(this.list) ? Math.min(maxAgeMs, cooldownMs) : maxAgeMs;
 		return isWithin(limitMs, this.list.fetchedAt, now);
@@ -87,7 +87,7 @@ export class CacheEntry {
 
 	/** Whether the last refresh failed so recently that the next one has to wait. */
 	isCoolingDown(now: number): boolean {
-		return isWithin(this.#context.settings.cooldownMs, this.#failedAt, now);
+		return isWithin(this.context.settings.cooldownMs, this.#failedAt, now);
 	}
 
 	/** Whether it is not yet time for another look. */
@@ -120,7 +120,7 @@ export class CacheEntry {
 	/** Looks at all that a list would be made from now. Where Codex names no file, those that it named before still count. */
 	lookAtInputs(named: readonly string[] = []): Promise<Inputs> {
 		const files = named.length > 0 ? named : Object.keys(this.list?.inputs?.files ?? {});
-		return lookAtInputs(this.target, this.#context, files);
+		return lookAtInputs(this.target, this.context, files);
 	}
 
 	/**

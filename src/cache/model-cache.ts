@@ -97,16 +97,14 @@ export class ModelCache {
 
 	/** Forgets every list and idle app-server, and deletes the lists in the store, also where its answer is still awaited. */
 	clear(): void {
-		const { command, fetcher } = this.#context;
 		this.#clearedAt = Date.now();
 		const running = [...this.#running].map(({ entry }) => entry);
 		for (const entry of new Set([...this.#entries.values(), ...running])) {
 			entry.isDropped = true;
-			const stored = createStoredList(entry, command.latest, this.#context);
-			this.#deletions = Promise.all([this.#deletions, stored?.delete()]);
+			this.#deletions = Promise.all([this.#deletions, createStoredList(entry)?.delete()]);
 			this.#onChange(entry);
 		}
-		fetcher.evictIdle();
+		this.#context.fetcher.evictIdle();
 	}
 
 	/** Rejects every waiting call, and resolves when nothing is under way and every app-server is gone. */
@@ -167,7 +165,7 @@ export class ModelCache {
 		const isUnderWay = (one: Revalidation) => one.entry === entry && !one.isSettled;
 		const running = [...this.#running].find(isUnderWay);
 		if (running) return running;
-		const revalidation = new Revalidation(entry, this.#context, this.#clearedAt);
+		const revalidation = new Revalidation(entry, this.#clearedAt);
 		this.#running.add(revalidation);
 		revalidation.ended.then(() => this.#running.delete(revalidation));
 		return revalidation;

@@ -10,7 +10,6 @@ import {
 import type { Fetch } from '../api/fetch.js';
 import { unrefTimers } from '../system/timers.js';
 import { type CacheEntry, isBuiltIn, type ModelList, makeModelList } from './cache-entry.js';
-import type { CacheContext } from './context.js';
 import { digest, heldStill, withPatience } from './inputs.js';
 import { createStoredList, type StoredList } from './stored-list.js';
 
@@ -26,7 +25,6 @@ export class Revalidation {
 	/** Whether a caller asked for a new list: one that another process fetched before this revalidation will not do. */
 	isRefresh = false;
 	isSettled = false;
-	readonly #context: CacheContext;
 	readonly #clearedAt: number;
 	readonly #controller = new AbortController();
 	readonly #startedAt = Date.now();
@@ -34,9 +32,8 @@ export class Revalidation {
 	#fetch: Fetch | undefined;
 
 	/** @param clearedAt - is the time in epoch ms until which lists in the store count as deleted. */
-	constructor(entry: CacheEntry, context: CacheContext, clearedAt: number) {
+	constructor(entry: CacheEntry, clearedAt: number) {
 		this.entry = entry;
-		this.#context = context;
 		this.#clearedAt = clearedAt;
 		// The store is asked before the turn comes, because its list needs no app-server.
 		const loading = this.#limit(this.#prepare());
@@ -60,7 +57,7 @@ export class Revalidation {
 
 	async #run(loading: Promise<ModelList | undefined>): Promise<ModelList> {
 		const { entry } = this;
-		const { emit, fetcher } = this.#context;
+		const { emit, fetcher } = entry.context;
 		const startedAt = performance.now();
 		try {
 			let list = await loading;
@@ -83,9 +80,9 @@ export class Revalidation {
 	}
 
 	async #prepare(): Promise<ModelList | undefined> {
-		const command = await this.#context.command.resolve();
+		await this.entry.context.command.update();
 		await this.entry.look();
-		this.#stored = createStoredList(this.entry, command, this.#context);
+		this.#stored = createStoredList(this.entry);
 		return this.#load();
 	}
 
@@ -112,7 +109,7 @@ export class Revalidation {
 	/** Fetches under the lock of the store, and decides whether the answer is remembered. */
 	async #lockAndFetch(): Promise<ModelList> {
 		const { entry } = this;
-		const { fetcher, emit, command } = this.#context;
+		const { fetcher, emit, command } = entry.context;
 		const { signal } = this.#controller;
 		// Another process may have saved its list during the wait for the lock.
 		const saved = (await this.#stored?.lock(signal)) ? await this.#load() : undefined;
@@ -159,7 +156,7 @@ export class Revalidation {
 	}
 
 	/** The result of `work`, unless an abort comes first, or a time runs out, which aborts the fetch. */
-	#limit<T>(work: Promise<T>, timeoutMs = this.#context.settings.fetchTimeoutMs): Promise<T> {
+	#limit<T>(work: Promise<T>, timeoutMs = this.entry.context.settings.fetchTimeoutMs): Promise<T> {
 		const fallback = () => {
 			const error = timeoutError({ limit: 'fetchTimeoutMs', timeoutMs, ...this.progress });
 			this.abort(error);

@@ -7,7 +7,6 @@ import { hash } from '../system/hash.js';
 import { toReason } from '../system/sanitize.js';
 import { unrefTimers } from '../system/timers.js';
 import { type CacheEntry, type ModelList, makeModelList } from './cache-entry.js';
-import type { CacheContext } from './context.js';
 import type { Inputs } from './inputs.js';
 
 /** The version of the stored shape, a part of each key. */
@@ -27,13 +26,11 @@ export type StoredList = NonNullable<ReturnType<typeof createStoredList>>;
  * The list of an entry in a `ModelListStore`. The key is a digest, and the value holds no credential: what Codex said, and the
  * inputs. No failure of a store fails a call, and nothing here rejects.
  */
-export function createStoredList(
-	{ target, login }: CacheEntry,
-	command: string,
-	{ settings, emit }: CacheContext,
-) {
+export function createStoredList({ target, login, context }: CacheEntry) {
+	const { settings, emit } = context;
 	const { store, args, env, maxAgeMs, staleWhileRevalidateMs } = settings;
 	if (!store) return undefined;
+	const command = context.command.latest;
 	const { cwd, codexHome = null } = target;
 	const key = `codex-models:${version}:${hash(command, args, env, cwd, codexHome, login)}`;
 	let release: Promise<(() => unknown) | undefined> | undefined;
