@@ -61,6 +61,7 @@ export class CodexModelCatalog implements AsyncDisposable {
 			fetcher: fetchModels ? createHostFetcher(fetchModels) : createFetcher(settings),
 			command: createCommandSource(settings),
 			emit: createEmitter(onEvent),
+			clearedAt: 0,
 		});
 	}
 

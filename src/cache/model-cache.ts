@@ -36,8 +36,6 @@ export class ModelCache {
 	readonly #running = new Set<Revalidation>();
 	readonly #subscriptions = new Set<Subscription>();
 	readonly #closed = new AbortController();
-	/** The time of the last `clear`, in epoch ms. */
-	#clearedAt = Number.NEGATIVE_INFINITY;
 	/** The deletions in the store that `clear` started. */
 	#deletions: Promise<unknown> = Promise.resolve();
 
@@ -97,7 +95,7 @@ export class ModelCache {
 
 	/** Forgets every list and idle app-server, and deletes the lists in the store, also where its answer is still awaited. */
 	clear(): void {
-		this.#clearedAt = Date.now();
+		this.#context.clearedAt = Date.now();
 		const running = [...this.#running].map(({ entry }) => entry);
 		for (const entry of new Set([...this.#entries.values(), ...running])) {
 			entry.isDropped = true;
@@ -165,7 +163,7 @@ export class ModelCache {
 		const isUnderWay = (one: Revalidation) => one.entry === entry && !one.isSettled;
 		const running = [...this.#running].find(isUnderWay);
 		if (running) return running;
-		const revalidation = new Revalidation(entry, this.#clearedAt);
+		const revalidation = new Revalidation(entry);
 		this.#running.add(revalidation);
 		revalidation.ended.then(() => this.#running.delete(revalidation));
 		return revalidation;

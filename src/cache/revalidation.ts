@@ -16,8 +16,8 @@ import { createStoredList, type StoredList } from './stored-list.js';
 /** Gets a new list for an entry. Goes on whether or not a caller waits for it. */
 export class Revalidation {
 	readonly entry: CacheEntry;
-	/** Resolves when the list of the store, fresh or stale, is in the entry. Never rejects. */
-	readonly loaded: Promise<unknown>;
+	/** The list of the store, fresh or stale, when it is in the entry. Rejects with the same reason as `result`. */
+	readonly loaded: Promise<ModelList | undefined>;
 	/** The new list. Rejects with a `CodexModelsError`, or with a `TypeError` after misuse of the library. */
 	readonly result: Promise<ModelList>;
 	/** Resolves when the list is saved, the lock is released, and the app-server of a failed fetch is gone. */
@@ -25,20 +25,16 @@ export class Revalidation {
 	/** Whether a caller asked for a new list: one that another process fetched before this revalidation will not do. */
 	isRefresh = false;
 	isSettled = false;
-	readonly #clearedAt: number;
 	readonly #controller = new AbortController();
 	readonly #startedAt = Date.now();
 	#stored: StoredList | undefined;
 	#fetch: Fetch | undefined;
 
-	/** @param clearedAt - is the time in epoch ms until which lists in the store count as deleted. */
-	constructor(entry: CacheEntry, clearedAt: number) {
+	constructor(entry: CacheEntry) {
 		this.entry = entry;
-		this.#clearedAt = clearedAt;
 		// The store is asked before the turn comes, because its list needs no app-server.
-		const loading = this.#limit(this.#prepare());
-		this.loaded = loading.catch(() => {});
-		this.result = this.#run(loading);
+		this.loaded = this.#limit(this.#prepare());
+		this.result = this.#run();
 		// The rest comes behind the result, and callers do not wait for it.
 		this.ended = this.result
 			.then((list) => this.#save(list))
@@ -55,12 +51,12 @@ export class Revalidation {
 		this.#controller.abort(reason);
 	}
 
-	async #run(loading: Promise<ModelList | undefined>): Promise<ModelList> {
+	async #run(): Promise<ModelList> {
 		const { entry } = this;
 		const { emit, fetcher } = entry.context;
 		const startedAt = performance.now();
 		try {
-			let list = await loading;
+			let list = await this.loaded;
 			if (!this.#isNew(list)) {
 				const turn = fetcher.waitForTurn(entry.target, this.ended);
 				await this.#limit(turn, Number.POSITIVE_INFINITY);
@@ -89,7 +85,7 @@ export class Revalidation {
 	/** Remembers the list of the store, where that is newer. */
 	async #load(): Promise<ModelList | undefined> {
 		const { entry } = this;
-		const newerThan = Math.max(this.#clearedAt, entry.list?.fetchedAt ?? 0);
+		const newerThan = Math.max(entry.context.clearedAt, entry.list?.fetchedAt ?? 0);
 		const stored = await this.#stored?.load(newerThan);
 		if (!stored?.inputs) return undefined;
 		const files = Object.keys(stored.inputs.files);
