@@ -1,4 +1,4 @@
-// The incident as a picture: the share of the requests that were answered within a time.
+// The pictures of docs/performance.md.
 const colours = ['#b2182b', '#e08214', '#2166ac', '#1b7837'];
 const [left, right, top, bottom] = [56, 836, 76, 372];
 /** The ends of the logarithmic axis, in ms. */
@@ -29,14 +29,48 @@ export function drawIncident({ columns }) {
 	const legendOf = (name, index, x = left + index * 165) =>
 		line(x, 52, x + 20, 52, `stroke="${colours[index]}" stroke-width="4"`) + text(x + 26, 56, name);
 	const title = 'The incident, replayed: the share of requests answered, or failed, within a time';
-	return `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 860 420" role="img" font-family="system-ui, sans-serif" font-size="13" fill="#222">
+	return drawPage(title, [
+		...[0, 0.25, 0.5, 0.75, 1].map(gridOf),
+		...[0.01, 0.1, 1, 10, 100, 1_000, 10_000, 120_000].map(tickOf),
+		...names.map((name, index) => legendOf(name, index)),
+		...names.map((name, index) => drawSteps(columns[name].ms, colours[index])),
+	]);
+}
+
+/** The time of many at once, by their number, on two logarithmic axes. */
+export function drawGrowth(growth) {
+	const kinds = [...new Set(growth.map(({ kind }) => kind))];
+	const counts = [1, 10, 100, 1_000];
+	const times = [1, 10, 100, 1_000, 10_000];
+	const atX = (count) => left + (Math.log10(count) / 3) * (right - left - 20);
+	const atY = (ms) => bottom - (Math.log10(Math.max(ms, 1)) / 4) * (bottom - top);
+	const gridOf = (ms) =>
+		line(left, atY(ms), right, atY(ms), 'stroke="#ddd"') +
+		text(left - 8, atY(ms) + 4, label(ms), 'text-anchor="end"');
+	const tickOf = (count) =>
+		line(atX(count), bottom, atX(count), bottom + 6, 'stroke="#222"') +
+		text(atX(count), bottom + 22, count.toLocaleString('en'), 'text-anchor="middle"');
+	const legendOf = (name, index, x = left + index * 220) =>
+		line(x, 52, x + 20, 52, `stroke="${colours[index]}" stroke-width="4"`) + text(x + 26, 56, name);
+	const curveOf = (name, index) => {
+		const points = growth
+			.filter(({ kind }) => kind === name)
+			.map(({ count, ms }) => `${atX(count).toFixed(1)},${atY(ms).toFixed(1)}`);
+		return `<polyline points="${points.join(' ')}" fill="none" stroke="${colours[index]}" stroke-width="2.5"/>`;
+	};
+	return drawPage('The time until the last one has its list, by their number', [
+		...times.map(gridOf),
+		...counts.map(tickOf),
+		...kinds.map(legendOf),
+		...kinds.map(curveOf),
+	]);
+}
+
+const drawPage = (title, parts) =>
+	`<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 860 420" role="img" font-family="system-ui, sans-serif" font-size="13" fill="#222">
 <title>${title}</title>
 <rect width="860" height="420" fill="white"/>
 ${text(left, 28, title, 'font-size="15" font-weight="600"')}
-${[0, 0.25, 0.5, 0.75, 1].map(gridOf).join('\n')}
-${[0.01, 0.1, 1, 10, 100, 1_000, 10_000, 120_000].map(tickOf).join('\n')}
-${names.map((name, index) => legendOf(name, index)).join('\n')}
-${names.map((name, index) => drawSteps(columns[name].ms, colours[index])).join('\n')}
+${parts.join('\n')}
 </svg>
 `;
-}

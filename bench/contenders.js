@@ -38,6 +38,15 @@ export const dropIn = '**`listCodexModels()`**';
 export const wholeList = '**`codexModels.list()`**, whole models';
 export const copiedLru = 'lru-cache, copied';
 
+/** Parts of a hit, which are no caches. */
+export const parts = {
+	'a read of `process.env.CODEX_HOME`': () => async () => process.env.CODEX_HOME,
+	'a copy of the 12 models': async (load) => {
+		const models = await load();
+		return async () => models.map(copySummary);
+	},
+};
+
 export const contenders = {
 	[dropIn]: async (_load, build = dist) => (await importIndex(build)).listCodexModels,
 	[wholeList]: () =>

@@ -1,7 +1,7 @@
 // One contender of "A hit", in a process of its own: the heap and the compiled code of another one would change its time.
 // Usage: node --expose-gc hit-contender.js time|weigh NAME [DIST]
 import { measure } from 'mitata';
-import { contenders, dropIn } from './contenders.js';
+import { contenders, dropIn, parts } from './contenders.js';
 
 /** Measures once the call is compiled: mitata does not batch a function whose first calls are slow. */
 async function sample(act, options) {
@@ -23,6 +23,6 @@ setInterval(() => {}, 60_000);
 const [task, name, build] = process.argv.slice(2);
 const models = await (await contenders[dropIn](undefined, build))();
 if (models.length !== 12) throw new Error('Expected a list of 12 models');
-const list = await contenders[name](async () => models, build);
+const list = await { ...contenders, ...parts }[name](async () => models, build);
 const result = await (task === 'weigh' ? weigh : time)(() => list());
 process.stdout.write(JSON.stringify(result), () => process.exit(0));

@@ -2,7 +2,7 @@
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { dist, makeScripted } from './codex.js';
-import { contenders, copiedLru, dropIn, wholeList } from './contenders.js';
+import { contenders, copiedLru, dropIn, parts, wholeList } from './contenders.js';
 import { interleave, makeDirectory, median, medianRatio, runNode } from './measure.js';
 
 const script = fileURLToPath(new URL('hit-contender.js', import.meta.url));
@@ -25,10 +25,11 @@ export async function compareHits(rounds, baseline) {
 
 export async function measureHits(rounds) {
 	const run = prepareRun();
-	const timers = Object.keys(contenders).map((name) => [name, () => run('time', name)]);
+	const names = Object.keys({ ...contenders, ...parts });
+	const timers = names.map((name) => [name, () => run('time', name)]);
 	const { samples } = await interleave(rounds, Object.fromEntries(timers));
 	const rows = [];
-	for (const name of Object.keys(contenders)) {
+	for (const name of names) {
 		rows.push({ name, ns: median(samples[name]), bytes: await run('weigh', name) });
 	}
 	const toCopied = (name) => medianRatio(samples[name], samples[copiedLru]);

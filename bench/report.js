@@ -7,12 +7,14 @@ const time = (ms) =>
 const ratio = (value) => `${value.toFixed(2)} ×`;
 const row = (...cells) => `| ${cells.join(' | ')} |`;
 const head = (...cells) => `${row(...cells)}\n${row('---', ...cells.slice(1).map(() => '---:'))}`;
+const share = (part, all) =>
+	`${Math.round((100 * part) / all.reduce((sum, one) => sum + one, 0))} %`;
 const judge = (isMet) => (isMet ? 'met' : '**not met**');
 const goal = (name, most, value) =>
 	row(name, `at most ${most} ×`, ratio(value), judge(value <= most));
 const limit = (name, most, ms) => row(name, `at most ${most} ms`, time(ms), judge(ms <= most));
 
-export function writeReport(facts, { cold, start, hit, standstill, growth, incident }) {
+export function writeReport(facts, { cold, profile, start, hit, standstill, growth, incident }) {
 	const columns = Object.values(incident.columns);
 	const failures = columns.slice(2).reduce((sum, { warmFailures }) => sum + warmFailures, 0);
 	const within = (share) => columns.map(({ ms }) => time(quantile(ms, share)));
@@ -21,6 +23,10 @@ export function writeReport(facts, { cold, start, hit, standstill, growth, incid
 	const warm = columns.slice(2).flatMap(({ ms }) => ms.slice(1));
 	const still = Object.entries(standstill);
 	const hits = hit.rows.toSorted((a, b) => a.ns - b.ns);
+
+	const ofKind = (name) => growth.filter(({ kind }) => kind === name);
+	const first = (name) => ofKind(name)[0];
+	const last = (name) => ofKind(name).at(-1);
 
 	return `# Performance
 
@@ -66,6 +72,13 @@ ${coldRow('**this library**', 'ours')}
 ${coldRow('bare conversation, real program', 'program')}
 ${coldRow('bare conversation, npm launcher', 'launcher')}
 
+Where the CPU time of the main thread goes in a fetch, the end of its process included: ${number(Object.values(profile).reduce((sum, ms) => sum + ms, 0) * 10) / 10} ms in a profile, which slows all of it.
+
+${head('', 'time', 'share')}
+${Object.entries(profile)
+	.map(([name, ms]) => row(name, time(ms), share(ms, Object.values(profile))))
+	.join('\n')}
+
 ## A new process
 
 Medians of ${start.rounds} processes each. The first call is that of a catalog on the real Codex, without the start of the process and the import. An import loads ${start.packages.join(', ')}.
@@ -84,11 +97,17 @@ A list of 12 models from memory; medians of ${hit.rounds} processes each, in tur
 ${head('', 'ns', 'bytes')}
 ${hits.map(({ name, ns, bytes }) => row(name, number(ns), number(bytes))).join('\n')}
 
-The other caches keep their list after a change of login, configuration or CODEX_HOME.
+The other caches keep their list after a change of login, configuration or CODEX_HOME. The two parts of a hit that are no cache are what keeps ours from being faster: each call asks which CODEX_HOME counts, and the drop-in gives each caller a copy.
 
 ## As work grows
 
-All ask at once on an empty memory, with a scripted app-server that answers at once. One of each: a start of the app-server. Four app-servers of a CODEX_HOME run at a time, so the time for working directories grows with a quarter of their number; processes on one store share one fetch, and their time is that of two processors who wake all of them.
+![The time until the last one has its list, by their number](growth.svg)
+
+All ask at once on an empty memory, with a scripted app-server that answers at once. What bends each curve:
+
+- **Callers** share one fetch: the start of the app-server is the time of up to 100. From there on each caller costs its own promise and timer, some ${number(last('callers at once').ms - first('callers at once').ms)} µs.
+- **Working directories** have a fetch each, and four app-servers of a CODEX_HOME run at a time: a straight line, at the time of a start by four.
+- **Processes** on one file store share one fetch. Each one wakes up, takes the lock in its turn and reads the list: a straight line as well, which the processors share.
 
 ${head('', 'at once', 'time', 'app-servers', 'standstill')}
 ${growth.map(({ kind, count, ms, starts, standstillMs }) => row(kind, number(count), time(ms), starts, standstillMs === undefined ? '–' : time(standstillMs))).join('\n')}

@@ -1,16 +1,17 @@
-// Measures everything, and writes docs/performance.md and docs/performance.svg. Needs a POSIX shell.
+// Measures everything, and writes docs/performance.md and its two pictures. Needs a POSIX shell.
 // --quick: a trial with few rounds, which prints the page instead.
 // --baseline DIR: compares a hit and a cold list with those of another build, whose dist is DIR.
 import { writeFileSync } from 'node:fs';
 import { availableParallelism, loadavg } from 'node:os';
 import path from 'node:path';
 import { parseArgs } from 'node:util';
-import { drawIncident } from './chart.js';
+import { drawGrowth, drawIncident } from './chart.js';
 import { codexVersion } from './codex.js';
 import { measureGrowth, measureStandstill } from './growth.js';
 import { compareHits, measureHits } from './hit.js';
 import { replayIncident } from './incident.js';
 import { median, medianRatio } from './measure.js';
+import { profileFetch } from './profile.js';
 import { compareCold, measureCold, measureStart } from './real-codex.js';
 import { writeReport } from './report.js';
 
@@ -36,6 +37,7 @@ async function writePage() {
 	const facts = `${system}, load ${loadavg()[0].toFixed(1)} at the start; Node ${process.version}, Codex ${codexVersion}`;
 	const results = {
 		cold: await measureCold(quick ? 3 : 41),
+		profile: await profileFetch(quick ? 3 : 40),
 		start: await measureStart(quick ? 3 : 21),
 		hit: await measureHits(quick ? 1 : 11),
 		standstill: await measureStandstill(),
@@ -44,11 +46,10 @@ async function writePage() {
 	};
 	const page = writeReport(facts, results);
 	if (quick) return console.log(page);
-	writeFileSync(new URL('../docs/performance.md', import.meta.url), page);
-	writeFileSync(
-		new URL('../docs/performance.svg', import.meta.url),
-		drawIncident(results.incident),
-	);
+	const write = (name, text) => writeFileSync(new URL(`../docs/${name}`, import.meta.url), text);
+	write('performance.md', page);
+	write('performance.svg', drawIncident(results.incident));
+	write('growth.svg', drawGrowth(results.growth));
 	console.log(page.split('\n\n')[4]);
 }
 

@@ -283,7 +283,7 @@ type HostResult = {
 	stderr: string;
 };
 
-/** What a process has written until now, and its end. It is killed after the test. */
+/** Collects the output of a process and waits for its end; kills it after the test. */
 export function follow<Child extends ChildProcessByStdio<Writable | null, Readable, Readable>>(
 	child: Child,
 ) {

@@ -30,8 +30,6 @@ export function readConfigAnswer(result: unknown) {
 	});
 	// The catalogue of models that is in force.
 	if (isObject(config)) files.push(config.model_catalog_json);
-	return { configured: toConfiguredModel(config), files: files.filter(isAbsolutePath) };
+	const isFile = (file: unknown) => typeof file === 'string' && path.isAbsolute(file);
+	return { configured: toConfiguredModel(config), files: files.filter(isFile) as string[] };
 }
-
-const isAbsolutePath = (file: unknown): file is string =>
-	typeof file === 'string' && path.isAbsolute(file);

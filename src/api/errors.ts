@@ -49,8 +49,8 @@ export class CodexModelsError extends Error {
 	/** `ERR_CODEX_RPC`: the sanitized `data` of the JSON-RPC error; a placeholder string where it is over 16 KiB. */
 	declare readonly rpcData?: unknown;
 
-	constructor(code: CodexModelsErrorCode, message: string, facts: Facts = {}) {
-		super(cut(message, 2_000), facts);
+	constructor(code: CodexModelsErrorCode, message: string, { cause, ...facts }: Facts = {}) {
+		super(cut(message, 2_000), cause === undefined ? undefined : { cause });
 		this.code = code;
 		Object.assign(this, { hint: undefined }, facts);
 	}

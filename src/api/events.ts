@@ -10,7 +10,8 @@ export type CatalogEvent = { at: number } & EventTarget & CatalogEventPayload;
 /** The part of a `CatalogEvent` that its `type` decides. All durations are milliseconds, and attempts count from 1. */
 type CatalogEventPayload =
 	/** The result of a call: a fresh list from memory, a stale one from memory, or one that it waited for. */
-	| { type: 'hit' | 'stale'; ageMs: number }
+	| { type: 'hit'; ageMs: number }
+	| { type: 'stale'; ageMs: number }
 	| { type: 'miss'; waitedMs: number }
 	/** The `deadlineMs` of a caller ran out; the fetch goes on. */
 	| { type: 'timed-out'; timeoutMs: number; phase: FetchPhase }

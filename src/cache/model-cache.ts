@@ -46,7 +46,6 @@ export class ModelCache {
 
 	/** The list in memory, without a promise: most calls end here. A stale list is revalidated in the background. */
 	lookup({ key }: Target, options: ListOptions): CatalogSnapshot | undefined {
-		this.#closed.signal.throwIfAborted();
 		options.signal?.throwIfAborted();
 		const entry = this.#entries.get(key);
 		const now = Date.now();
@@ -120,8 +119,6 @@ export class ModelCache {
 	async #findOrFetch(target: Target, call: Call): Promise<CatalogSnapshot> {
 		// The look may find that the login is another one, and drop the entry.
 		await this.#getEntry(target)?.look();
-		// A listener may have closed the catalog.
-		this.#closed.signal.throwIfAborted();
 		const entry =
 			this.#getEntry(target) ??
 			new CacheEntry(target, this.#context, (changed) => this.#onChange(changed));
@@ -143,6 +140,8 @@ export class ModelCache {
 
 	/** The list in memory that answers the call. A stale list is revalidated in the background. */
 	#serve(entry: CacheEntry | undefined, options: ListOptions, now = Date.now()) {
+		// A listener, too, may have closed the catalog.
+		this.#closed.signal.throwIfAborted();
 		const snapshot = options.refresh ? undefined : entry?.peek(options, now);
 		if (!entry || !snapshot) return undefined;
 		const { isFresh, fetchedAt } = snapshot;

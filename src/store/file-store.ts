@@ -49,14 +49,14 @@ export function fileStore(options: FileStoreOptions = {}): Required<ModelListSto
 			return retryOnSharingViolation(() => readEntry(toPath(key, 'json')));
 		},
 
-		// The time of a value to live is not kept: the cache looks at the age of a list, and a sweep at that of a file.
-		async set(key, value) {
+		async set(key, value, ttlMs = Number.POSITIVE_INFINITY) {
+			const text = JSON.stringify({ expiresAt: Date.now() + ttlMs, value });
 			await makeOwnDirectory(directory);
 			// Not with `write-file-atomic`, which listens for the end of the host (`signal-exit`) and follows links (7.0.1).
 			const file = toPath(key, 'json');
 			const draft = `${file}.${randomUUID()}`;
 			try {
-				await writeFile(draft, JSON.stringify(value), { flag: 'wx', mode: 0o600, flush: true });
+				await writeFile(draft, text, { flag: 'wx', mode: 0o600, flush: true });
 				await retryOnSharingViolation(() => rename(draft, file));
 			} finally {
 				await rm(draft, { force: true });
@@ -86,11 +86,12 @@ function findCacheDirectory(): string {
 	return path.join(path.isAbsolute(caches) ? caches : path.join(home, '.cache'), 'codex-models');
 }
 
-/** The value of a file; `undefined` for one that is damaged. */
+/** The value of a file, unless it has expired or is damaged. */
 async function readEntry(file: string): Promise<unknown> {
 	const text = await readRegularFile(file, maxListBytes, constants.O_NOFOLLOW);
 	try {
-		return JSON.parse(text ?? '');
+		const { expiresAt, value } = JSON.parse(text ?? '');
+		return expiresAt === null || expiresAt > Date.now() ? value : undefined;
 	} catch {
 		return undefined;
 	}

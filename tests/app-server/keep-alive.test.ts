@@ -40,16 +40,6 @@ test('the real Codex lists twice on one connection', async () => {
 	expect(events.count('spawned')).toBe(starts);
 });
 
-test('with a keepAliveMs of 0 each fetch has an app-server of its own', async () => {
-	const { refresh, starts, events } = makeShellCatalog([{}]);
-	await refresh();
-	await events.nth('exited');
-	await refresh();
-	await events.nth('exited', 2);
-	expect(starts()).toBe(2);
-	expect(events.ofType('exited')).toMatchObject([{ exitCode: 0 }, { exitCode: 0 }]);
-});
-
 test('each target has an app-server of its own, and one that starts makes room in its CODEX_HOME', async () => {
 	const { refresh, starts, events } = makeShellCatalog([{}], keeps);
 	const [one, two] = [{ codexHome: makeDirectory() }, { codexHome: makeDirectory() }];

@@ -135,9 +135,3 @@ test.each([
 ])('the last words are %s', async (_, text, lastWords) => {
 	expect((await failWith(text)).lastWords).toBe(lastWords);
 });
-
-test('the last words are one line of at most 1,000 characters', async () => {
-	const { lastWords } = await failWith(`Error: ${'a '.repeat(1_500)}\nlast`);
-	expect(lastWords.length).toBeLessThanOrEqual(1_000);
-	expect(lastWords).toMatch(/^Error: a a .* …$/);
-});

@@ -1,7 +1,27 @@
 import { beforeEach, expect, test } from 'vitest';
-import { fill, list, say, setTimings, startSession } from './shell-server.js';
+import { idsOf } from '../harness.js';
+import { answer, fill, list, say, setTimings, startSession } from './shell-server.js';
 
 beforeEach(() => setTimings());
+
+test('a session skips what it did not ask for, and refuses requests, also those with its own ids', async () => {
+	const noise = [
+		'{"id":"$id","result":{"data":[{"id":"string-id"}]}}',
+		'{"method":"configWarning"}',
+		'{"method":"configWarning","params":{"summary":7}}',
+		'{"method":"item/started","params":{"summary":"no warning"}}',
+		'{"id":$id,"method":"item/tool/call","params":{}}',
+	];
+	const entries = answer({ data: [{ id: ' ' }, { id: 'a' }], nextCursor: null });
+	const { session, log, warnings } = startSession({
+		list: `${noise.map(say).join('; ')}; ${entries}`,
+	});
+	expect(idsOf((await session.listModels()).models)).toEqual(['a']);
+	await log.untilLines(5);
+	const refusal = { id: expect.any(Number), error: { code: -32601, message: expect.any(String) } };
+	expect(log.messages().filter(({ method }) => method === undefined)).toEqual([refusal]);
+	expect(warnings).toEqual([]);
+});
 
 test('a session that has answered goes on to refuse requests, so that a kept app-server does not wait', async () => {
 	const ask = say('{"id":"later","method":"x"}');

@@ -167,3 +167,17 @@ test('close() in a listener of events or in a subscriber starts no fetch afterwa
 		expect(made.fetches).toHaveLength(fetchesAtClose);
 	}
 });
+
+test('a deadline that runs out after close() starts nothing', async () => {
+	const made = await makeFilledCatalog(['a']);
+	clock.setAge(maxAgeMs);
+	const refreshing = failureOf(made.catalog.list({ refresh: true }));
+	await made.fetch(2);
+	clock.advance(lookIntervalMs);
+	replaceStat(never);
+	const late = failureOf(made.catalog.list({ deadlineMs: 50 }));
+	void made.catalog.close();
+	await clock.pass(50);
+	expect([await refreshing, await late]).toMatchObject([closed, closed]);
+	expect(made.fetches).toHaveLength(2);
+});

@@ -64,7 +64,7 @@ const damages = {
 	'a FIFO': 'mkfifo "$0"',
 	'a directory': 'mkdir "$0"',
 	'9 MiB long': 'truncate -s 9M "$0"',
-	'half of a list': 'printf \'{"fetchedAt":99\' > "$0"',
+	'half of a list': 'printf \'{"expiresAt":99\' > "$0"',
 };
 
 testFault(

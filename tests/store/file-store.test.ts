@@ -33,7 +33,7 @@ test('a value that was set is there for every store of the same directory', asyn
 	const store = fileStore({ directory });
 	const value = { text: '\u2028😀\u0000"', list: [1, null, { a: false }] };
 	expect(await store.get('key')).toBeUndefined();
-	await store.set('key', value);
+	await store.set('key', value, 60_000);
 	// Any string is a key.
 	const other = '../../escape\0';
 	await store.set(other, 'other');
@@ -42,6 +42,19 @@ test('a value that was set is there for every store of the same directory', asyn
 	await another.delete('key');
 	await another.delete('key');
 	expect([await store.get('key'), await store.get(other)]).toEqual([undefined, 'other']);
+});
+
+test('a value is gone when its time is over', async () => {
+	vi.useFakeTimers({ toFake: ['Date'] });
+	const store = fileStore({ directory: makeDirectory() });
+	await store.set('short', 'a', 1_000);
+	await store.set('endless', 'b');
+	vi.setSystemTime(Date.now() + 999);
+	expect(await store.get('short')).toBe('a');
+	vi.setSystemTime(Date.now() + 1);
+	expect(await store.get('short')).toBeUndefined();
+	vi.setSystemTime(Date.now() + 1e12);
+	expect(await store.get('endless')).toBe('b');
 });
 
 test('a value that is too large is not read', async () => {
@@ -191,8 +204,8 @@ test.runIf(isLinux)(
 test('a damaged list is missing', async () => {
 	const directory = makeDirectory();
 	const store = fileStore({ directory });
-	for (const damage of ['', '{"a":1', '\0\x01\xff']) {
-		await store.set('key', { a: 1 });
+	for (const damage of ['', '{"expiresAt":null,"va', '[[[]]]', 'null', '\0\x01\xff']) {
+		await store.set('key', { a: 1 }, 60_000);
 		fs.writeFileSync(onlyListIn(directory), damage);
 		expect(await store.get('key'), damage).toBeUndefined();
 	}
