@@ -1,6 +1,6 @@
 import { readConfigAnswer } from './api/codex-config.js';
 import { toCodexModel } from './api/codex-model.js';
-import { callHost, notStarted, protocolError } from './api/errors.js';
+import { callHost, protocolError } from './api/errors.js';
 import { type Fetcher, type ModelListAnswer, toWarnings } from './api/fetch.js';
 import type { FetchModels } from './api/options.js';
 import { createTurns } from './app-server/turns.js';
@@ -8,17 +8,12 @@ import { createTurns } from './app-server/turns.js';
 /** Fetches by the function of a host, in place of app-servers that this library starts. */
 export const createHostFetcher = (fetchModels: FetchModels): Fetcher => ({
 	waitForTurn: createTurns(Number.POSITIVE_INFINITY),
-	startFetch: ({ cwd, codexHome }, { signal }) => ({
+	startFetch: ({ target: { cwd, codexHome }, signal }) => ({
 		answer: callHost('fetchModels', async () =>
 			read(await fetchModels({ cwd, codexHome, signal })),
 		),
 		attempts: 1,
-		progress: () => notStarted,
-		release() {},
-		untilGone: async () => {},
 	}),
-	evictIdle() {},
-	close: async () => {},
 });
 
 function read(answer: Awaited<ReturnType<FetchModels>>): ModelListAnswer {

@@ -1,7 +1,7 @@
 import pRetry, { type RetryContext } from 'p-retry';
 import pTimeout from 'p-timeout';
 import { CodexModelsError, notStarted, toCodexModelsError } from '../api/errors.js';
-import type { Fetch, Fetcher, ModelListAnswer, StartFetch, Target } from '../api/fetch.js';
+import type { Fetch, Fetcher, FetchRequest, ModelListAnswer, Target } from '../api/fetch.js';
 import type { Settings } from '../api/settings.js';
 import { buildEnvironment } from '../system/environment.js';
 import { findExecutable, findProblem } from '../system/find-executable.js';
@@ -25,7 +25,7 @@ export function createFetcher(settings: Settings): Fetcher {
 	const appServers = createAppServers(settings.keepAliveMs);
 	return {
 		waitForTurn: createTurns(maxAppServers),
-		startFetch: (target, context) => startAttempts({ settings, appServers, target, ...context }),
+		startFetch: (request) => startAttempts({ settings, appServers, ...request }),
 		evictIdle: appServers.evictIdle,
 		close: appServers.close,
 	};
@@ -97,11 +97,7 @@ function createAppServers(keepAliveMs: number) {
 }
 
 type AppServers = ReturnType<typeof createAppServers>;
-type Job = Parameters<StartFetch>[1] & {
-	settings: Settings;
-	appServers: AppServers;
-	target: Target;
-};
+type Job = FetchRequest & { settings: Settings; appServers: AppServers };
 
 function startAttempts(job: Job): Fetch {
 	const { settings, appServers, target, signal, emit } = job;

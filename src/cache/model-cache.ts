@@ -101,7 +101,7 @@ export class ModelCache {
 			this.#deletions = Promise.all([this.#deletions, createStoredList(entry)?.delete()]);
 			this.#onChange(entry);
 		}
-		this.#context.fetcher.evictIdle();
+		this.#context.fetcher.evictIdle?.();
 	}
 
 	/** Rejects every waiting call, and resolves when nothing is under way and every app-server is gone. */
@@ -113,7 +113,7 @@ export class ModelCache {
 		this.#entries.clear();
 		for (const revalidation of this.#running) revalidation.abort(error);
 		const running = [...this.#running].map(({ ended }) => ended);
-		await Promise.all([this.#context.fetcher.close(), this.#deletions, ...running]);
+		await Promise.all([this.#context.fetcher.close?.(), this.#deletions, ...running]);
 	}
 
 	async #findOrFetch(target: Target, call: Call): Promise<CatalogSnapshot> {

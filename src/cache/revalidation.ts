@@ -38,12 +38,12 @@ export class Revalidation {
 		// The rest comes behind the result, and callers do not wait for it.
 		this.ended = this.result
 			.then((list) => this.#save(list))
-			.catch(() => this.#fetch?.untilGone())
+			.catch(() => this.#fetch?.untilGone?.())
 			.then(() => this.#stored?.unlock());
 	}
 
 	get progress(): FetchProgress {
-		return this.#fetch?.progress() ?? notStarted;
+		return this.#fetch?.progress?.() ?? notStarted;
 	}
 
 	/** Ends the wait for whatever it is, and the app-server fast. */
@@ -116,9 +116,14 @@ export class Revalidation {
 		const isNew = lastLook && lastLook.at >= this.#startedAt;
 		const before = isNew ? lastLook : await withPatience(entry.lookAtInputs());
 		signal.throwIfAborted();
-		const start = { command: command.latest, inputs: digest(before), signal, emit };
 		const startedAt = performance.now();
-		const fetch = fetcher.startFetch(entry.target, start);
+		const fetch = fetcher.startFetch({
+			target: entry.target,
+			command: command.latest,
+			inputs: digest(before),
+			signal,
+			emit,
+		});
 		this.#fetch = fetch;
 		let inputsToKeep: string | undefined;
 		try {
@@ -141,7 +146,7 @@ export class Revalidation {
 			const isMine = isStill && after.login === entry.login && !entry.isDropped;
 			return isMine && models > 0 ? entry.remember(list) : list;
 		} finally {
-			fetch.release(inputsToKeep);
+			fetch.release?.(inputsToKeep);
 		}
 	}
 
