@@ -1,7 +1,5 @@
-import { readConfigAnswer } from './api/codex-config.js';
-import { toCodexModel } from './api/codex-model.js';
 import { callHost, protocolError } from './api/errors.js';
-import { type Fetcher, type ModelListAnswer, toWarnings } from './api/fetch.js';
+import { type Fetcher, type ModelListAnswer, readAnswer } from './api/fetch.js';
 import type { FetchModels } from './api/options.js';
 import { createTurns } from './app-server/turns.js';
 
@@ -21,9 +19,5 @@ function read(answer: Awaited<ReturnType<FetchModels>>): ModelListAnswer {
 		const hint = 'The function "fetchModels" must return an object whose "models" are an array.';
 		throw protocolError({ problem: 'it has no array of models', phase: 'model/list', hint });
 	}
-	return {
-		models: answer.models.flatMap((entry) => toCodexModel(entry) ?? []),
-		warnings: toWarnings(answer.warnings),
-		...readConfigAnswer(answer.config),
-	};
+	return readAnswer(answer);
 }

@@ -1,6 +1,6 @@
 import { sanitizeLine } from '../system/sanitize.js';
-import type { CodexConfiguredModel } from './codex-config.js';
-import { type CodexModel, toObjects } from './codex-model.js';
+import { type CodexConfiguredModel, readConfigAnswer } from './codex-config.js';
+import { type CodexModel, toCodexModel, toObjects } from './codex-model.js';
 import type { FetchProgress } from './errors.js';
 import type { EmitEvent } from './events.js';
 
@@ -29,8 +29,7 @@ export type CatalogWarning = Readonly<{
 
 const maxWarningLength = 1_000;
 
-/** The warnings of a host or a store. */
-export function toWarnings(value: unknown): readonly CatalogWarning[] {
+function toWarnings(value: unknown): readonly CatalogWarning[] {
 	const warnings = toObjects(value).flatMap(({ type, message }) => {
 		if (type !== 'config-ignored' && type !== 'built-in-list') return [];
 		return Object.freeze({ type, message: sanitizeLine(String(message), maxWarningLength) });
@@ -45,6 +44,17 @@ export type ModelListAnswer = {
 	/** The configuration files that Codex names, and its catalogue of models. */
 	files: readonly string[];
 };
+
+/** Reads the entries of `model/list`, the result of `config/read`, and warnings, which may come from a host or a store. */
+export const readAnswer = (answer: {
+	models: readonly unknown[];
+	config?: unknown;
+	warnings?: unknown;
+}): ModelListAnswer => ({
+	models: answer.models.flatMap((entry) => toCodexModel(entry) ?? []),
+	warnings: toWarnings(answer.warnings),
+	...readConfigAnswer(answer.config),
+});
 
 export type FetchRequest = {
 	target: Target;

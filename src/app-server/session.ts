@@ -1,13 +1,12 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
-import { readConfigAnswer } from '../api/codex-config.js';
-import { type CodexModel, isObject, toCodexModel } from '../api/codex-model.js';
+import { isObject } from '../api/codex-model.js';
 import {
 	type CodexModelsError,
 	type FetchPhase,
 	type FetchProgress,
 	protocolError,
 } from '../api/errors.js';
-import { type CatalogWarning, type ModelListAnswer, toWarnings } from '../api/fetch.js';
+import { type CatalogWarning, type ModelListAnswer, readAnswer } from '../api/fetch.js';
 import type { ClientInfo } from '../api/options.js';
 import { sanitizeLine } from '../system/sanitize.js';
 import { sleep } from '../system/timers.js';
@@ -98,11 +97,12 @@ export class AppServerSession {
 		// A kept app-server answers from its memory, whatever it complains of later.
 		if (isFirst && fallbackLine !== undefined && !isWrittenAfter(listedAt, fallbackLine))
 			warnings.push({ type: 'built-in-list', message: `${builtInWords}: ${fallbackLine}` });
-		return { models, warnings: toWarnings(warnings), ...readConfigAnswer(config?.result) };
+		return readAnswer({ models, config: config?.result, warnings });
 	}
 
-	async #listPages(): Promise<CodexModel[]> {
-		const models: CodexModel[] = [];
+	/** The entries of all pages. */
+	async #listPages(): Promise<unknown[]> {
+		let entries: unknown[] = [];
 		const cursors: string[] = [];
 		for (;;) {
 			// No `limit`: all come on one page then, and a stalled network costs Codex 5 s a page (0.155.0, 0.169.0).
@@ -111,11 +111,8 @@ export class AppServerSession {
 			const { data, nextCursor } = isObject(result) ? result : {};
 			if (!Array.isArray(data))
 				throw this.#protocolError('its result is no object, or has no array "data"');
-			for (const entry of data) {
-				const model = toCodexModel(entry);
-				if (model) models.push(model);
-			}
-			if ((nextCursor ?? '') === '') return models;
+			entries = entries.concat(data);
+			if ((nextCursor ?? '') === '') return entries;
 			if (typeof nextCursor !== 'string')
 				throw this.#protocolError('its "nextCursor" is neither a string nor null');
 			if (cursors.includes(nextCursor))

@@ -1,8 +1,7 @@
 import { hostname } from 'node:os';
 import pTimeout from 'p-timeout';
-import { toConfiguredModel } from '../api/codex-config.js';
-import { isObject, toCodexModel, toObjects } from '../api/codex-model.js';
-import { toWarnings } from '../api/fetch.js';
+import { isObject, toObjects } from '../api/codex-model.js';
+import { readAnswer } from '../api/fetch.js';
 import { hash } from '../system/hash.js';
 import { toReason } from '../system/sanitize.js';
 import { unrefTimers } from '../system/timers.js';
@@ -93,15 +92,14 @@ function parseList(value: unknown, login: string | undefined, command: string) {
 	const { fetchedAt, machine: from, models: entries, warnings, configured } = value;
 	if (typeof fetchedAt !== 'number' || !(fetchedAt >= 0 && fetchedAt <= Date.now()))
 		return undefined;
-	const models = toObjects(entries).flatMap((entry) => toCodexModel(entry) ?? []);
-	if (models.length === 0) return undefined;
+	const answer = readAnswer({
+		models: toObjects(entries),
+		config: { config: configured },
+		warnings,
+	});
+	if (answer.models.length === 0) return undefined;
 	// The files of another machine cannot be compared with those of this one: only the age of its list counts.
 	const files = from === machine ? (value.files as Inputs['files']) : {};
 	const inputs = { at: fetchedAt, login, loginFile: undefined, command, files };
-	const content = {
-		models,
-		configured: toConfiguredModel(configured),
-		warnings: toWarnings(warnings),
-	};
-	return makeModelList(content, fetchedAt, inputs);
+	return makeModelList(answer, fetchedAt, inputs);
 }
