@@ -5,7 +5,7 @@ import { createTurns } from './app-server/turns.js';
 
 /** Fetches by the function of a host, in place of app-servers that this library starts. */
 export const createHostFetcher = (fetchModels: FetchModels): Fetcher => ({
-	waitForTurn: createTurns(Number.POSITIVE_INFINITY),
+	waitForTurn: createTurns(Infinity),
 	startFetch: ({ target: { cwd, codexHome }, signal }) => ({
 		answer: callHost('fetchModels', async () =>
 			read(await fetchModels({ cwd, codexHome, signal })),

@@ -71,7 +71,8 @@ export type Fetch = {
 	/** Rejects with a `CodexModelsError`, or with the reason of an abort. */
 	answer: Promise<ModelListAnswer>;
 	attempts: number;
-	progress?(): FetchProgress;
+	/** `undefined` before an app-server was started. */
+	progress?(): FetchProgress | undefined;
 	/** Ends the app-server, or keeps the one that has answered for a fetch from the same `inputs`. */
 	release?(inputs?: string): void;
 	/** Resolves when no app-server of this fetch is left that has not answered. */

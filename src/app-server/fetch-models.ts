@@ -1,6 +1,6 @@
 import pRetry, { type RetryContext } from 'p-retry';
 import pTimeout from 'p-timeout';
-import { CodexModelsError, notStarted, toCodexModelsError } from '../api/errors.js';
+import { CodexModelsError, toCodexModelsError } from '../api/errors.js';
 import type { Fetch, Fetcher, FetchRequest, ModelListAnswer, Target } from '../api/fetch.js';
 import type { Settings } from '../api/settings.js';
 import { buildEnvironment } from '../system/environment.js';
@@ -51,13 +51,14 @@ function createAppServers(keepAliveMs: number) {
 		start({ target, emit }: Job, spec: SessionSpec, attempt: number): AppServerSession {
 			const session = new AppServerSession(spec);
 			const { pid, exited } = session.process;
+			if (pid === undefined) return session;
 			const startedAt = performance.now();
 			living.add(session);
-			if (pid !== undefined) emit(target, { type: 'spawned', pid, attempt });
+			emit(target, { type: 'spawned', pid, attempt });
 			exited.then(({ exitCode, signal }) => {
 				living.delete(session);
 				const lifetimeMs = performance.now() - startedAt;
-				if (pid !== undefined) emit(target, { type: 'exited', pid, exitCode, signal, lifetimeMs });
+				emit(target, { type: 'exited', pid, exitCode, signal, lifetimeMs });
 			});
 			return session;
 		},
@@ -106,7 +107,6 @@ function startAttempts(job: Job): Fetch {
 	let attempts = 0;
 	/** The exit code and the last words of the latest app-server that ended early. */
 	let previousEnd = '';
-	const getProgress = () => session?.progress ?? notStarted;
 
 	async function runAttempt(attempt: number): Promise<ModelListAnswer> {
 		// Two app-servers that refresh one rotating login token can log the user out (openai/codex #10332).
@@ -132,7 +132,7 @@ function startAttempts(job: Job): Fetch {
 	 */
 	function shouldRetry({ error: thrown, attemptNumber: attempt }: RetryContext): boolean {
 		const error = thrown as CodexModelsError;
-		const end = `${error.exitCode} ${getProgress().lastWords}`;
+		const end = `${error.exitCode} ${session?.progress.lastWords}`;
 		const isTransient = isEarlyEnd(error)
 			? end !== previousEnd || end.includes('sqlite state runtime')
 			: error.rpcCode === overloadedCode;
@@ -145,7 +145,7 @@ function startAttempts(job: Job): Fetch {
 	const { retries } = settings;
 	const options = { retries, minTimeout: backoffMs, randomize: true, unref: true, shouldRetry };
 	// An abort ends every wait, also for a file system that does not come back.
-	const untilAborted = { milliseconds: Number.POSITIVE_INFINITY, signal };
+	const untilAborted = { milliseconds: Infinity, signal };
 	const answer = pTimeout(pRetry(runAttempt, options), untilAborted).catch((error) => {
 		session?.process.shutDown('fastShutdown');
 		throw signal.aborted ? error : toCodexModelsError(error);
@@ -155,7 +155,7 @@ function startAttempts(job: Job): Fetch {
 		get attempts() {
 			return attempts;
 		},
-		progress: getProgress,
+		progress: () => session?.progress,
 		release(keptInputs) {
 			if (session) appServers.release(target, session, keptInputs);
 		},

@@ -52,11 +52,11 @@ export class CacheEntry {
 	#isCurrent = true;
 	lastLook: Inputs | undefined;
 	/** The time of the last look at the files in epoch ms, and the look under way. */
-	#lookedAt = Number.NaN;
+	#lookedAt = NaN;
 	#looking: Promise<true> | undefined;
 	/** The last failed refresh since the list was fetched, and its time in epoch ms. */
 	#refreshError: CodexModelsError | null = null;
-	#failedAt = Number.NaN;
+	#failedAt = NaN;
 	/** One object for each view, until something in it changes. */
 	#snapshots: { all?: CatalogSnapshot; visible?: CatalogSnapshot } = {};
 
@@ -136,7 +136,7 @@ export class CacheEntry {
 		}
 		this.list = shared;
 		this.#refreshError = null;
-		this.#failedAt = Number.NaN;
+		this.#failedAt = NaN;
 		this.#snapshots = {};
 		this.#onChange(this);
 		return shared;

@@ -189,7 +189,7 @@ export class ModelCache {
 /** Node warns of the eleventh caller of a signal. */
 function allowManyListeners(signal: AbortSignal): void {
 	try {
-		setMaxListeners(Number.POSITIVE_INFINITY, signal);
+		setMaxListeners(Infinity, signal);
 	} catch {
 		// A signal of jsdom or of a browser is of another class, and warns of none.
 	}

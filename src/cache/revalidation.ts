@@ -59,7 +59,7 @@ export class Revalidation {
 			let list = await this.loaded;
 			if (!this.#isNew(list)) {
 				const turn = fetcher.waitForTurn(entry.target, this.ended);
-				await this.#limit(turn, Number.POSITIVE_INFINITY);
+				await this.#limit(turn, Infinity);
 				list = await this.#limit(this.#lockAndFetch());
 			}
 			this.isSettled = true;
