@@ -19,7 +19,7 @@ import type { SpawnSpec } from './windows.js';
 const maxPages = 100;
 /** The longest text of a warning, in characters; those of Codex 0.169.0 have 300. */
 const maxWarningLength = 1_000;
-/** The number of warnings that are told of; Codex 0.171.0 has some three. */
+/** The number of warnings that a list carries; Codex 0.171.0 has some three. */
 const maxWarnings = 20;
 /** The wait for the answer to `config/read` when the list is complete, in milliseconds; it takes 1 to 7 (0.66.0 to 0.171.0). */
 const configReadMs = 150;
@@ -40,7 +40,6 @@ export class AppServerSession {
 	readonly #rpc: JsonRpcClient;
 	readonly #stderr = createStderrTail();
 	readonly #warnings: CatalogWarning[] = [];
-	#warningCount = 0;
 	#startedAt = 0;
 	#phase: FetchPhase = 'spawn';
 
@@ -131,13 +130,12 @@ export class AppServerSession {
 	}
 
 	#onConfigWarning({ summary, details }: Record<string, unknown>): void {
-		if (typeof summary !== 'string' || this.#warningCount === maxWarnings) return;
-		this.#warningCount += 1;
+		if (typeof summary !== 'string') return;
 		const message = sanitizeLine(summary, maxWarningLength);
 		const more = typeof details === 'string' ? sanitizeLine(details, maxWarningLength) : null;
 		this.#spec.onConfigWarning(message, more);
 		// Other warnings, such as that of a missing bubblewrap, change no list.
-		if (/using (?:the )?defaults/i.test(summary))
+		if (/using (?:the )?defaults/i.test(summary) && this.#warnings.length < maxWarnings)
 			this.#warnings.push({ type: 'config-ignored', message: `${message} ${more ?? ''}` });
 	}
 

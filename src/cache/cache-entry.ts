@@ -53,7 +53,7 @@ export class CacheEntry {
 	lastLook: Inputs | undefined;
 	/** The time of the last look at the files in epoch ms, and the look under way. */
 	#lookedAt = NaN;
-	#looking: Promise<true> | undefined;
+	#looking: Promise<Inputs> | undefined;
 	/** The last failed refresh since the list was fetched, and its time in epoch ms. */
 	#refreshError: CodexModelsError | null = null;
 	#failedAt = NaN;
@@ -99,12 +99,12 @@ export class CacheEntry {
 	async look(): Promise<void> {
 		if (this.isLookedAt()) return;
 		this.#looking ??= this.#lookAndCompare();
-		const isDone = await withPatience(this.#looking, this.list && patienceMs);
+		const seen = await withPatience(this.#looking, this.list && patienceMs);
 		// A look that does not come back is not waited for again before the next one is due.
-		if (this.list && !isDone) this.#lookedAt = Date.now();
+		if (this.list && !seen) this.#lookedAt = Date.now();
 	}
 
-	async #lookAndCompare(): Promise<true> {
+	async #lookAndCompare(): Promise<Inputs> {
 		const seen = await this.lookAtInputs();
 		this.#looking = undefined;
 		this.lastLook = seen;
@@ -114,7 +114,7 @@ export class CacheEntry {
 		const { inputs } = this.list ?? {};
 		if (inputs) this.#isCurrent = isCurrent(inputs, seen, this.#isCurrent);
 		this.#onChange(this);
-		return true;
+		return seen;
 	}
 
 	/** Looks at all that a list would be made from now. Where Codex names no file, those that it named before still count. */

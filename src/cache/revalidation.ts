@@ -109,7 +109,6 @@ export class Revalidation {
 		const { signal } = this.#controller;
 		// Another process may have saved its list during the wait for the lock.
 		const saved = (await this.#stored?.lock(signal)) ? await this.#load() : undefined;
-		signal.throwIfAborted();
 		if (this.#isNew(saved)) return saved;
 
 		const { lastLook } = entry;
