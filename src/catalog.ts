@@ -4,7 +4,7 @@ import process from 'node:process';
 import type { CodexModel } from './api/codex-model.js';
 import { callHost } from './api/errors.js';
 import { createEmitter } from './api/events.js';
-import type { Fetcher, Target } from './api/fetch.js';
+import type { Target } from './api/fetch.js';
 import { check, type Rule } from './api/option-rules.js';
 import type { CodexModelCatalogOptions, ListOptions, TargetOptions } from './api/options.js';
 import {
@@ -50,7 +50,6 @@ export type ModelCatalog = Pick<
  */
 export class CodexModelCatalog implements AsyncDisposable {
 	readonly #settings: Settings;
-	readonly #fetcher: Fetcher;
 	readonly #cache: ModelCache;
 	/** Most calls have the same target, whose key is not made again. */
 	#lastTarget: ResolvedTarget | undefined;
@@ -61,12 +60,12 @@ export class CodexModelCatalog implements AsyncDisposable {
 		const settings = resolveSettings(options);
 		const { fetchModels, onEvent } = settings;
 		this.#settings = settings;
-		this.#fetcher = fetchModels ? createHostFetcher(fetchModels) : createFetcher(settings);
 		this.#cache = new ModelCache({
 			settings,
-			fetcher: this.#fetcher,
+			fetcher: fetchModels ? createHostFetcher(fetchModels) : createFetcher(settings),
 			command: createCommandSource(settings),
 			emit: createEmitter(onEvent),
+			clearedAt: 0,
 		});
 	}
 
@@ -111,7 +110,6 @@ export class CodexModelCatalog implements AsyncDisposable {
 	 */
 	clear(): void {
 		this.#cache.clear();
-		this.#fetcher.evictIdle();
 	}
 
 	/**
@@ -119,18 +117,13 @@ export class CodexModelCatalog implements AsyncDisposable {
 	 * some two seconds at most, and keeps the process alive until then. May be called twice.
 	 */
 	close(): Promise<void> {
-		this.#closing ??= this.#closeAll();
+		this.#closing ??= keepProcessAlive(this.#cache.close());
 		return this.#closing;
 	}
 
 	/** The same as `close`. */
 	[Symbol.asyncDispose](): Promise<void> {
 		return this.close();
-	}
-
-	async #closeAll(): Promise<void> {
-		const release = keepProcessAlive();
-		await Promise.all([this.#cache.close(), this.#fetcher.close()]).finally(release);
 	}
 
 	/** Without a promise where the list is in memory. */
@@ -164,10 +157,9 @@ export class CodexModelCatalog implements AsyncDisposable {
 function createCommandSource({ command, fetchModels }: Settings): CommandSource {
 	const source = {
 		latest: fetchModels || typeof command === 'function' ? '' : command,
-		async resolve() {
+		async update() {
 			if (typeof command === 'function')
 				source.latest = checkCommand(await callHost('command', command));
-			return source.latest;
 		},
 	};
 	return source;

@@ -1,24 +1,17 @@
-import { readConfigAnswer } from './api/codex-config.js';
-import { toCodexModel } from './api/codex-model.js';
-import { callHost, notStarted, protocolError } from './api/errors.js';
-import { type Fetcher, type ModelListAnswer, toWarnings } from './api/fetch.js';
+import { callHost, protocolError } from './api/errors.js';
+import { type Fetcher, type ModelListAnswer, readAnswer } from './api/fetch.js';
 import type { FetchModels } from './api/options.js';
 import { createTurns } from './app-server/turns.js';
 
 /** Fetches by the function of a host, in place of app-servers that this library starts. */
 export const createHostFetcher = (fetchModels: FetchModels): Fetcher => ({
-	waitForTurn: createTurns(Number.POSITIVE_INFINITY),
-	startFetch: ({ cwd, codexHome }, { signal }) => ({
+	waitForTurn: createTurns(Infinity),
+	startFetch: ({ target: { cwd, codexHome }, signal }) => ({
 		answer: callHost('fetchModels', async () =>
 			read(await fetchModels({ cwd, codexHome, signal })),
 		),
 		attempts: 1,
-		progress: () => notStarted,
-		release() {},
-		untilGone: async () => {},
 	}),
-	evictIdle() {},
-	close: async () => {},
 });
 
 function read(answer: Awaited<ReturnType<FetchModels>>): ModelListAnswer {
@@ -26,9 +19,5 @@ function read(answer: Awaited<ReturnType<FetchModels>>): ModelListAnswer {
 		const hint = 'The function "fetchModels" must return an object whose "models" are an array.';
 		throw protocolError({ problem: 'it has no array of models', phase: 'model/list', hint });
 	}
-	return {
-		models: answer.models.flatMap((entry) => toCodexModel(entry) ?? []),
-		warnings: toWarnings(answer.warnings),
-		...readConfigAnswer(answer.config),
-	};
+	return readAnswer(answer);
 }

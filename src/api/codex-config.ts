@@ -9,16 +9,6 @@ export type CodexConfiguredModel = Readonly<{
 	reasoningEffort: string | null;
 }>;
 
-/** The configured model by Codex's own names or by ours; the rest of a configuration may hold secrets and is dropped here. */
-export function toConfiguredModel(config: unknown): CodexConfiguredModel {
-	const { model, ...rest } = isObject(config) ? config : {};
-	return Object.freeze({
-		model: toText(model),
-		modelProvider: toText(rest.model_provider ?? rest.modelProvider),
-		reasoningEffort: toText(rest.model_reasoning_effort ?? rest.reasoningEffort),
-	});
-}
-
 /** The configured model and the files that a list was made from, by a `config/read` result with layers. */
 export function readConfigAnswer(result: unknown) {
 	const { config, layers } = isObject(result) ? result : {};
@@ -28,8 +18,15 @@ export function readConfigAnswer(result: unknown) {
 		const folder = toText(name.dotCodexFolder);
 		return folder === null ? name.file : path.join(folder, 'config.toml');
 	});
+	const known = isObject(config) ? config : {};
 	// The catalogue of models that is in force.
-	if (isObject(config)) files.push(config.model_catalog_json);
+	files.push(known.model_catalog_json);
+	// By Codex's own names or, from a store, by ours. The rest of a configuration may hold secrets and is dropped here.
+	const configured: CodexConfiguredModel = Object.freeze({
+		model: toText(known.model),
+		modelProvider: toText(known.model_provider ?? known.modelProvider),
+		reasoningEffort: toText(known.model_reasoning_effort ?? known.reasoningEffort),
+	});
 	const isFile = (file: unknown) => typeof file === 'string' && path.isAbsolute(file);
-	return { configured: toConfiguredModel(config), files: files.filter(isFile) as string[] };
+	return { configured, files: files.filter(isFile) as string[] };
 }

@@ -1,6 +1,6 @@
 import { sanitizeLine } from '../system/sanitize.js';
-import type { CodexConfiguredModel } from './codex-config.js';
-import { type CodexModel, toObjects } from './codex-model.js';
+import { type CodexConfiguredModel, readConfigAnswer } from './codex-config.js';
+import { type CodexModel, toCodexModel, toObjects } from './codex-model.js';
 import type { FetchProgress } from './errors.js';
 import type { EmitEvent } from './events.js';
 
@@ -29,8 +29,7 @@ export type CatalogWarning = Readonly<{
 
 const maxWarningLength = 1_000;
 
-/** The warnings of a host or a store. */
-export function toWarnings(value: unknown): readonly CatalogWarning[] {
+function toWarnings(value: unknown): readonly CatalogWarning[] {
 	const warnings = toObjects(value).flatMap(({ type, message }) => {
 		if (type !== 'config-ignored' && type !== 'built-in-list') return [];
 		return Object.freeze({ type, message: sanitizeLine(String(message), maxWarningLength) });
@@ -46,34 +45,47 @@ export type ModelListAnswer = {
 	files: readonly string[];
 };
 
-/** One fetch under way: attempts with an app-server each, one after the other. */
+/** Reads the entries of `model/list`, the result of `config/read`, and warnings, which may come from a host or a store. */
+export const readAnswer = (answer: {
+	models: readonly unknown[];
+	config?: unknown;
+	warnings?: unknown;
+}): ModelListAnswer => ({
+	models: answer.models.flatMap((entry) => toCodexModel(entry) ?? []),
+	warnings: toWarnings(answer.warnings),
+	...readConfigAnswer(answer.config),
+});
+
+export type FetchRequest = {
+	target: Target;
+	command: string;
+	/** Tells what the list will be made from: a kept app-server that was started from something else is not asked. */
+	inputs: string;
+	/** Ends the fetch, and its app-server without patience. */
+	signal: AbortSignal;
+	emit: EmitEvent;
+};
+
+/** One fetch under way: attempts with an app-server each, one after the other; or one call of a function of the host. */
 export type Fetch = {
 	/** Rejects with a `CodexModelsError`, or with the reason of an abort. */
 	answer: Promise<ModelListAnswer>;
 	attempts: number;
-	progress(): FetchProgress;
+	/** `undefined` before an app-server was started. */
+	progress?(): FetchProgress | undefined;
 	/** Ends the app-server, or keeps the one that has answered for a fetch from the same `inputs`. */
-	release(inputs?: string): void;
+	release?(inputs?: string): void;
 	/** Resolves when no app-server of this fetch is left that has not answered. */
-	untilGone(): Promise<unknown>;
+	untilGone?(): Promise<unknown>;
 };
-
-/**
- * Starts a fetch. `signal` ends it, and its app-server without patience; `inputs` tells what the list will be made from,
- * so that a kept app-server that was started from something else is not asked.
- */
-export type StartFetch = (
-	target: Target,
-	context: { command: string; inputs: string; signal: AbortSignal; emit: EmitEvent },
-) => Fetch;
 
 /** Fetches lists of models, and owns the app-servers for it. */
 export type Fetcher = {
 	/** Resolves when an app-server of the target may be started. The turn is over when `ended` resolves. */
 	waitForTurn(target: Target, ended: Promise<void>): Promise<void>;
-	startFetch: StartFetch;
+	startFetch(request: FetchRequest): Fetch;
 	/** Ends the app-servers that are kept for a next fetch. */
-	evictIdle(): void;
+	evictIdle?(): void;
 	/** Ends every app-server fast; resolves when all are gone. */
-	close(): Promise<void>;
+	close?(): Promise<void>;
 };

@@ -49,7 +49,7 @@ export const integer = (unit: string, min: number, max: number) =>
 export const duration = integer('milliseconds', 0, 2_147_483_647);
 export const durationOrInfinity = either(
 	duration,
-	rule('Infinity', (value) => value === Number.POSITIVE_INFINITY),
+	rule('Infinity', (value) => value === Infinity),
 );
 
 /** Throws where a value does not pass. Shows the value, but of one that may hold secrets the type only. */

@@ -2,7 +2,7 @@ import { type ChildProcess, type ChildProcessWithoutNullStreams, spawn } from 'n
 import { readdir, readFile } from 'node:fs/promises';
 import process from 'node:process';
 import { isWindows } from '../system/environment.js';
-import { sleep, unref } from '../system/timers.js';
+import { sleep } from '../system/timers.js';
 import { onParentExit } from './parent-exit.js';
 import { endTree, endTreeNow, type SpawnSpec, toWindowsSpec } from './windows.js';
 
@@ -52,8 +52,7 @@ export function startProcess(spec: SpawnSpec, { onStdout, onStderr }: Output) {
 	if (!child)
 		return { pid: undefined, disconnected: ended, exited: ended, write() {}, shutDown() {} };
 	const disconnected = awaitDisconnect(child, ended);
-	const timers: NodeJS.Timeout[] = [];
-	let hasEnded = false;
+	const shutdown = new AbortController();
 
 	child.stdout.setEncoding('utf8').on('data', onStdout);
 	child.stderr.setEncoding('utf8').on('data', onStderr);
@@ -64,8 +63,7 @@ export function startProcess(spec: SpawnSpec, { onStdout, onStderr }: Output) {
 	);
 
 	const exited = ended.then(async (exit) => {
-		hasEnded = true;
-		for (const timer of timers) clearTimeout(timer);
+		shutdown.abort();
 		await Promise.all([endRestOfGroup(child), disconnected]);
 		for (const stream of child.stdio) stream?.destroy();
 		forgetParentExit();
@@ -85,19 +83,20 @@ export function startProcess(spec: SpawnSpec, { onStdout, onStderr }: Output) {
 		},
 
 		/** Ends the process: end of input, SIGTERM, then SIGKILL to its group. A later call can only bring the end forward. */
-		shutDown(kind: 'gracefulShutdown' | 'fastShutdown'): void {
-			if (hasEnded) return;
+		async shutDown(kind: 'gracefulShutdown' | 'fastShutdown'): Promise<void> {
 			const { endOfInputMs, terminateMs } = timings[kind];
-			child.stdin.end();
-			const terminate = () => signalTree(child, 'SIGTERM');
-			const kill = () => signalTree(child, 'SIGKILL');
-			const giveUp = () => end(unknownExit);
-			const killAfterMs = endOfInputMs + terminateMs;
-			timers.push(
-				unref(setTimeout(terminate, endOfInputMs)),
-				unref(setTimeout(kill, killAfterMs)),
-				unref(setTimeout(giveUp, killAfterMs + timings.killMs)),
-			);
+			const { signal } = shutdown;
+			try {
+				child.stdin.end();
+				await sleep(endOfInputMs, signal);
+				signalTree(child, 'SIGTERM');
+				await sleep(terminateMs, signal);
+				signalTree(child, 'SIGKILL');
+				await sleep(timings.killMs, signal);
+				end(unknownExit);
+			} catch {
+				// The process has ended.
+			}
 		},
 	};
 }

@@ -1,7 +1,7 @@
 import pRetry, { type RetryContext } from 'p-retry';
 import pTimeout from 'p-timeout';
-import { CodexModelsError, notStarted, toCodexModelsError } from '../api/errors.js';
-import type { Fetch, Fetcher, ModelListAnswer, StartFetch, Target } from '../api/fetch.js';
+import { CodexModelsError, toCodexModelsError } from '../api/errors.js';
+import type { Fetch, Fetcher, FetchRequest, ModelListAnswer, Target } from '../api/fetch.js';
 import type { Settings } from '../api/settings.js';
 import { buildEnvironment } from '../system/environment.js';
 import { findExecutable, findProblem } from '../system/find-executable.js';
@@ -25,7 +25,7 @@ export function createFetcher(settings: Settings): Fetcher {
 	const appServers = createAppServers(settings.keepAliveMs);
 	return {
 		waitForTurn: createTurns(maxAppServers),
-		startFetch: (target, context) => startAttempts({ settings, appServers, target, ...context }),
+		startFetch: (request) => startAttempts({ settings, appServers, ...request }),
 		evictIdle: appServers.evictIdle,
 		close: appServers.close,
 	};
@@ -51,13 +51,14 @@ function createAppServers(keepAliveMs: number) {
 		start({ target, emit }: Job, spec: SessionSpec, attempt: number): AppServerSession {
 			const session = new AppServerSession(spec);
 			const { pid, exited } = session.process;
+			if (pid === undefined) return session;
 			const startedAt = performance.now();
 			living.add(session);
-			if (pid !== undefined) emit(target, { type: 'spawned', pid, attempt });
+			emit(target, { type: 'spawned', pid, attempt });
 			exited.then(({ exitCode, signal }) => {
 				living.delete(session);
 				const lifetimeMs = performance.now() - startedAt;
-				if (pid !== undefined) emit(target, { type: 'exited', pid, exitCode, signal, lifetimeMs });
+				emit(target, { type: 'exited', pid, exitCode, signal, lifetimeMs });
 			});
 			return session;
 		},
@@ -97,11 +98,7 @@ function createAppServers(keepAliveMs: number) {
 }
 
 type AppServers = ReturnType<typeof createAppServers>;
-type Job = Parameters<StartFetch>[1] & {
-	settings: Settings;
-	appServers: AppServers;
-	target: Target;
-};
+type Job = FetchRequest & { settings: Settings; appServers: AppServers };
 
 function startAttempts(job: Job): Fetch {
 	const { settings, appServers, target, signal, emit } = job;
@@ -110,7 +107,6 @@ function startAttempts(job: Job): Fetch {
 	let attempts = 0;
 	/** The exit code and the last words of the latest app-server that ended early. */
 	let previousEnd = '';
-	const getProgress = () => session?.progress ?? notStarted;
 
 	async function runAttempt(attempt: number): Promise<ModelListAnswer> {
 		// Two app-servers that refresh one rotating login token can log the user out (openai/codex #10332).
@@ -136,7 +132,7 @@ function startAttempts(job: Job): Fetch {
 	 */
 	function shouldRetry({ error: thrown, attemptNumber: attempt }: RetryContext): boolean {
 		const error = thrown as CodexModelsError;
-		const end = `${error.exitCode} ${getProgress().lastWords}`;
+		const end = `${error.exitCode} ${session?.progress.lastWords}`;
 		const isTransient = isEarlyEnd(error)
 			? end !== previousEnd || end.includes('sqlite state runtime')
 			: error.rpcCode === overloadedCode;
@@ -149,7 +145,7 @@ function startAttempts(job: Job): Fetch {
 	const { retries } = settings;
 	const options = { retries, minTimeout: backoffMs, randomize: true, unref: true, shouldRetry };
 	// An abort ends every wait, also for a file system that does not come back.
-	const untilAborted = { milliseconds: Number.POSITIVE_INFINITY, signal };
+	const untilAborted = { milliseconds: Infinity, signal };
 	const answer = pTimeout(pRetry(runAttempt, options), untilAborted).catch((error) => {
 		session?.process.shutDown('fastShutdown');
 		throw signal.aborted ? error : toCodexModelsError(error);
@@ -159,7 +155,7 @@ function startAttempts(job: Job): Fetch {
 		get attempts() {
 			return attempts;
 		},
-		progress: getProgress,
+		progress: () => session?.progress,
 		release(keptInputs) {
 			if (session) appServers.release(target, session, keptInputs);
 		},

@@ -1,13 +1,12 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
-import { readConfigAnswer } from '../api/codex-config.js';
-import { type CodexModel, isObject, toCodexModel } from '../api/codex-model.js';
+import { isObject } from '../api/codex-model.js';
 import {
 	type CodexModelsError,
 	type FetchPhase,
 	type FetchProgress,
 	protocolError,
 } from '../api/errors.js';
-import { type CatalogWarning, type ModelListAnswer, toWarnings } from '../api/fetch.js';
+import { type CatalogWarning, type ModelListAnswer, readAnswer } from '../api/fetch.js';
 import type { ClientInfo } from '../api/options.js';
 import { sanitizeLine } from '../system/sanitize.js';
 import { sleep } from '../system/timers.js';
@@ -20,7 +19,7 @@ import type { SpawnSpec } from './windows.js';
 const maxPages = 100;
 /** The longest text of a warning, in characters; those of Codex 0.169.0 have 300. */
 const maxWarningLength = 1_000;
-/** The number of warnings that are told of; Codex 0.171.0 has some three. */
+/** The number of warnings that a list carries; Codex 0.171.0 has some three. */
 const maxWarnings = 20;
 /** The wait for the answer to `config/read` when the list is complete, in milliseconds; it takes 1 to 7 (0.66.0 to 0.171.0). */
 const configReadMs = 150;
@@ -41,7 +40,6 @@ export class AppServerSession {
 	readonly #rpc: JsonRpcClient;
 	readonly #stderr = createStderrTail();
 	readonly #warnings: CatalogWarning[] = [];
-	#warningCount = 0;
 	#startedAt = 0;
 	#phase: FetchPhase = 'spawn';
 
@@ -98,11 +96,12 @@ export class AppServerSession {
 		// A kept app-server answers from its memory, whatever it complains of later.
 		if (isFirst && fallbackLine !== undefined && !isWrittenAfter(listedAt, fallbackLine))
 			warnings.push({ type: 'built-in-list', message: `${builtInWords}: ${fallbackLine}` });
-		return { models, warnings: toWarnings(warnings), ...readConfigAnswer(config?.result) };
+		return readAnswer({ models, config: config?.result, warnings });
 	}
 
-	async #listPages(): Promise<CodexModel[]> {
-		const models: CodexModel[] = [];
+	/** The entries of all pages. */
+	async #listPages(): Promise<unknown[]> {
+		let entries: unknown[] = [];
 		const cursors: string[] = [];
 		for (;;) {
 			// No `limit`: all come on one page then, and a stalled network costs Codex 5 s a page (0.155.0, 0.169.0).
@@ -111,11 +110,8 @@ export class AppServerSession {
 			const { data, nextCursor } = isObject(result) ? result : {};
 			if (!Array.isArray(data))
 				throw this.#protocolError('its result is no object, or has no array "data"');
-			for (const entry of data) {
-				const model = toCodexModel(entry);
-				if (model) models.push(model);
-			}
-			if ((nextCursor ?? '') === '') return models;
+			entries = entries.concat(data);
+			if ((nextCursor ?? '') === '') return entries;
 			if (typeof nextCursor !== 'string')
 				throw this.#protocolError('its "nextCursor" is neither a string nor null');
 			if (cursors.includes(nextCursor))
@@ -134,13 +130,12 @@ export class AppServerSession {
 	}
 
 	#onConfigWarning({ summary, details }: Record<string, unknown>): void {
-		if (typeof summary !== 'string' || this.#warningCount === maxWarnings) return;
-		this.#warningCount += 1;
+		if (typeof summary !== 'string') return;
 		const message = sanitizeLine(summary, maxWarningLength);
 		const more = typeof details === 'string' ? sanitizeLine(details, maxWarningLength) : null;
 		this.#spec.onConfigWarning(message, more);
 		// Other warnings, such as that of a missing bubblewrap, change no list.
-		if (/using (?:the )?defaults/i.test(summary))
+		if (/using (?:the )?defaults/i.test(summary) && this.#warnings.length < maxWarnings)
 			this.#warnings.push({ type: 'config-ignored', message: `${message} ${more ?? ''}` });
 	}
 

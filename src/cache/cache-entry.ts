@@ -40,36 +40,36 @@ const patienceMs = 100;
 /** The list of one target and login: all of its state, and the one place that changes it. */
 export class CacheEntry {
 	readonly target: Target;
+	readonly context: CacheContext;
 	/** The digest of the login that the list belongs to; `undefined` until it has been read. */
 	login: string | undefined;
 	/** Whether the list was cleared, or its login is over: the result of a revalidation is not remembered. */
 	isDropped = false;
 	/** The list, also after the time in which it may be served. */
 	list: ModelList | undefined;
-	readonly #context: CacheContext;
 	readonly #onChange: (entry: CacheEntry) => void;
 	/** Whether the files that the list was made from were the same at the last look. */
 	#isCurrent = true;
 	lastLook: Inputs | undefined;
 	/** The time of the last look at the files in epoch ms, and the look under way. */
-	#lookedAt = Number.NaN;
-	#looking: Promise<true> | undefined;
+	#lookedAt = NaN;
+	#looking: Promise<Inputs> | undefined;
 	/** The last failed refresh since the list was fetched, and its time in epoch ms. */
 	#refreshError: CodexModelsError | null = null;
-	#failedAt = Number.NaN;
+	#failedAt = NaN;
 	/** One object for each view, until something in it changes. */
 	#snapshots: { all?: CatalogSnapshot; visible?: CatalogSnapshot } = {};
 
 	/** @param onChange - is called after each look and each change. */
 	constructor(target: Target, context: CacheContext, onChange: (entry: CacheEntry) => void) {
 		this.target = target;
-		this.#context = context;
+		this.context = context;
 		this.#onChange = onChange;
 	}
 
 	/** The list, if it may be served. `now` is in epoch ms, here and below, because asking for the time costs a tenth of a hit. */
 	getServable(now = Date.now()): ModelList | undefined {
-		const { settings, command } = this.#context;
+		const { settings, command } = this.context;
 		const { list } = this;
 		if (list?.inputs?.command !== command.latest) return undefined;
 		return now - list.fetchedAt < settings.maxAgeMs + settings.staleWhileRevalidateMs
@@ -79,7 +79,7 @@ export class CacheEntry {
 
 	/** Whether the list is young enough not to ask Codex again, and nothing that it was made from has changed. */
 	isFresh(now = Date.now()): boolean {
-		const { maxAgeMs, cooldownMs } = this.#context.settings;
+		const { maxAgeMs, cooldownMs } = this.context.settings;
 		if (!this.list || !this.#isCurrent) return false;
 		const limitMs = isBuiltIn(this.list) ? Math.min(maxAgeMs, cooldownMs) : maxAgeMs;
 		return isWithin(limitMs, this.list.fetchedAt, now);
@@ -87,7 +87,7 @@ export class CacheEntry {
 
 	/** Whether the last refresh failed so recently that the next one has to wait. */
 	isCoolingDown(now: number): boolean {
-		return isWithin(this.#context.settings.cooldownMs, this.#failedAt, now);
+		return isWithin(this.context.settings.cooldownMs, this.#failedAt, now);
 	}
 
 	/** Whether it is not yet time for another look. */
@@ -99,12 +99,12 @@ export class CacheEntry {
 	async look(): Promise<void> {
 		if (this.isLookedAt()) return;
 		this.#looking ??= this.#lookAndCompare();
-		const isDone = await withPatience(this.#looking, this.list && patienceMs);
+		const seen = await withPatience(this.#looking, this.list && patienceMs);
 		// A look that does not come back is not waited for again before the next one is due.
-		if (this.list && !isDone) this.#lookedAt = Date.now();
+		if (this.list && !seen) this.#lookedAt = Date.now();
 	}
 
-	async #lookAndCompare(): Promise<true> {
+	async #lookAndCompare(): Promise<Inputs> {
 		const seen = await this.lookAtInputs();
 		this.#looking = undefined;
 		this.lastLook = seen;
@@ -114,13 +114,13 @@ export class CacheEntry {
 		const { inputs } = this.list ?? {};
 		if (inputs) this.#isCurrent = isCurrent(inputs, seen, this.#isCurrent);
 		this.#onChange(this);
-		return true;
+		return seen;
 	}
 
 	/** Looks at all that a list would be made from now. Where Codex names no file, those that it named before still count. */
 	lookAtInputs(named: readonly string[] = []): Promise<Inputs> {
 		const files = named.length > 0 ? named : Object.keys(this.list?.inputs?.files ?? {});
-		return lookAtInputs(this.target, this.#context, files);
+		return lookAtInputs(this.target, this.context, files);
 	}
 
 	/**
@@ -136,7 +136,7 @@ export class CacheEntry {
 		}
 		this.list = shared;
 		this.#refreshError = null;
-		this.#failedAt = Number.NaN;
+		this.#failedAt = NaN;
 		this.#snapshots = {};
 		this.#onChange(this);
 		return shared;
@@ -175,10 +175,9 @@ export class CacheEntry {
 
 /** Whether two snapshots differ in their age alone. Equal parts of two lists are one object. */
 export const hasSameContent = (one?: CatalogSnapshot, other?: CatalogSnapshot) =>
-	one?.models === other?.models &&
-	one?.configured === other?.configured &&
-	one?.warnings === other?.warnings &&
-	one?.refreshError === other?.refreshError;
+	(['models', 'configured', 'warnings', 'refreshError'] as const).every(
+		(part) => one?.[part] === other?.[part],
+	);
 
 /** After the clock was set back the age is unknown, and nothing counts as young until the clock has caught up. */
 function isWithin(limitMs: number, since: number, now: number): boolean {

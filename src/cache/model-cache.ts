@@ -20,7 +20,7 @@ type Call = ListOptions & { revalidation?: Revalidation | undefined };
 type Subscription = {
 	target: Target;
 	listener: SnapshotListener;
-	peek(): CatalogSnapshot | undefined;
+	options: TargetOptions;
 	seen: CatalogSnapshot | undefined;
 };
 
@@ -36,8 +36,6 @@ export class ModelCache {
 	readonly #running = new Set<Revalidation>();
 	readonly #subscriptions = new Set<Subscription>();
 	readonly #closed = new AbortController();
-	/** The time of the last `clear`, in epoch ms. */
-	#clearedAt = Number.NEGATIVE_INFINITY;
 	/** The deletions in the store that `clear` started. */
 	#deletions: Promise<unknown> = Promise.resolve();
 
@@ -49,7 +47,7 @@ export class ModelCache {
 	/** The list in memory, without a promise: most calls end here. A stale list is revalidated in the background. */
 	lookup({ key }: Target, options: ListOptions): CatalogSnapshot | undefined {
 		options.signal?.throwIfAborted();
-		const entry = options.refresh ? undefined : this.#entries.get(key);
+		const entry = this.#entries.get(key);
 		const now = Date.now();
 		return entry?.isLookedAt(now) ? this.#serve(entry, options, now) : undefined;
 	}
@@ -58,12 +56,12 @@ export class ModelCache {
 	async getOrFetch(target: Target, options: ListOptions): Promise<CatalogSnapshot> {
 		const { settings, emit } = this.#context;
 		const call: Call = { ...options };
-		const { deadlineMs = settings.deadlineMs, signal, refresh } = call;
+		const { deadlineMs = settings.deadlineMs, signal } = call;
 		const startedAt = performance.now();
 		const onDeadline = () => {
 			const { progress = notStarted } = call.revalidation ?? {};
 			call.revalidation = undefined;
-			const served = this.#serve(refresh ? undefined : this.#getEntry(target), call);
+			const served = this.#serve(this.#getEntry(target), call);
 			if (served) return served;
 			emit(target, { type: 'timed-out', timeoutMs: deadlineMs, phase: progress.phase });
 			throw timeoutError({ limit: 'deadlineMs', timeoutMs: deadlineMs, ...progress });
@@ -88,26 +86,24 @@ export class ModelCache {
 	}
 
 	subscribe(target: Target, listener: SnapshotListener, options: TargetOptions): () => void {
-		const peek = () => this.peek(target, options);
-		const subscription = { target, listener, peek, seen: peek() };
+		const subscription = { target, listener, options, seen: this.peek(target, options) };
 		this.#subscriptions.add(subscription);
 		return () => this.#subscriptions.delete(subscription);
 	}
 
-	/** Forgets every list, and deletes it in the store, also where the answer of the store is still awaited. */
+	/** Forgets every list and idle app-server, and deletes the lists in the store, also where its answer is still awaited. */
 	clear(): void {
-		const { command } = this.#context;
-		this.#clearedAt = Date.now();
+		this.#context.clearedAt = Date.now();
 		const running = [...this.#running].map(({ entry }) => entry);
 		for (const entry of new Set([...this.#entries.values(), ...running])) {
 			entry.isDropped = true;
-			const stored = createStoredList(entry, command.latest, this.#context);
-			this.#deletions = Promise.all([this.#deletions, stored?.delete()]);
+			this.#deletions = Promise.all([this.#deletions, createStoredList(entry)?.delete()]);
 			this.#onChange(entry);
 		}
+		this.#context.fetcher.evictIdle?.();
 	}
 
-	/** Rejects every waiting call, and resolves when nothing is under way. */
+	/** Rejects every waiting call, and resolves when nothing is under way and every app-server is gone. */
 	async close(): Promise<void> {
 		const error = closedError();
 		this.#closed.abort(error);
@@ -115,7 +111,8 @@ export class ModelCache {
 		// The entries are not dropped, because a list that is being saved may stay in the store.
 		this.#entries.clear();
 		for (const revalidation of this.#running) revalidation.abort(error);
-		await Promise.all([this.#deletions, ...[...this.#running].map(({ ended }) => ended)]);
+		const running = [...this.#running].map(({ ended }) => ended);
+		await Promise.all([this.#context.fetcher.close?.(), this.#deletions, ...running]);
 	}
 
 	async #findOrFetch(target: Target, call: Call): Promise<CatalogSnapshot> {
@@ -124,7 +121,7 @@ export class ModelCache {
 		const entry =
 			this.#getEntry(target) ??
 			new CacheEntry(target, this.#context, (changed) => this.#onChange(changed));
-		const served = this.#serve(call.refresh ? undefined : entry, call);
+		const served = this.#serve(entry, call);
 		if (served) return served;
 
 		const revalidation = this.#revalidate(entry);
@@ -140,11 +137,11 @@ export class ModelCache {
 		return entry.snapshot(await revalidation.result, call);
 	}
 
-	/** The list in memory that may be served. A stale list is revalidated in the background. */
+	/** The list in memory that answers the call. A stale list is revalidated in the background. */
 	#serve(entry: CacheEntry | undefined, options: ListOptions, now = Date.now()) {
 		// A listener, too, may have closed the catalog.
 		this.#closed.signal.throwIfAborted();
-		const snapshot = entry?.peek(options, now);
+		const snapshot = options.refresh ? undefined : entry?.peek(options, now);
 		if (!entry || !snapshot) return undefined;
 		const { isFresh, fetchedAt } = snapshot;
 		if (!isFresh && !entry.isCoolingDown(now)) this.#revalidate(entry);
@@ -164,7 +161,7 @@ export class ModelCache {
 		const isUnderWay = (one: Revalidation) => one.entry === entry && !one.isSettled;
 		const running = [...this.#running].find(isUnderWay);
 		if (running) return running;
-		const revalidation = new Revalidation(entry, this.#context, this.#clearedAt);
+		const revalidation = new Revalidation(entry);
 		this.#running.add(revalidation);
 		revalidation.ended.then(() => this.#running.delete(revalidation));
 		return revalidation;
@@ -179,7 +176,7 @@ export class ModelCache {
 		// A listener may unsubscribe others, which are not called then, and subscribe new ones, which know the snapshot.
 		for (const subscription of this.#subscriptions) {
 			if (subscription.target.key !== key) continue;
-			const snapshot = subscription.peek();
+			const snapshot = this.peek(subscription.target, subscription.options);
 			if (hasSameContent(snapshot, subscription.seen)) continue;
 			subscription.seen = snapshot;
 			// A listener that throws or rejects harms nothing.
@@ -191,7 +188,7 @@ export class ModelCache {
 /** Node warns of the eleventh caller of a signal. */
 function allowManyListeners(signal: AbortSignal): void {
 	try {
-		setMaxListeners(Number.POSITIVE_INFINITY, signal);
+		setMaxListeners(Infinity, signal);
 	} catch {
 		// A signal of jsdom or of a browser is of another class, and warns of none.
 	}

@@ -10,15 +10,14 @@ import {
 import type { Fetch } from '../api/fetch.js';
 import { unrefTimers } from '../system/timers.js';
 import { type CacheEntry, isBuiltIn, type ModelList, makeModelList } from './cache-entry.js';
-import type { CacheContext } from './context.js';
 import { digest, heldStill, withPatience } from './inputs.js';
 import { createStoredList, type StoredList } from './stored-list.js';
 
 /** Gets a new list for an entry. Goes on whether or not a caller waits for it. */
 export class Revalidation {
 	readonly entry: CacheEntry;
-	/** Resolves when the list of the store, fresh or stale, is in the entry. Never rejects. */
-	readonly loaded: Promise<unknown>;
+	/** The list of the store, fresh or stale, when it is in the entry. Rejects with the same reason as `result`. */
+	readonly loaded: Promise<ModelList | undefined>;
 	/** The new list. Rejects with a `CodexModelsError`, or with a `TypeError` after misuse of the library. */
 	readonly result: Promise<ModelList>;
 	/** Resolves when the list is saved, the lock is released, and the app-server of a failed fetch is gone. */
@@ -26,31 +25,25 @@ export class Revalidation {
 	/** Whether a caller asked for a new list: one that another process fetched before this revalidation will not do. */
 	isRefresh = false;
 	isSettled = false;
-	readonly #context: CacheContext;
-	readonly #clearedAt: number;
 	readonly #controller = new AbortController();
 	readonly #startedAt = Date.now();
 	#stored: StoredList | undefined;
 	#fetch: Fetch | undefined;
 
-	/** @param clearedAt - is the time in epoch ms until which lists in the store count as deleted. */
-	constructor(entry: CacheEntry, context: CacheContext, clearedAt: number) {
+	constructor(entry: CacheEntry) {
 		this.entry = entry;
-		this.#context = context;
-		this.#clearedAt = clearedAt;
 		// The store is asked before the turn comes, because its list needs no app-server.
-		const loading = this.#limit(this.#prepare());
-		this.loaded = loading.catch(() => {});
-		this.result = this.#run(loading);
+		this.loaded = this.#limit(this.#prepare());
+		this.result = this.#run();
 		// The rest comes behind the result, and callers do not wait for it.
 		this.ended = this.result
 			.then((list) => this.#save(list))
-			.catch(() => this.#fetch?.untilGone())
+			.catch(() => this.#fetch?.untilGone?.())
 			.then(() => this.#stored?.unlock());
 	}
 
 	get progress(): FetchProgress {
-		return this.#fetch?.progress() ?? notStarted;
+		return this.#fetch?.progress?.() ?? notStarted;
 	}
 
 	/** Ends the wait for whatever it is, and the app-server fast. */
@@ -58,15 +51,15 @@ export class Revalidation {
 		this.#controller.abort(reason);
 	}
 
-	async #run(loading: Promise<ModelList | undefined>): Promise<ModelList> {
+	async #run(): Promise<ModelList> {
 		const { entry } = this;
-		const { emit, fetcher } = this.#context;
+		const { emit, fetcher } = entry.context;
 		const startedAt = performance.now();
 		try {
-			let list = await loading;
+			let list = await this.loaded;
 			if (!this.#isNew(list)) {
 				const turn = fetcher.waitForTurn(entry.target, this.ended);
-				await this.#limit(turn, Number.POSITIVE_INFINITY);
+				await this.#limit(turn, Infinity);
 				list = await this.#limit(this.#lockAndFetch());
 			}
 			this.isSettled = true;
@@ -83,16 +76,16 @@ export class Revalidation {
 	}
 
 	async #prepare(): Promise<ModelList | undefined> {
-		const command = await this.#context.command.resolve();
+		await this.entry.context.command.update();
 		await this.entry.look();
-		this.#stored = createStoredList(this.entry, command, this.#context);
+		this.#stored = createStoredList(this.entry);
 		return this.#load();
 	}
 
 	/** Remembers the list of the store, where that is newer. */
 	async #load(): Promise<ModelList | undefined> {
 		const { entry } = this;
-		const newerThan = Math.max(this.#clearedAt, entry.list?.fetchedAt ?? 0);
+		const newerThan = Math.max(entry.context.clearedAt, entry.list?.fetchedAt ?? 0);
 		const stored = await this.#stored?.load(newerThan);
 		if (!stored?.inputs) return undefined;
 		const files = Object.keys(stored.inputs.files);
@@ -114,20 +107,24 @@ export class Revalidation {
 	/** Fetches under the lock of the store, and decides whether the answer is remembered. */
 	async #lockAndFetch(): Promise<ModelList> {
 		const { entry } = this;
-		const { fetcher, emit, command } = this.#context;
+		const { fetcher, emit, command } = entry.context;
 		const { signal } = this.#controller;
 		// Another process may have saved its list during the wait for the lock.
 		const saved = (await this.#stored?.lock(signal)) ? await this.#load() : undefined;
-		signal.throwIfAborted();
 		if (this.#isNew(saved)) return saved;
 
 		const { lastLook } = entry;
 		const isNew = lastLook && lastLook.at >= this.#startedAt;
 		const before = isNew ? lastLook : await withPatience(entry.lookAtInputs());
 		signal.throwIfAborted();
-		const start = { command: command.latest, inputs: digest(before), signal, emit };
 		const startedAt = performance.now();
-		const fetch = fetcher.startFetch(entry.target, start);
+		const fetch = fetcher.startFetch({
+			target: entry.target,
+			command: command.latest,
+			inputs: digest(before),
+			signal,
+			emit,
+		});
 		this.#fetch = fetch;
 		let inputsToKeep: string | undefined;
 		try {
@@ -150,7 +147,7 @@ export class Revalidation {
 			const isMine = isStill && after.login === entry.login && !entry.isDropped;
 			return isMine && models > 0 ? entry.remember(list) : list;
 		} finally {
-			fetch.release(inputsToKeep);
+			fetch.release?.(inputsToKeep);
 		}
 	}
 
@@ -161,7 +158,7 @@ export class Revalidation {
 	}
 
 	/** The result of `work`, unless an abort comes first, or a time runs out, which aborts the fetch. */
-	#limit<T>(work: Promise<T>, timeoutMs = this.#context.settings.fetchTimeoutMs): Promise<T> {
+	#limit<T>(work: Promise<T>, timeoutMs = this.entry.context.settings.fetchTimeoutMs): Promise<T> {
 		const fallback = () => {
 			const error = timeoutError({ limit: 'fetchTimeoutMs', timeoutMs, ...this.progress });
 			this.abort(error);

@@ -1,13 +1,11 @@
 import { hostname } from 'node:os';
 import pTimeout from 'p-timeout';
-import { toConfiguredModel } from '../api/codex-config.js';
-import { isObject, toCodexModel, toObjects } from '../api/codex-model.js';
-import { toWarnings } from '../api/fetch.js';
+import { isObject, toObjects } from '../api/codex-model.js';
+import { readAnswer } from '../api/fetch.js';
 import { hash } from '../system/hash.js';
 import { toReason } from '../system/sanitize.js';
 import { unrefTimers } from '../system/timers.js';
 import { type CacheEntry, isBuiltIn, type ModelList, makeModelList } from './cache-entry.js';
-import type { CacheContext } from './context.js';
 import type { Inputs } from './inputs.js';
 
 /** The version of the stored shape, a part of each key. */
@@ -27,13 +25,11 @@ export type StoredList = NonNullable<ReturnType<typeof createStoredList>>;
  * The list of an entry in a `ModelListStore`. The key is a digest, and the value holds no credential: what Codex said, and the
  * inputs. No failure of a store fails a call, and nothing here rejects.
  */
-export function createStoredList(
-	{ target, login }: CacheEntry,
-	command: string,
-	{ settings, emit }: CacheContext,
-) {
+export function createStoredList({ target, login, context }: CacheEntry) {
+	const { settings, emit } = context;
 	const { store, args, env, maxAgeMs, staleWhileRevalidateMs } = settings;
 	if (!store) return undefined;
+	const command = context.command.latest;
 	const { cwd, codexHome = null } = target;
 	const key = `codex-models:${version}:${hash(command, args, env, cwd, codexHome, login)}`;
 	let release: Promise<(() => unknown) | undefined> | undefined;
@@ -103,15 +99,14 @@ function parseList(value: unknown, login: string | undefined, command: string) {
 	const { fetchedAt, machine: from, models: entries, warnings, configured } = value;
 	if (typeof fetchedAt !== 'number' || !(fetchedAt >= 0 && fetchedAt <= Date.now()))
 		return undefined;
-	const models = toObjects(entries).flatMap((entry) => toCodexModel(entry) ?? []);
-	if (models.length === 0) return undefined;
+	const answer = readAnswer({
+		models: toObjects(entries),
+		config: { config: configured },
+		warnings,
+	});
+	if (answer.models.length === 0) return undefined;
 	// The files of another machine cannot be compared with those of this one: only the age of its list counts.
 	const files = from === machine ? (value.files as Inputs['files']) : {};
 	const inputs = { at: fetchedAt, login, loginFile: undefined, command, files };
-	const content = {
-		models,
-		configured: toConfiguredModel(configured),
-		warnings: toWarnings(warnings),
-	};
-	return makeModelList(content, fetchedAt, inputs);
+	return makeModelList(answer, fetchedAt, inputs);
 }

@@ -49,7 +49,7 @@ export function fileStore(options: FileStoreOptions = {}): Required<ModelListSto
 			return retryOnSharingViolation(() => readEntry(toPath(key, 'json')));
 		},
 
-		async set(key, value, ttlMs = Number.POSITIVE_INFINITY) {
+		async set(key, value, ttlMs = Infinity) {
 			const text = JSON.stringify({ expiresAt: Date.now() + ttlMs, value });
 			await makeOwnDirectory(directory);
 			// Not with `write-file-atomic`, which listens for the end of the host (`signal-exit`) and follows links (7.0.1).

@@ -15,11 +15,15 @@ export const unrefTimers = {
 	clearTimeout: (timer: NodeJS.Timeout) => clearTimeout(timer),
 } as Pick<typeof globalThis, 'setTimeout' | 'clearTimeout'>;
 
-/** Returns a function that lets the process end again. */
-export function keepProcessAlive(): () => void {
+/** Keeps the process alive until the work is done. */
+export function keepProcessAlive<T>(work: Promise<T>): Promise<T> {
 	const timer = setInterval(() => {}, 60_000);
-	return () => clearInterval(timer);
+	return work.finally(() => clearInterval(timer));
 }
 
-/** Sleeps in real time, also where a test has replaced the clock: the end of a process is real. */
-export const sleep = (ms: number) => setRealTimeout(ms, undefined, { ref: false });
+/**
+ * Sleeps in real time, also where a test has replaced the clock: the end of a process is real. An abort clears the timer, and
+ * rejects.
+ */
+export const sleep = (ms: number, signal?: AbortSignal) =>
+	setRealTimeout(ms, undefined, { ref: false, signal });

@@ -1,6 +1,7 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { beforeEach, expect, test, vi } from 'vitest';
 import { timings } from '../../src/app-server/child-process.js';
+import * as timers from '../../src/system/timers.js';
 import { afterTest, failureOf, isAlive, neverMs, until, untilGone } from '../harness.js';
 import { deaf, setTimings, startSession } from './shell-server.js';
 
@@ -139,19 +140,18 @@ test('a closed output right before the exit is told with the exit code', async (
 test('an app-server that is gone leaves no listener on this process, no timer and no pipe', async () => {
 	const count = () => ['exit', 'SIGTERM', 'SIGINT'].map((name) => process.listenerCount(name));
 	const before = { listeners: count(), resources: process.getActiveResourcesInfo().length };
-	const clear = vi.spyOn(globalThis, 'clearTimeout');
-	const set = vi.spyOn(globalThis, 'setTimeout');
+	const sleep = vi.spyOn(timers, 'sleep');
 	const sessions = Array.from({ length: 20 }, () => startSession({}).session);
 	for (const session of sessions) session.process.shutDown('gracefulShutdown');
 	await Promise.all(sessions.map((session) => session.process.exited));
 	expect(count()).toEqual(before.listeners);
 	// The long timers are cleared; those of a moment run out by themselves.
 	const { endOfInputMs } = timings.gracefulShutdown;
-	const long = set.mock.results
-		.filter((_, index) => set.mock.calls[index]?.[1] === endOfInputMs)
-		.map(({ value }) => value);
+	const long = sleep.mock.results.filter(
+		(_, index) => sleep.mock.calls[index]?.[0] === endOfInputMs,
+	);
 	expect(long).toHaveLength(20);
-	for (const timer of long) expect(clear.mock.calls.map(([handle]) => handle)).toContain(timer);
+	for (const { value } of long) await expect(value).rejects.toThrow(/abort/);
 	await until(
 		'only the resources from before are left',
 		() => process.getActiveResourcesInfo().length <= before.resources,

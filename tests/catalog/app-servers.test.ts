@@ -37,8 +37,9 @@ test('fetchTimeoutMs starts with the turn', async () => {
 	const hangs: Step = ['hangs', { at: 'model/list' }];
 	const steps = [hangs, hangs, hangs, hangs, answers('a')];
 	const options = { codexHome: makeDirectory(), fetchTimeoutMs: 5_000 };
-	const { catalog } = makeScriptedCatalog(steps, options);
+	const { catalog, server } = makeScriptedCatalog(steps, options);
 	const failures = ['/', '/tmp', '/usr', '/etc'].map((cwd) => failureOf(catalog.list({ cwd })));
+	await server.untilAsked('model/list', 4);
 	const list = catalog.list({ cwd: makeDirectory() });
 	for (const error of await Promise.all(failures)) expect(error.code).toBe('ERR_CODEX_TIMEOUT');
 	expect(idsOf(await list)).toEqual(['a']);

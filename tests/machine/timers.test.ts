@@ -15,11 +15,11 @@ test('a timer of background work does not keep the process alive, and can be cle
 	await sleep(1);
 });
 
-test('a process is kept alive until it is released', () => {
+test('a process is kept alive until the work is done', async () => {
 	const before = process.getActiveResourcesInfo().length;
-	const release = keepProcessAlive();
+	const work = keepProcessAlive(Promise.resolve());
 	expect(process.getActiveResourcesInfo().length).toBe(before + 1);
-	release();
+	await work;
 	expect(process.getActiveResourcesInfo().length).toBe(before);
 });
 
