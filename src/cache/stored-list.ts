@@ -106,7 +106,7 @@ function parseList(value: unknown, login: string | undefined, command: string) {
 	});
 	if (answer.models.length === 0) return undefined;
 	// The files of another machine cannot be compared with those of this one: only the age of its list counts.
-	const files = from === machine ? (value.files as Inputs['files']) : {};
+	const files = (from === machine ? { ...value.files } : {}) as Inputs['files'];
 	const inputs = { at: fetchedAt, login, loginFile: undefined, command, files };
 	return makeModelList(answer, fetchedAt, inputs);
 }
