@@ -5,11 +5,10 @@ import type { CodexModel } from './api/codex-model.js';
 import { callHost } from './api/errors.js';
 import { createEmitter } from './api/events.js';
 import type { Target } from './api/fetch.js';
-import { check, type Rule } from './api/option-rules.js';
+import { aFunction, check, checkValue, type Rule } from './api/option-rules.js';
 import type { CodexModelCatalogOptions, ListOptions, TargetOptions } from './api/options.js';
 import {
 	checkCommand,
-	checkListener,
 	listRules,
 	resolveSettings,
 	type Settings,
@@ -94,7 +93,7 @@ export class CodexModelCatalog implements AsyncDisposable {
 	 * @throws TypeError for a listener that is no function, or a wrong option.
 	 */
 	subscribe(listener: SnapshotListener, options: TargetOptions = none): () => void {
-		checkListener(listener);
+		checkValue('listener', listener, aFunction);
 		const target = this.#resolveTarget(options, targetRules);
 		return this.#cache.subscribe(target, listener, { ...options });
 	}

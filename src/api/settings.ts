@@ -9,7 +9,6 @@ import {
 	aFunction,
 	aPath,
 	check,
-	checkValue,
 	duration,
 	durationOrInfinity,
 	either,
@@ -139,5 +138,3 @@ export function checkCommand(command: unknown): string {
 		`Expected the function "command" to return ${aCommand.expected}, got a value (${typeof command})`,
 	);
 }
-
-export const checkListener = (listener: unknown) => checkValue('listener', listener, aFunction);
