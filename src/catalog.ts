@@ -19,7 +19,7 @@ import { createFetcher } from './app-server/fetch-models.js';
 import type { CommandSource } from './cache/context.js';
 import { ModelCache } from './cache/model-cache.js';
 import { createHostFetcher } from './host-fetch.js';
-import { findHome, resolvePath } from './system/environment.js';
+import { findHome, findSpelling, resolvePath } from './system/environment.js';
 import { keepProcessAlive } from './system/timers.js';
 
 /** The options of a call without any, which need no check. */
@@ -48,7 +48,6 @@ export class CodexModelCatalog implements AsyncDisposable {
 	readonly #cache: ModelCache;
 	/** Most calls have the same target, whose key is not made again. */
 	#lastTarget: ResolvedTarget | undefined;
-	#closing: Promise<void> | undefined;
 
 	/** Starts nothing. @throws TypeError that names the option, its bounds and the value. */
 	constructor(options?: CodexModelCatalogOptions) {
@@ -111,8 +110,7 @@ export class CodexModelCatalog implements AsyncDisposable {
 	 * some two seconds at most, and keeps the process alive until then. May be called twice.
 	 */
 	close(): Promise<void> {
-		this.#closing ??= keepProcessAlive(this.#cache.close());
-		return this.#closing;
+		return keepProcessAlive(this.#cache.close());
 	}
 
 	/** The same as `close`. */
@@ -132,10 +130,11 @@ export class CodexModelCatalog implements AsyncDisposable {
 	 */
 	#resolveTarget(options: ListOptions, rules: Record<string, Rule> = listRules): ResolvedTarget {
 		if (options !== none) check(options, rules);
-		const { cwd: ownCwd, codexHome: own, env, inheritsCodexHome, fetchModels } = this.#settings;
+		const { cwd: ownCwd, codexHome: ownHome, env, fetchModels } = this.#settings;
 		const cwd = options.cwd === undefined ? ownCwd : resolvePath(options.cwd);
-		const said = options.codexHome ?? own;
-		const chosen = said ?? ((inheritsCodexHome && process.env.CODEX_HOME) || undefined);
+		const variable = findSpelling(env, 'CODEX_HOME');
+		const said = options.codexHome ?? ownHome;
+		const chosen = said ?? ((variable in env ? env : process.env)[variable] || undefined);
 		// A function of the host asks an app-server of its own, and hears only of what an option says.
 		const codexHome = fetchModels ? said : chosen;
 		const root = chosen ?? findHome({ HOME: env.HOME ?? process.env.HOME });

@@ -27,7 +27,8 @@ export type CatalogWarning = Readonly<{
 	message: string;
 }>;
 
-const maxWarningLength = 1_000;
+/** The longest text of a warning, in characters; those of Codex 0.169.0 have 300. */
+export const maxWarningLength = 1_000;
 
 function toWarnings(value: unknown): readonly CatalogWarning[] {
 	const warnings = toObjects(value).flatMap(({ type, message }) => {

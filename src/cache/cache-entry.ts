@@ -19,7 +19,7 @@ export type ModelList = Pick<ModelListAnswer, 'configured' | 'warnings'> & {
 };
 
 export function makeModelList(
-	{ models, configured, warnings }: Omit<ModelListAnswer, 'files'>,
+	{ models, configured, warnings }: ModelListAnswer,
 	fetchedAt: number,
 	inputs: Inputs | undefined,
 ): ModelList {
