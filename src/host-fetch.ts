@@ -1,7 +1,6 @@
 import { callHost, protocolError } from './api/errors.js';
 import { type Fetcher, type FetchRequest, readAnswer } from './api/fetch.js';
 import type { FetchModels } from './api/options.js';
-import { createTurns } from './app-server/turns.js';
 
 /** Fetches by the function of a host, in place of app-servers that this library starts. */
 export function createHostFetcher(fetchModels: FetchModels): Fetcher {
@@ -12,7 +11,7 @@ export function createHostFetcher(fetchModels: FetchModels): Fetcher {
 		throw protocolError({ problem: 'it has no array of models', phase: 'model/list', hint });
 	};
 	return {
-		waitForTurn: createTurns(Infinity),
+		maxAtOnce: Infinity,
 		startFetch: (request) => ({
 			answer: callHost('fetchModels', () => fetch(request)),
 			attempts: 1,

@@ -82,8 +82,8 @@ export type Fetch = {
 
 /** Fetches lists of models, and owns the app-servers for it. */
 export type Fetcher = {
-	/** Resolves when an app-server of the target may be started. The turn is over when `ended` resolves. */
-	waitForTurn(target: Target, ended: Promise<void>): Promise<void>;
+	/** The number of fetches that may be under way for one CODEX_HOME. */
+	readonly maxAtOnce: number;
 	startFetch(request: FetchRequest): Fetch;
 	/** Ends the app-servers that are kept for a next fetch. */
 	evictIdle?(): void;

@@ -1,6 +1,6 @@
 import { isDeepStrictEqual } from 'node:util';
 import type { CodexModel } from '../api/codex-model.js';
-import { type CodexModelsError, toCodexModelsError } from '../api/errors.js';
+import type { CodexModelsError } from '../api/errors.js';
 import type { ModelListAnswer, Target } from '../api/fetch.js';
 import type { TargetOptions } from '../api/options.js';
 import type { CatalogSnapshot } from '../api/snapshot.js';
@@ -143,8 +143,7 @@ export class CacheEntry {
 	}
 
 	/** Takes the failure of a refresh. The same failure again is the same error, so that no subscriber hears of it twice. */
-	fail(reason: unknown): void {
-		const error = toCodexModelsError(reason);
+	fail(error: CodexModelsError): void {
 		const last = this.#refreshError;
 		const isSame = last?.code === error.code && withoutTimes(last) === withoutTimes(error);
 		this.#refreshError = isSame ? last : error;

@@ -162,7 +162,7 @@ export class ModelCache {
 		const isUnderWay = (one: Revalidation) => one.entry === entry && !one.isSettled;
 		const running = [...this.#running].find(isUnderWay);
 		if (running) return running;
-		const revalidation = new Revalidation(entry);
+		const revalidation = new Revalidation(entry, this.#running);
 		this.#running.add(revalidation);
 		revalidation.ended.then(() => this.#running.delete(revalidation));
 		return revalidation;

@@ -25,13 +25,17 @@ export class Revalidation {
 	/** Whether a caller asked for a new list: one that another process fetched before this revalidation will not do. */
 	isRefresh = false;
 	isSettled = false;
+	/** All that are under way, this one included. */
+	readonly #running: ReadonlySet<Revalidation>;
+	#hasTurn = false;
 	readonly #controller = new AbortController();
 	readonly #startedAt = Date.now();
 	#stored: StoredList | undefined;
 	#fetch: Fetch | undefined;
 
-	constructor(entry: CacheEntry) {
+	constructor(entry: CacheEntry, running: ReadonlySet<Revalidation>) {
 		this.entry = entry;
+		this.#running = running;
 		// The store is asked before the turn comes, because its list needs no app-server.
 		this.loaded = this.#limit(this.#prepare());
 		this.result = this.#run();
@@ -53,25 +57,24 @@ export class Revalidation {
 
 	async #run(): Promise<ModelList> {
 		const { entry } = this;
-		const { emit, fetcher } = entry.context;
 		const startedAt = performance.now();
 		try {
 			let list = await this.loaded;
 			if (!this.#isNew(list)) {
-				const turn = fetcher.waitForTurn(entry.target, this.ended);
-				await this.#limit(turn, Infinity);
+				await this.#limit(this.#takeTurn(), Infinity);
 				list = await this.#limit(this.#lockAndFetch());
 			}
 			this.isSettled = true;
 			if (list.all.length === 0)
 				entry.fail(protocolError({ problem: 'the list of models is empty', phase: 'model/list' }));
 			return list;
-		} catch (error) {
+		} catch (reason) {
+			const error = toCodexModelsError(reason);
 			this.isSettled = true;
 			entry.fail(error);
 			const durationMs = performance.now() - startedAt;
-			emit(entry.target, { type: 'failed', durationMs, error: toCodexModelsError(error) });
-			throw error;
+			entry.context.emit(entry.target, { type: 'failed', durationMs, error });
+			throw reason;
 		}
 	}
 
@@ -94,6 +97,23 @@ export class Revalidation {
 		// A list of another machine brings no files, and those of this machine count from now on.
 		const inputs = files.length > 0 ? stored.inputs : look;
 		return entry.remember({ ...stored, inputs }, look);
+	}
+
+	/**
+	 * Waits until no earlier fetch for the target is under way, and few enough for the CODEX_HOME: two app-servers that refresh
+	 * one rotating login token can log the user out (openai/codex #10332).
+	 */
+	async #takeTurn(): Promise<void> {
+		const { target, context } = this.entry;
+		for (;;) {
+			const ofHome = [...this.#running].filter(
+				(other) => other.#hasTurn && other.entry.target.home === target.home,
+			);
+			const isBusy = ofHome.some(({ entry }) => entry.target.key === target.key);
+			if (!isBusy && ofHome.length < context.fetcher.maxAtOnce) break;
+			await Promise.race(ofHome.map(({ ended }) => ended));
+		}
+		this.#hasTurn = true;
 	}
 
 	/** Whether the list of another process spares the fetch. */
@@ -162,8 +182,11 @@ export class Revalidation {
 			this.abort(error);
 			throw error;
 		};
-		const { signal } = this.#controller;
-		const limits = { milliseconds: Math.max(1, timeoutMs), signal, fallback };
-		return pTimeout(work, { ...limits, customTimers: unrefTimers });
+		return pTimeout(work, {
+			milliseconds: Math.max(1, timeoutMs),
+			signal: this.#controller.signal,
+			fallback,
+			customTimers: unrefTimers,
+		});
 	}
 }
