@@ -48,11 +48,11 @@ export type ModelListAnswer = {
 
 /** Reads the entries of `model/list`, the result of `config/read`, and warnings, which may come from a host or a store. */
 export const readAnswer = (answer: {
-	models: readonly unknown[];
+	models?: unknown;
 	config?: unknown;
 	warnings?: unknown;
 }): ModelListAnswer => ({
-	models: answer.models.flatMap((entry) => toCodexModel(entry) ?? []),
+	models: toObjects(answer.models).flatMap((entry) => toCodexModel(entry) ?? []),
 	warnings: toWarnings(answer.warnings),
 	...readConfigAnswer(answer.config),
 });
