@@ -22,8 +22,9 @@ import { createHostFetcher } from './host-fetch.js';
 import { findHome, findSpelling, resolvePath } from './system/environment.js';
 import { keepProcessAlive } from './system/timers.js';
 
-/** The options of a call without any, which need no check. */
-const none = {};
+/** A copy, because the caller may change the object during the wait; with inherited options, which a spread leaves out. */
+const checkCall = (options: ListOptions | undefined, rules: Record<string, Rule>): ListOptions =>
+	options === undefined ? {} : check(options, rules);
 
 /** A target, and the folder that its CODEX_HOME was found by. */
 type ResolvedTarget = Target & { readonly root: string };
@@ -80,8 +81,9 @@ export class CodexModelCatalog implements AsyncDisposable {
 	}
 
 	/** The snapshot that `read` would serve from memory, or `undefined`; starts nothing. @throws TypeError for a wrong option. */
-	peek(options: TargetOptions = none): CatalogSnapshot | undefined {
-		return this.#cache.peek(this.#resolveTarget(options, targetRules), options);
+	peek(options?: TargetOptions): CatalogSnapshot | undefined {
+		const given = checkCall(options, targetRules);
+		return this.#cache.peek(this.#resolveTarget(given), given);
 	}
 
 	/**
@@ -91,10 +93,10 @@ export class CodexModelCatalog implements AsyncDisposable {
 	 * @returns a function that unsubscribes.
 	 * @throws TypeError for a listener that is no function, or a wrong option.
 	 */
-	subscribe(listener: SnapshotListener, options: TargetOptions = none): () => void {
+	subscribe(listener: SnapshotListener, options?: TargetOptions): () => void {
 		checkValue('listener', listener, aFunction);
-		const target = this.#resolveTarget(options, targetRules);
-		return this.#cache.subscribe(target, listener, { ...options });
+		const given = checkCall(options, targetRules);
+		return this.#cache.subscribe(this.#resolveTarget(given), listener, given);
 	}
 
 	/**
@@ -119,17 +121,17 @@ export class CodexModelCatalog implements AsyncDisposable {
 	}
 
 	/** Without a promise where the list is in memory. */
-	#find(options: ListOptions = none): CatalogSnapshot | Promise<CatalogSnapshot> {
-		const target = this.#resolveTarget(options);
-		return this.#cache.lookup(target, options) ?? this.#cache.getOrFetch(target, options);
+	#find(options?: ListOptions): CatalogSnapshot | Promise<CatalogSnapshot> {
+		const given = checkCall(options, listRules);
+		const target = this.#resolveTarget(given);
+		return this.#cache.lookup(target, given) ?? this.#cache.getOrFetch(target, given);
 	}
 
 	/**
 	 * The subject of a call. `process.env` and the home directory are read each time, because a program may set them after it
 	 * has made its catalog.
 	 */
-	#resolveTarget(options: ListOptions, rules: Record<string, Rule> = listRules): ResolvedTarget {
-		if (options !== none) check(options, rules);
+	#resolveTarget(options: TargetOptions): ResolvedTarget {
 		const { cwd: ownCwd, codexHome: ownHome, env, fetchModels } = this.#settings;
 		const cwd = options.cwd === undefined ? ownCwd : resolvePath(options.cwd);
 		const variable = findSpelling(env, 'CODEX_HOME');

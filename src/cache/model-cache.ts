@@ -55,7 +55,6 @@ export class ModelCache {
 	/** The list that is in memory when the files have been looked at, else the list of the store, else that of a fetch. */
 	async getOrFetch(target: Target, options: ListOptions): Promise<CatalogSnapshot> {
 		const { settings, emit } = this.#context;
-		// A copy, because the caller may change the object during the wait.
 		const call: Call = { ...options };
 		const { deadlineMs = settings.deadlineMs, signal } = call;
 		const startedAt = performance.now();

@@ -94,6 +94,8 @@ export class Revalidation {
 		const files = Object.keys(stored.inputs.files);
 		const look = await withPatience(entry.lookAtInputs(files));
 		if (entry.isDropped || this.#controller.signal.aborted) return undefined;
+		// The login may have changed during the wait for a turn, a lock or the store.
+		if (look?.login !== entry.login) return undefined;
 		// A list of another machine brings no files, and those of this machine count from now on.
 		const inputs = files.length > 0 ? stored.inputs : look;
 		return entry.remember({ ...stored, inputs }, look);
@@ -158,7 +160,7 @@ export class Revalidation {
 			const known = entry.getServable();
 			if (isBuiltIn(list) && known && !isBuiltIn(known))
 				throw fallbackError(list.warnings, this.progress.stderr);
-			if (isStill && !isBuiltIn(list)) inputsToKeep = digest(after);
+			if (isStill && !isBuiltIn(list) && !entry.isDropped) inputsToKeep = digest(after);
 			const models = list.all.length;
 			const durationMs = performance.now() - startedAt;
 			emit(entry.target, { type: 'refreshed', durationMs, models, attempts: fetch.attempts });

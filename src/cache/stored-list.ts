@@ -5,7 +5,7 @@ import { readAnswer } from '../api/fetch.js';
 import { hash } from '../system/hash.js';
 import { toReason } from '../system/sanitize.js';
 import { unrefTimers } from '../system/timers.js';
-import { type CacheEntry, type ModelList, makeModelList } from './cache-entry.js';
+import { type CacheEntry, isBuiltIn, type ModelList, makeModelList } from './cache-entry.js';
 import type { Inputs } from './inputs.js';
 
 /** The version of the stored shape, a part of each key. */
@@ -51,19 +51,26 @@ export function createStoredList({ target, login, context }: CacheEntry) {
 		}
 	}
 
+	const read = () => attempt('get', async () => parseList(await store.get(key), login, command));
+
 	return {
 		/** The stored list, if it is valid and newer than `newerThan` (epoch ms). */
 		async load(newerThan: number): Promise<ModelList | undefined> {
-			const read = async () => parseList(await store.get(key), login, command);
-			const list = await attempt('get', read);
+			const list = await read();
 			if (!list || list.fetchedAt <= newerThan) return undefined;
 			emit(target, { type: 'loaded', ageMs: Date.now() - list.fetchedAt });
 			return list;
 		},
 
-		async save({ fetchedAt, configured, warnings, all, inputs }: ModelList): Promise<void> {
+		async save(list: ModelList): Promise<void> {
+			const { fetchedAt, configured, warnings, all, inputs } = list;
 			const ttlMs = maxAgeMs + staleWhileRevalidateMs;
 			if (ttlMs === 0) return;
+			// The key is older than the fetch: a function may have named another program, or the login been unreadable.
+			if (inputs?.login !== login || inputs?.command !== command) return;
+			// The store may have failed before the fetch, or hold a better list that this catalog has cleared.
+			const known = isBuiltIn(list) ? await read() : undefined;
+			if (known && !isBuiltIn(known) && fetchedAt - known.fetchedAt < ttlMs) return;
 			const value = { fetchedAt, machine, files: inputs?.files, configured, warnings, models: all };
 			await attempt('set', () => store.set(key, value, Number.isFinite(ttlMs) ? ttlMs : undefined));
 		},

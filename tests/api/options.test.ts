@@ -123,6 +123,9 @@ test('an option may be inherited, and a relative cwd starts from the current dir
 	const catalog = new CodexModelCatalog(Object.create({ fetchModels: ask, cwd: 'a' }));
 	afterTest(() => catalog.close());
 	expect(await catalog.list()).toMatchObject([{ id: `${path.resolve('a')} undefined` }]);
+	const slow = makeCatalog({ fetchModels: () => new Promise(() => {}), deadlineMs: 50 });
+	const failure = await failureOf(slow.catalog.list(Object.create({ deadlineMs: 1 })));
+	expect(failure).toMatchObject({ timeoutMs: 1 });
 });
 
 const badCalls: [options: Record<string, unknown>, message: RegExp][] = [

@@ -174,6 +174,16 @@ test('clear ends the kept app-servers, and the next fetch starts another', async
 	expect(await refresh()).toEqual(['new']);
 });
 
+test('clear does not keep the app-server of a fetch under way', async () => {
+	const shells = [{ list: list('old') }, { list: list('new') }];
+	const { catalog, refresh, events } = makeShellCatalog(shells, keeps);
+	const answer = refresh();
+	await events.nth('spawned');
+	catalog.clear();
+	expect(await answer).toEqual(['old']);
+	expect(await refresh()).toEqual(['new']);
+});
+
 test('close ends the kept app-servers, also deaf ones', async () => {
 	timings.gracefulShutdown = { endOfInputMs: neverMs, terminateMs: neverMs };
 	const { catalog, refresh, events } = makeShellCatalog([{ end: deaf }], keeps);

@@ -1,4 +1,4 @@
-import { expect, test } from 'vitest';
+import { expect, test, vi } from 'vitest';
 import * as harness from './harness.js';
 
 const { clock, exitError, limits, makeFilledCatalog, makeHostCatalog, makeStore } = harness;
@@ -47,6 +47,20 @@ test('a built-in list replaces another one, and a good one whose time is over', 
 	expect(await made.readWith(['built in'], { more: builtIn })).toMatchObject(builtIn);
 	await made.refreshWith(['another'], { more: builtIn });
 	expect(made.catalog.peek()).toMatchObject({ models: [{ id: 'another' }], refreshError: null });
+});
+
+test('a built-in list replaces no better one in a store that has just been cleared or did not answer', async () => {
+	for (const isCleared of [true, false]) {
+		const store = makeStore();
+		const { home } = await makeFilledCatalog(['good'], { store });
+		clock.advance(1);
+		const get = vi.fn(store.get);
+		const made = makeHostCatalog({ store: { ...store, get } }, home);
+		if (isCleared) made.catalog.clear();
+		else for (let count = 0; count < 2; count++) get.mockImplementationOnce(() => expect.fail());
+		expect(await made.readWith(['built in'], { more: builtIn })).toMatchObject(builtIn);
+		expect(await makeHostCatalog({ store }, home).ids()).toEqual(['good']);
+	}
 });
 
 test('a good list that only the store has counts as well, also one that came during the fetch', async () => {

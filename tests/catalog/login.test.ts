@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process';
-import { mkdirSync, symlinkSync } from 'node:fs';
+import { mkdirSync, promises, symlinkSync } from 'node:fs';
 import { expect, test, vi } from 'vitest';
 import { failureOf } from '../harness.js';
 import { makeLogin } from '../releases/model-server.js';
@@ -7,7 +7,7 @@ import * as harness from './harness.js';
 
 const { clock, exitError, isPending, limits, makeFilledCatalog, makeHome, makeHostCatalog } =
 	harness;
-const { never, replaceStat, settle } = harness;
+const { makeGate, makeStore, never, replaceStat, settle } = harness;
 const { lookIntervalMs, lookLimitMs } = limits;
 
 const ann = makeLogin({ user: 'ann' });
@@ -124,6 +124,39 @@ test('a list is not remembered after any change of the login during its fetch, a
 		nextLook();
 		expect(await made.readWith(['new'])).toMatchObject({ isFresh: true });
 	}
+});
+
+test('a list that comes into the store during the wait for its lock is not served to another login', async () => {
+	const store = makeStore();
+	const { opened, open } = makeGate();
+	const lock = () => opened.then(() => () => {});
+	const made = makeHostCatalog({ store: { ...store, lock } });
+	made.home.logIn('first');
+	const list = made.ids();
+	await settle();
+	await makeFilledCatalog(['of the first'], { store }, made.home);
+	made.home.logIn('second');
+	open();
+	await made.answer(1, ['of the second']);
+	expect(await list).toEqual(['of the second']);
+	expect(made.catalog.peek()).toBeUndefined();
+});
+
+test('a list is not stored for a login that could not be read at first', async () => {
+	const store = makeStore();
+	const made = makeHostCatalog({ store });
+	made.home.logIn('first');
+	const { stat } = promises;
+	const { opened, open } = makeGate();
+	const restore = replaceStat((file) => opened.then(() => stat(file)));
+	const list = made.ids();
+	// The first look takes longer than a second.
+	await clock.pass(1_000);
+	restore();
+	open();
+	await made.answer(1, ['of the first']);
+	expect(await list).toEqual(['of the first']);
+	expect(store.map.size).toBe(0);
 });
 
 test('an answer to a login that came after the last look is not remembered for the login before', async () => {
