@@ -2,21 +2,13 @@ import path from 'node:path';
 // An import, because the global `process` is an accessor, which costs 4 % of a hit (Node 20).
 import process from 'node:process';
 import type { CodexModel } from './api/codex-model.js';
-import { callHost } from './api/errors.js';
 import { createEmitter } from './api/events.js';
 import type { Target } from './api/fetch.js';
 import { aFunction, check, checkValue, type Rule } from './api/option-rules.js';
 import type { CodexModelCatalogOptions, ListOptions, TargetOptions } from './api/options.js';
-import {
-	checkCommand,
-	listRules,
-	resolveSettings,
-	type Settings,
-	targetRules,
-} from './api/settings.js';
+import { listRules, resolveSettings, type Settings, targetRules } from './api/settings.js';
 import type { CatalogSnapshot, SnapshotListener } from './api/snapshot.js';
 import { createFetcher } from './app-server/fetch-models.js';
-import type { CommandSource } from './cache/context.js';
 import { ModelCache } from './cache/model-cache.js';
 import { createHostFetcher } from './host-fetch.js';
 import { findHome, findSpelling, resolvePath } from './system/environment.js';
@@ -53,12 +45,12 @@ export class CodexModelCatalog implements AsyncDisposable {
 	/** Starts nothing. @throws TypeError that names the option, its bounds and the value. */
 	constructor(options?: CodexModelCatalogOptions) {
 		const settings = resolveSettings(options);
-		const { fetchModels, onEvent } = settings;
+		const { command, fetchModels, onEvent } = settings;
 		this.#settings = settings;
 		this.#cache = new ModelCache({
 			settings,
 			fetcher: fetchModels ? createHostFetcher(fetchModels) : createFetcher(settings),
-			command: createCommandSource(settings),
+			command: fetchModels || typeof command === 'function' ? '' : command,
 			emit: createEmitter(onEvent),
 			clearedAt: 0,
 		});
@@ -147,15 +139,4 @@ export class CodexModelCatalog implements AsyncDisposable {
 		this.#lastTarget = { cwd, codexHome, root, home, key: `${cwd}\0${home}` };
 		return this.#lastTarget;
 	}
-}
-
-function createCommandSource({ command, fetchModels }: Settings): CommandSource {
-	const source = {
-		latest: fetchModels || typeof command === 'function' ? '' : command,
-		async update() {
-			if (typeof command === 'function')
-				source.latest = checkCommand(await callHost('command', command));
-		},
-	};
-	return source;
 }

@@ -71,7 +71,7 @@ export class CacheEntry {
 	getServable(now = Date.now()): ModelList | undefined {
 		const { settings, command } = this.context;
 		const { list } = this;
-		if (list?.inputs?.command !== command.latest) return undefined;
+		if (list?.inputs?.command !== command) return undefined;
 		return now - list.fetchedAt < settings.maxAgeMs + settings.staleWhileRevalidateMs
 			? list
 			: undefined;

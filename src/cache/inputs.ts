@@ -32,7 +32,7 @@ const loginVariables = ['CODEX_ACCESS_TOKEN', 'CODEX_API_KEY', 'CODEX_AGENT_IDEN
  */
 export async function lookAtInputs(
 	{ home, cwd }: Target,
-	{ settings, command: { latest: command } }: CacheContext,
+	{ settings, command }: CacheContext,
 	named: readonly string[],
 ): Promise<Inputs> {
 	const at = Date.now();

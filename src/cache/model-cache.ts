@@ -53,9 +53,8 @@ export class ModelCache {
 	}
 
 	/** The list that is in memory when the files have been looked at, else the list of the store, else that of a fetch. */
-	async getOrFetch(target: Target, options: ListOptions): Promise<CatalogSnapshot> {
+	async getOrFetch(target: Target, call: Call): Promise<CatalogSnapshot> {
 		const { settings, emit } = this.#context;
-		const call: Call = { ...options };
 		const { deadlineMs = settings.deadlineMs, signal } = call;
 		const startedAt = performance.now();
 		const onDeadline = () => {

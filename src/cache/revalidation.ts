@@ -1,5 +1,6 @@
 import pTimeout from 'p-timeout';
 import {
+	callHost,
 	type FetchProgress,
 	fallbackError,
 	notStarted,
@@ -8,6 +9,7 @@ import {
 	toCodexModelsError,
 } from '../api/errors.js';
 import type { Fetch } from '../api/fetch.js';
+import { checkCommand } from '../api/settings.js';
 import { unrefTimers } from '../system/timers.js';
 import { type CacheEntry, isBuiltIn, type ModelList, makeModelList } from './cache-entry.js';
 import { digest, heldStill, withPatience } from './inputs.js';
@@ -79,7 +81,10 @@ export class Revalidation {
 	}
 
 	async #prepare(): Promise<ModelList | undefined> {
-		await this.entry.context.command.update();
+		const { context } = this.entry;
+		const { command } = context.settings;
+		if (typeof command === 'function')
+			context.command = checkCommand(await callHost('command', command));
 		await this.entry.look();
 		this.#stored = createStoredList(this.entry);
 		return this.#load();
@@ -127,7 +132,7 @@ export class Revalidation {
 	/** Fetches under the lock of the store, and decides whether the answer is remembered. */
 	async #lockAndFetch(): Promise<ModelList> {
 		const { entry } = this;
-		const { fetcher, emit, command } = entry.context;
+		const { fetcher, emit } = entry.context;
 		const { signal } = this.#controller;
 		// Another process may have saved its list during the wait for the lock.
 		const saved = (await this.#stored?.lock(signal)) ? await this.#load() : undefined;
@@ -140,7 +145,7 @@ export class Revalidation {
 		const startedAt = performance.now();
 		const fetch = fetcher.startFetch({
 			target: entry.target,
-			command: command.latest,
+			command: entry.context.command,
 			inputs: digest(before),
 			signal,
 			emit,

@@ -26,10 +26,9 @@ export type StoredList = NonNullable<ReturnType<typeof createStoredList>>;
  * inputs. No failure of a store fails a call, and nothing here rejects.
  */
 export function createStoredList({ target, login, context }: CacheEntry) {
-	const { settings, emit } = context;
+	const { settings, emit, command } = context;
 	const { store, args, env, maxAgeMs, staleWhileRevalidateMs } = settings;
 	if (!store) return undefined;
-	const command = context.command.latest;
 	const { cwd, codexHome = null } = target;
 	const key = `codex-models:${version}:${hash(command, args, env, cwd, codexHome, login)}`;
 	let release: Promise<(() => unknown) | undefined> | undefined;
