@@ -2,33 +2,21 @@ import path from 'node:path';
 // An import, because the global `process` is an accessor, which costs 4 % of a hit (Node 20).
 import process from 'node:process';
 import type { CodexModel } from './api/codex-model.js';
-import { callHost } from './api/errors.js';
 import { createEmitter } from './api/events.js';
 import type { Target } from './api/fetch.js';
-import { check, type Rule } from './api/option-rules.js';
+import { aFunction, check, checkValue, type Rule } from './api/option-rules.js';
 import type { CodexModelCatalogOptions, ListOptions, TargetOptions } from './api/options.js';
-import {
-	checkCommand,
-	checkListener,
-	listRules,
-	resolveSettings,
-	type Settings,
-	targetRules,
-} from './api/settings.js';
+import { listRules, resolveSettings, type Settings, targetRules } from './api/settings.js';
 import type { CatalogSnapshot, SnapshotListener } from './api/snapshot.js';
 import { createFetcher } from './app-server/fetch-models.js';
-import type { CommandSource } from './cache/context.js';
 import { ModelCache } from './cache/model-cache.js';
 import { createHostFetcher } from './host-fetch.js';
-import { findHome, resolvePath } from './system/environment.js';
+import { findHome, findSpelling, resolvePath } from './system/environment.js';
 import { keepProcessAlive } from './system/timers.js';
-
-/** The options of a call without any. */
-const none = {};
 
 /** A copy, because the caller may change the object during the wait; with inherited options, which a spread leaves out. */
 const checkCall = (options: ListOptions | undefined, rules: Record<string, Rule>): ListOptions =>
-	options === undefined ? none : check(options, rules);
+	options === undefined ? {} : check(options, rules);
 
 /** A target, and the folder that its CODEX_HOME was found by. */
 type ResolvedTarget = Target & { readonly root: string };
@@ -53,17 +41,16 @@ export class CodexModelCatalog implements AsyncDisposable {
 	readonly #cache: ModelCache;
 	/** Most calls have the same target, whose key is not made again. */
 	#lastTarget: ResolvedTarget | undefined;
-	#closing: Promise<void> | undefined;
 
 	/** Starts nothing. @throws TypeError that names the option, its bounds and the value. */
 	constructor(options?: CodexModelCatalogOptions) {
 		const settings = resolveSettings(options);
-		const { fetchModels, onEvent } = settings;
+		const { command, fetchModels, onEvent } = settings;
 		this.#settings = settings;
 		this.#cache = new ModelCache({
 			settings,
 			fetcher: fetchModels ? createHostFetcher(fetchModels) : createFetcher(settings),
-			command: createCommandSource(settings),
+			command: fetchModels || typeof command === 'function' ? '' : command,
 			emit: createEmitter(onEvent),
 			clearedAt: 0,
 		});
@@ -99,7 +86,7 @@ export class CodexModelCatalog implements AsyncDisposable {
 	 * @throws TypeError for a listener that is no function, or a wrong option.
 	 */
 	subscribe(listener: SnapshotListener, options?: TargetOptions): () => void {
-		checkListener(listener);
+		checkValue('listener', listener, aFunction);
 		const given = checkCall(options, targetRules);
 		return this.#cache.subscribe(this.#resolveTarget(given), listener, given);
 	}
@@ -117,8 +104,7 @@ export class CodexModelCatalog implements AsyncDisposable {
 	 * some two seconds at most, and keeps the process alive until then. May be called twice.
 	 */
 	close(): Promise<void> {
-		this.#closing ??= keepProcessAlive(this.#cache.close());
-		return this.#closing;
+		return keepProcessAlive(this.#cache.close());
 	}
 
 	/** The same as `close`. */
@@ -138,10 +124,11 @@ export class CodexModelCatalog implements AsyncDisposable {
 	 * has made its catalog.
 	 */
 	#resolveTarget(options: TargetOptions): ResolvedTarget {
-		const { cwd: ownCwd, codexHome: own, env, inheritsCodexHome, fetchModels } = this.#settings;
+		const { cwd: ownCwd, codexHome: ownHome, env, fetchModels } = this.#settings;
 		const cwd = options.cwd === undefined ? ownCwd : resolvePath(options.cwd);
-		const said = options.codexHome ?? own;
-		const chosen = said ?? ((inheritsCodexHome && process.env.CODEX_HOME) || undefined);
+		const variable = findSpelling(env, 'CODEX_HOME');
+		const said = options.codexHome ?? ownHome;
+		const chosen = said ?? ((variable in env ? env : process.env)[variable] || undefined);
 		// A function of the host asks an app-server of its own, and hears only of what an option says.
 		const codexHome = fetchModels ? said : chosen;
 		const root = chosen ?? findHome({ HOME: env.HOME ?? process.env.HOME });
@@ -152,15 +139,4 @@ export class CodexModelCatalog implements AsyncDisposable {
 		this.#lastTarget = { cwd, codexHome, root, home, key: `${cwd}\0${home}` };
 		return this.#lastTarget;
 	}
-}
-
-function createCommandSource({ command, fetchModels }: Settings): CommandSource {
-	const source = {
-		latest: fetchModels || typeof command === 'function' ? '' : command,
-		async update() {
-			if (typeof command === 'function')
-				source.latest = checkCommand(await callHost('command', command));
-		},
-	};
-	return source;
 }

@@ -27,7 +27,8 @@ export type CatalogWarning = Readonly<{
 	message: string;
 }>;
 
-const maxWarningLength = 1_000;
+/** The longest text of a warning, in characters; those of Codex 0.169.0 have 300. */
+export const maxWarningLength = 1_000;
 
 function toWarnings(value: unknown): readonly CatalogWarning[] {
 	const warnings = toObjects(value).flatMap(({ type, message }) => {
@@ -47,11 +48,11 @@ export type ModelListAnswer = {
 
 /** Reads the entries of `model/list`, the result of `config/read`, and warnings, which may come from a host or a store. */
 export const readAnswer = (answer: {
-	models: readonly unknown[];
+	models?: unknown;
 	config?: unknown;
 	warnings?: unknown;
 }): ModelListAnswer => ({
-	models: answer.models.flatMap((entry) => toCodexModel(entry) ?? []),
+	models: toObjects(answer.models).flatMap((entry) => toCodexModel(entry) ?? []),
 	warnings: toWarnings(answer.warnings),
 	...readConfigAnswer(answer.config),
 });
@@ -81,8 +82,8 @@ export type Fetch = {
 
 /** Fetches lists of models, and owns the app-servers for it. */
 export type Fetcher = {
-	/** Resolves when an app-server of the target may be started. The turn is over when `ended` resolves. */
-	waitForTurn(target: Target, ended: Promise<void>): Promise<void>;
+	/** The number of fetches that may be under way for one CODEX_HOME. */
+	readonly maxAtOnce: number;
 	startFetch(request: FetchRequest): Fetch;
 	/** Ends the app-servers that are kept for a next fetch. */
 	evictIdle?(): void;

@@ -1,5 +1,5 @@
 import path from 'node:path';
-import { findSpelling, resolvePath } from '../system/environment.js';
+import { resolvePath } from '../system/environment.js';
 import { isObject } from './codex-model.js';
 import { MisuseError } from './errors.js';
 import {
@@ -9,7 +9,6 @@ import {
 	aFunction,
 	aPath,
 	check,
-	checkValue,
 	duration,
 	durationOrInfinity,
 	either,
@@ -46,10 +45,7 @@ const defaults = {
 
 /** The options of a catalog, checked, and with their defaults. */
 export type Settings = CodexModelCatalogOptions &
-	Required<Pick<CodexModelCatalogOptions, keyof typeof defaults>> & {
-		/** Whether CODEX_HOME is that of `process.env` at each call: neither `codexHome` nor `env` says which. */
-		inheritsCodexHome: boolean;
-	};
+	Required<Pick<CodexModelCatalogOptions, keyof typeof defaults>>;
 
 export const targetRules: Record<keyof TargetOptions, Rule> = {
 	includeHidden: aBoolean,
@@ -112,14 +108,11 @@ export function resolveSettings(options: CodexModelCatalogOptions = {}): Setting
 			`Option "${unused}" means nothing beside "fetchModels". Leave one of them out`,
 		);
 	const settings = { ...defaults, ...given } as Settings;
-	const { command, codexHome, env } = settings;
-	const spelling = findSpelling(env, 'CODEX_HOME');
+	const { command } = settings;
 	return {
 		...settings,
-		env: { ...env },
+		env: { ...settings.env },
 		args: [...settings.args],
-		codexHome: codexHome ?? (env[spelling] || undefined),
-		inheritsCodexHome: codexHome === undefined && !(spelling in env),
 		command: typeof command === 'string' ? toCommandPath(command) : command,
 		cwd: resolvePath(settings.cwd),
 	};
@@ -139,5 +132,3 @@ export function checkCommand(command: unknown): string {
 		`Expected the function "command" to return ${aCommand.expected}, got a value (${typeof command})`,
 	);
 }
-
-export const checkListener = (listener: unknown) => checkValue('listener', listener, aFunction);

@@ -40,13 +40,15 @@ export function startError({ elapsedMs, command, directory, cause }: StartFailur
 	Object.assign(cause, { spawnargs: undefined });
 	const [words, advice = ''] = describeStart(cause, directory) ?? [];
 	if (words === undefined) return toCodexModelsError(cause, elapsedMs);
-	const name = directory === undefined ? `program "${command}"` : `folder "${directory}"`;
+	const [name, hint] =
+		directory === undefined
+			? [
+					`program "${command}"`,
+					'Set the option "command" to a program that runs, by its path or as a name on PATH.',
+				]
+			: [`folder "${directory}"`, 'Set the option "cwd" to another folder.'];
 	const what = `Codex could not be started: the ${sanitizeLine(name, 310)} ${words} (${cause.code})`;
 	const places = cause.folders?.length ? `It was looked for in ${cause.folders.join(', ')}` : '';
-	const hint =
-		directory === undefined
-			? 'Set the option "command" to a program that runs, by its path or as a name on PATH.'
-			: 'Set the option "cwd" to another folder.';
 	const facts = { command: sanitizeLine(command, 1_000), cause, hint };
 	const parts = [what, sanitizeLine(places, 1_000), advice];
 	return makeError('ERR_CODEX_NOT_FOUND', { phase: 'spawn', elapsedMs }, parts, facts);

@@ -9,7 +9,6 @@ import { unref } from '../system/timers.js';
 import { resolveNativeBinary } from './executable.js';
 import { overloadedCode, startError } from './failures.js';
 import { AppServerSession, type SessionSpec } from './session.js';
-import { createTurns } from './turns.js';
 
 /**
  * The first wait before another attempt, in milliseconds: p-retry doubles each, and lengthens it by up to as much by chance.
@@ -24,7 +23,7 @@ const maxAppServers = 4;
 export function createFetcher(settings: Settings): Fetcher {
 	const appServers = createAppServers(settings.keepAliveMs);
 	return {
-		waitForTurn: createTurns(maxAppServers),
+		maxAtOnce: maxAppServers,
 		startFetch: (request) => startAttempts({ settings, appServers, ...request }),
 		evictIdle: appServers.evictIdle,
 		close: appServers.close,
@@ -142,8 +141,13 @@ function startAttempts(job: Job): Fetch {
 		return true;
 	}
 
-	const { retries } = settings;
-	const options = { retries, minTimeout: backoffMs, randomize: true, unref: true, shouldRetry };
+	const options = {
+		retries: settings.retries,
+		minTimeout: backoffMs,
+		randomize: true,
+		unref: true,
+		shouldRetry,
+	};
 	// An abort ends every wait, also for a file system that does not come back.
 	const untilAborted = { milliseconds: Infinity, signal };
 	const answer = pTimeout(pRetry(runAttempt, options), untilAborted).catch((error) => {

@@ -6,7 +6,12 @@ import {
 	type FetchProgress,
 	protocolError,
 } from '../api/errors.js';
-import { type CatalogWarning, type ModelListAnswer, readAnswer } from '../api/fetch.js';
+import {
+	type CatalogWarning,
+	type ModelListAnswer,
+	maxWarningLength,
+	readAnswer,
+} from '../api/fetch.js';
 import type { ClientInfo } from '../api/options.js';
 import { sanitizeLine } from '../system/sanitize.js';
 import { sleep } from '../system/timers.js';
@@ -17,8 +22,6 @@ import { createStderrTail } from './stderr-tail.js';
 import type { SpawnSpec } from './windows.js';
 
 const maxPages = 100;
-/** The longest text of a warning, in characters; those of Codex 0.169.0 have 300. */
-const maxWarningLength = 1_000;
 /** The number of warnings that a list carries; Codex 0.171.0 has some three. */
 const maxWarnings = 20;
 /** The wait for the answer to `config/read` when the list is complete, in milliseconds; it takes 1 to 7 (0.66.0 to 0.171.0). */

@@ -1,7 +1,7 @@
 import { isDeepStrictEqual } from 'node:util';
 import type QuickLRU from 'quick-lru';
 import type { CodexModel } from '../api/codex-model.js';
-import { type CodexModelsError, toCodexModelsError } from '../api/errors.js';
+import type { CodexModelsError } from '../api/errors.js';
 import type { ModelListAnswer, Target } from '../api/fetch.js';
 import type { TargetOptions } from '../api/options.js';
 import type { CatalogSnapshot } from '../api/snapshot.js';
@@ -20,7 +20,7 @@ export type ModelList = Pick<ModelListAnswer, 'configured' | 'warnings'> & {
 };
 
 export function makeModelList(
-	{ models, configured, warnings }: Omit<ModelListAnswer, 'files'>,
+	{ models, configured, warnings }: ModelListAnswer,
 	fetchedAt: number,
 	inputs: Inputs | undefined,
 ): ModelList {
@@ -84,7 +84,7 @@ export class CacheEntry {
 	getServable(now = Date.now()): ModelList | undefined {
 		const { settings, command } = this.context;
 		const { list } = this;
-		if (list?.inputs?.command !== command.latest) return undefined;
+		if (list?.inputs?.command !== command) return undefined;
 		return now - list.fetchedAt < settings.maxAgeMs + settings.staleWhileRevalidateMs
 			? list
 			: undefined;
@@ -158,8 +158,7 @@ export class CacheEntry {
 	}
 
 	/** Takes the failure of a refresh. The same failure again is the same error, so that no subscriber hears of it twice. */
-	fail(reason: unknown): void {
-		const error = toCodexModelsError(reason);
+	fail(error: CodexModelsError): void {
 		const last = this.#refreshError;
 		const isSame = last?.code === error.code && withoutTimes(last) === withoutTimes(error);
 		this.#refreshError = isSame ? last : error;

@@ -1,7 +1,7 @@
 import path from 'node:path';
 import type { Target } from '../api/fetch.js';
 import { buildEnvironment } from '../system/environment.js';
-import { type FileState, isOfFile, lookAt, readRegularFile } from '../system/files.js';
+import { type FileState, isOfFile, lookAt, readRegularFile, toAbsence } from '../system/files.js';
 import { findExecutable } from '../system/find-executable.js';
 import { hash } from '../system/hash.js';
 import { unref } from '../system/timers.js';
@@ -32,7 +32,7 @@ const loginVariables = ['CODEX_ACCESS_TOKEN', 'CODEX_API_KEY', 'CODEX_AGENT_IDEN
  */
 export async function lookAtInputs(
 	{ home, cwd }: Target,
-	{ settings, command: { latest: command } }: CacheContext,
+	{ settings, command }: CacheContext,
 	named: readonly string[],
 ): Promise<Inputs> {
 	const at = Date.now();
@@ -55,7 +55,7 @@ async function lookAtProgram(command: string, environment: NodeJS.ProcessEnv) {
 		const state = await lookAt(file);
 		return state && { ...state, version: `${file} ${state.version}` };
 	} catch (error) {
-		return isOfFile(error) ? { version: 'none', changedAt: 0 } : undefined;
+		return toAbsence(error);
 	}
 }
 

@@ -56,9 +56,8 @@ export class ModelCache {
 	}
 
 	/** The list that is in memory when the files have been looked at, else the list of the store, else that of a fetch. */
-	async getOrFetch(target: Target, options: ListOptions): Promise<CatalogSnapshot> {
+	async getOrFetch(target: Target, call: Call): Promise<CatalogSnapshot> {
 		const { settings, emit } = this.#context;
-		const call: Call = { ...options };
 		const { deadlineMs = settings.deadlineMs, signal } = call;
 		const startedAt = performance.now();
 		const onDeadline = () => {
@@ -132,16 +131,13 @@ export class ModelCache {
 
 		const revalidation = this.#revalidate(entry);
 		call.revalidation = revalidation;
-		if (call.refresh) {
-			revalidation.isRefresh = true;
-		} else {
-			// A stale list of the store is served at once.
-			await revalidation.loaded;
-			this.#closed.signal.throwIfAborted();
-			const stored = entry.peek(call);
-			if (stored) return stored;
-		}
-		return entry.snapshot(await revalidation.result, call);
+		if (call.refresh) revalidation.isRefresh = true;
+		else await revalidation.loaded;
+		// A stale list of the store is served at once.
+		const stored = call.refresh ? undefined : entry.peek(call);
+		const snapshot = stored ?? entry.snapshot(await revalidation.result, call);
+		this.#closed.signal.throwIfAborted();
+		return snapshot;
 	}
 
 	/** The list in memory that answers the call. A stale list is revalidated in the background. */
@@ -168,7 +164,7 @@ export class ModelCache {
 		const isUnderWay = (one: Revalidation) => one.entry === entry && !one.isSettled;
 		const running = [...this.#running].find(isUnderWay);
 		if (running) return running;
-		const revalidation = new Revalidation(entry);
+		const revalidation = new Revalidation(entry, this.#running);
 		this.#running.add(revalidation);
 		revalidation.ended.then(() => this.#running.delete(revalidation));
 		return revalidation;

@@ -1,5 +1,6 @@
 import pTimeout from 'p-timeout';
 import {
+	callHost,
 	type FetchProgress,
 	fallbackError,
 	notStarted,
@@ -8,6 +9,7 @@ import {
 	toCodexModelsError,
 } from '../api/errors.js';
 import type { Fetch } from '../api/fetch.js';
+import { checkCommand } from '../api/settings.js';
 import { unrefTimers } from '../system/timers.js';
 import { type CacheEntry, isBuiltIn, type ModelList, makeModelList } from './cache-entry.js';
 import { digest, heldStill, withPatience } from './inputs.js';
@@ -25,13 +27,17 @@ export class Revalidation {
 	/** Whether a caller asked for a new list: one that another process fetched before this revalidation will not do. */
 	isRefresh = false;
 	isSettled = false;
+	/** All that are under way, this one included. */
+	readonly #running: ReadonlySet<Revalidation>;
+	#hasTurn = false;
 	readonly #controller = new AbortController();
 	readonly #startedAt = Date.now();
 	#stored: StoredList | undefined;
 	#fetch: Fetch | undefined;
 
-	constructor(entry: CacheEntry) {
+	constructor(entry: CacheEntry, running: ReadonlySet<Revalidation>) {
 		this.entry = entry;
+		this.#running = running;
 		// The store is asked before the turn comes, because its list needs no app-server.
 		this.loaded = this.#limit(this.#prepare());
 		this.result = this.#run();
@@ -54,33 +60,35 @@ export class Revalidation {
 
 	async #run(): Promise<ModelList> {
 		const { entry } = this;
-		const { emit, fetcher } = entry.context;
 		const startedAt = performance.now();
 		try {
 			let list = await this.loaded;
 			if (!this.#isNew(list)) {
-				const turn = fetcher.waitForTurn(entry.target, this.ended);
-				await this.#limit(turn, Infinity);
+				await this.#limit(this.#takeTurn(), Infinity);
 				list = await this.#limit(this.#lockAndFetch());
 			}
 			this.isSettled = true;
 			if (list.all.length === 0)
 				entry.fail(protocolError({ problem: 'the list of models is empty', phase: 'model/list' }));
 			return list;
-		} catch (error) {
+		} catch (reason) {
+			const error = toCodexModelsError(reason);
 			this.isSettled = true;
 			entry.fail(error);
 			const durationMs = performance.now() - startedAt;
-			emit(entry.target, { type: 'failed', durationMs, error: toCodexModelsError(error) });
+			entry.context.emit(entry.target, { type: 'failed', durationMs, error });
 			// A store that was slow at first may have given a list meanwhile.
 			const known = this.isRefresh ? undefined : entry.getServable();
 			if (known) return known;
-			throw error;
+			throw reason;
 		}
 	}
 
 	async #prepare(): Promise<ModelList | undefined> {
-		await this.entry.context.command.update();
+		const { context } = this.entry;
+		const { command } = context.settings;
+		if (typeof command === 'function')
+			context.command = checkCommand(await callHost('command', command));
 		await this.entry.look();
 		this.#stored = createStoredList(this.entry);
 		return this.#load();
@@ -104,6 +112,23 @@ export class Revalidation {
 		return entry.remember({ ...stored, inputs }, look);
 	}
 
+	/**
+	 * Waits until no earlier fetch for the target is under way, and few enough for the CODEX_HOME: two app-servers that refresh
+	 * one rotating login token can log the user out (openai/codex #10332).
+	 */
+	async #takeTurn(): Promise<void> {
+		const { target, context } = this.entry;
+		for (;;) {
+			const ofHome = [...this.#running].filter(
+				(other) => other.#hasTurn && other.entry.target.home === target.home,
+			);
+			const isBusy = ofHome.some(({ entry }) => entry.target.key === target.key);
+			if (!isBusy && ofHome.length < context.fetcher.maxAtOnce) break;
+			await Promise.race(ofHome.map(({ ended }) => ended));
+		}
+		this.#hasTurn = true;
+	}
+
 	/** Whether the list of another process spares the fetch. */
 	#isNew(list: ModelList | undefined): list is ModelList {
 		if (!list) return false;
@@ -114,7 +139,7 @@ export class Revalidation {
 	/** Fetches under the lock of the store, and decides whether the answer is remembered. */
 	async #lockAndFetch(): Promise<ModelList> {
 		const { entry } = this;
-		const { fetcher, emit, command } = entry.context;
+		const { fetcher, emit } = entry.context;
 		const { signal } = this.#controller;
 		// Another process may have saved its list during the wait for the lock.
 		const saved = (await this.#stored?.lock(signal)) ? await this.#load() : undefined;
@@ -125,7 +150,7 @@ export class Revalidation {
 		const startedAt = performance.now();
 		const fetch = fetcher.startFetch({
 			target: entry.target,
-			command: command.latest,
+			command: entry.context.command,
 			inputs: digest(before),
 			signal,
 			emit,
@@ -169,8 +194,11 @@ export class Revalidation {
 			this.abort(error);
 			throw error;
 		};
-		const { signal } = this.#controller;
-		const limits = { milliseconds: Math.max(1, timeoutMs), signal, fallback };
-		return pTimeout(work, { ...limits, customTimers: unrefTimers });
+		return pTimeout(work, {
+			milliseconds: Math.max(1, timeoutMs),
+			signal: this.#controller.signal,
+			fallback,
+			customTimers: unrefTimers,
+		});
 	}
 }

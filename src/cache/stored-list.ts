@@ -1,6 +1,6 @@
 import { hostname } from 'node:os';
 import pTimeout from 'p-timeout';
-import { isObject, toObjects } from '../api/codex-model.js';
+import { isObject } from '../api/codex-model.js';
 import { readAnswer } from '../api/fetch.js';
 import { hash } from '../system/hash.js';
 import { toReason } from '../system/sanitize.js';
@@ -26,10 +26,9 @@ export type StoredList = NonNullable<ReturnType<typeof createStoredList>>;
  * inputs. No failure of a store fails a call, and nothing here rejects.
  */
 export function createStoredList({ target, login, context }: CacheEntry) {
-	const { settings, emit } = context;
+	const { settings, emit, command } = context;
 	const { store, args, env, maxAgeMs, staleWhileRevalidateMs } = settings;
 	if (!store) return undefined;
-	const command = context.command.latest;
 	const { cwd, codexHome = null } = target;
 	const key = `codex-models:${version}:${hash(command, args, env, cwd, codexHome, login)}`;
 	let release: Promise<(() => unknown) | undefined> | undefined;
@@ -96,17 +95,13 @@ export function createStoredList({ target, login, context }: CacheEntry) {
 /** The list in a stored value, which may be anything; throws where reading it throws. */
 function parseList(value: unknown, login: string | undefined, command: string) {
 	if (!isObject(value) || !isObject(value.files)) return undefined;
-	const { fetchedAt, machine: from, models: entries, warnings, configured } = value;
+	const { fetchedAt } = value;
 	if (typeof fetchedAt !== 'number' || !(fetchedAt >= 0 && fetchedAt <= Date.now()))
 		return undefined;
-	const answer = readAnswer({
-		models: toObjects(entries),
-		config: { config: configured },
-		warnings,
-	});
+	const answer = readAnswer({ ...value, config: { config: value.configured } });
 	if (answer.models.length === 0) return undefined;
 	// The files of another machine cannot be compared with those of this one: only the age of its list counts.
-	const files = (from === machine ? { ...value.files } : {}) as Inputs['files'];
+	const files = (value.machine === machine ? { ...value.files } : {}) as Inputs['files'];
 	const inputs = { at: fetchedAt, login, loginFile: undefined, command, files };
 	return makeModelList(answer, fetchedAt, inputs);
 }

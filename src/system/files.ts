@@ -29,7 +29,7 @@ export function lookAt(file: string): Promise<FileState | undefined> {
 			const version = [ino, size, mtimeMs, ctimeMs].join(' ');
 			return { version, changedAt: Math.max(mtimeMs, ctimeMs) };
 		} catch (error) {
-			return isOfFile(error) ? { version: 'none', changedAt: 0 } : undefined;
+			return toAbsence(error);
 		}
 	});
 }
@@ -37,6 +37,10 @@ export function lookAt(file: string): Promise<FileState | undefined> {
 /** Whether an error is about the file itself, and not about a lack of descriptors, memory or a mount. */
 export const isOfFile = (error: unknown) =>
 	!hasCode(error, 'EMFILE', 'ENFILE', 'ENOMEM', 'EAGAIN', 'EIO', 'ESTALE', 'ETIMEDOUT', 'EBUSY');
+
+/** The state of a path that cannot be reached, by the error of a look. */
+export const toAbsence = (error: unknown): FileState | undefined =>
+	isOfFile(error) ? { version: 'none', changedAt: 0 } : undefined;
 
 /**
  * The text of a regular file, or `undefined` where the path does not exist. Rejects when the file cannot be read, is no
