@@ -17,6 +17,8 @@ const limits = {
 	customTimers: unrefTimers,
 };
 
+type Operation = 'get' | 'set' | 'delete' | 'lock';
+
 const machine = hash('machine', hostname());
 
 export type StoredList = NonNullable<ReturnType<typeof createStoredList>>;
@@ -35,16 +37,16 @@ export function createStoredList({ target, login, context }: CacheEntry) {
 	let lastReason: string | undefined;
 
 	/** Tells of a failure, and once where all operations fail alike, as in a directory that is refused. */
-	function tell(operation: 'get' | 'set' | 'delete' | 'lock', error: unknown): undefined {
+	function tell(operation: Operation, error: unknown): undefined {
 		const reason = toReason(error);
 		if (reason !== lastReason) emit(target, { type: 'store-failed', operation, reason });
 		lastReason = reason;
 	}
 
 	/** The result of an operation; `undefined` where it failed or took too long. */
-	async function attempt<T>(operation: Parameters<typeof tell>[0], act: () => T | Promise<T>) {
+	async function attempt<T>(operation: Operation, act: () => Promise<T>) {
 		try {
-			return await pTimeout((async () => act())(), limits);
+			return await pTimeout(act(), limits);
 		} catch (error) {
 			return tell(operation, error);
 		}
@@ -71,11 +73,13 @@ export function createStoredList({ target, login, context }: CacheEntry) {
 			const known = isBuiltIn(list) ? await read() : undefined;
 			if (known && !isBuiltIn(known) && fetchedAt - known.fetchedAt < ttlMs) return;
 			const value = { fetchedAt, machine, files: inputs?.files, configured, warnings, models: all };
-			await attempt('set', () => store.set(key, value, Number.isFinite(ttlMs) ? ttlMs : undefined));
+			await attempt('set', async () =>
+				store.set(key, value, Number.isFinite(ttlMs) ? ttlMs : undefined),
+			);
 		},
 
 		async delete(): Promise<void> {
-			await attempt('delete', () => store.delete(key));
+			await attempt('delete', async () => store.delete(key));
 		},
 
 		/** Resolves to the release; to `undefined` after an abort, and where the store cannot lock. */
