@@ -11,7 +11,7 @@ import {
 import type { Fetch } from '../api/fetch.js';
 import { checkCommand } from '../api/settings.js';
 import { unrefTimers } from '../system/timers.js';
-import { type CacheEntry, isBuiltIn, type ModelList, makeModelList } from './cache-entry.js';
+import { type CacheEntry, type ModelList, makeModelList } from './cache-entry.js';
 import { digest, heldStill, withPatience } from './inputs.js';
 import { createStoredList, type StoredList } from './stored-list.js';
 
@@ -160,12 +160,12 @@ export class Revalidation {
 			const isStill = heldStill(before, after);
 			const list = makeModelList(answer, fetchedAt, isStill ? after : undefined);
 			// Another process may have stored a better list meanwhile.
-			const other = isBuiltIn(list) ? await this.#load() : undefined;
+			const other = list.isBuiltIn ? await this.#load() : undefined;
 			if (this.#isNew(other)) return other;
 			const known = entry.getServable();
-			if (isBuiltIn(list) && known && !isBuiltIn(known))
+			if (list.isBuiltIn && known?.isBuiltIn === false)
 				throw fallbackError(list.warnings, this.progress.stderr);
-			if (isStill && !isBuiltIn(list) && !entry.isDropped) inputsToKeep = digest(after);
+			if (isStill && !list.isBuiltIn && !entry.isDropped) inputsToKeep = digest(after);
 			const models = list.all.length;
 			const durationMs = performance.now() - startedAt;
 			emit(entry.target, { type: 'refreshed', durationMs, models, attempts: fetch.attempts });

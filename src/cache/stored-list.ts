@@ -5,7 +5,7 @@ import { readAnswer } from '../api/fetch.js';
 import { hash } from '../system/hash.js';
 import { toReason } from '../system/sanitize.js';
 import { unrefTimers } from '../system/timers.js';
-import { type CacheEntry, isBuiltIn, type ModelList, makeModelList } from './cache-entry.js';
+import { type CacheEntry, type ModelList, makeModelList } from './cache-entry.js';
 import type { Inputs } from './inputs.js';
 
 /** The version of the stored shape, a part of each key. */
@@ -70,8 +70,8 @@ export function createStoredList({ target, login, context }: CacheEntry) {
 			// The key is older than the fetch: a function may have named another program, or the login been unreadable.
 			if (inputs?.login !== login || inputs?.command !== command) return;
 			// The store may have failed before the fetch, or hold a better list that this catalog has cleared.
-			const known = isBuiltIn(list) ? await read() : undefined;
-			if (known && !isBuiltIn(known) && fetchedAt - known.fetchedAt < ttlMs) return;
+			const known = list.isBuiltIn ? await read() : undefined;
+			if (known && !known.isBuiltIn && fetchedAt - known.fetchedAt < ttlMs) return;
 			const value = { fetchedAt, machine, files: inputs?.files, configured, warnings, models: all };
 			await attempt('set', async () =>
 				store.set(key, value, Number.isFinite(ttlMs) ? ttlMs : undefined),
