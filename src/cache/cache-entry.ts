@@ -1,4 +1,5 @@
 import { isDeepStrictEqual } from 'node:util';
+import type QuickLRU from 'quick-lru';
 import type { CodexModel } from '../api/codex-model.js';
 import type { CodexModelsError } from '../api/errors.js';
 import type { ModelListAnswer, Target } from '../api/fetch.js';
@@ -40,6 +41,8 @@ const patienceMs = 100;
 export class CacheEntry {
 	readonly target: Target;
 	readonly context: CacheContext;
+	/** The lists of logins that are over, by target and login: a login that comes back gets its own. */
+	readonly formerLists: QuickLRU<string, ModelList>;
 	/** The digest of the login that the list belongs to; `undefined` until it has been read. */
 	login: string | undefined;
 	/** Whether the list was cleared, or its login is over: the result of a revalidation is not remembered. */
@@ -49,7 +52,6 @@ export class CacheEntry {
 	readonly #onChange: (entry: CacheEntry) => void;
 	/** Whether the files that the list was made from were the same at the last look. */
 	#isCurrent = true;
-	lastLook: Inputs | undefined;
 	/** The time of the last look at the files in epoch ms, and the look under way. */
 	#lookedAt = NaN;
 	#looking: Promise<Inputs> | undefined;
@@ -60,10 +62,21 @@ export class CacheEntry {
 	#snapshots: { all?: CatalogSnapshot; visible?: CatalogSnapshot } = {};
 
 	/** @param onChange - is called after each look and each change. */
-	constructor(target: Target, context: CacheContext, onChange: (entry: CacheEntry) => void) {
+	constructor(
+		target: Target,
+		context: CacheContext,
+		formerLists: QuickLRU<string, ModelList>,
+		onChange: (entry: CacheEntry) => void,
+	) {
 		this.target = target;
 		this.context = context;
+		this.formerLists = formerLists;
 		this.#onChange = onChange;
+	}
+
+	/** Tells the lists of logins apart. */
+	get key(): string {
+		return `${this.target.key}\0${this.login}`;
 	}
 
 	/** The list, if it may be served. `now` is in epoch ms, here and below, because asking for the time costs a tenth of a hit. */
@@ -106,10 +119,12 @@ export class CacheEntry {
 	async #lookAndCompare(): Promise<Inputs> {
 		const seen = await this.lookAtInputs();
 		this.#looking = undefined;
-		this.lastLook = seen;
 		this.#lookedAt = seen.at;
 		this.login ??= seen.login;
-		if (seen.login !== undefined && seen.login !== this.login) this.isDropped = true;
+		if (seen.login !== undefined && seen.login !== this.login) {
+			this.isDropped = true;
+			if (this.list) this.formerLists.set(this.key, this.list);
+		}
 		const { inputs } = this.list ?? {};
 		if (inputs) this.#isCurrent = isCurrent(inputs, seen, this.#isCurrent);
 		this.#onChange(this);

@@ -5,7 +5,7 @@ import { closedError, notStarted, timeoutError, withWait } from '../api/errors.j
 import type { Target } from '../api/fetch.js';
 import type { ListOptions, TargetOptions } from '../api/options.js';
 import type { CatalogSnapshot, SnapshotListener } from '../api/snapshot.js';
-import { CacheEntry, hasSameContent } from './cache-entry.js';
+import { CacheEntry, hasSameContent, type ModelList } from './cache-entry.js';
 import type { CacheContext } from './context.js';
 import { Revalidation } from './revalidation.js';
 import { createStoredList } from './stored-list.js';
@@ -34,6 +34,7 @@ export class ModelCache {
 	readonly #entries: QuickLRU<string, CacheEntry>;
 	/** The revalidations until their app-server is gone, their list saved and their lock released. */
 	readonly #running = new Set<Revalidation>();
+	readonly #formerLists: QuickLRU<string, ModelList>;
 	readonly #subscriptions = new Set<Subscription>();
 	readonly #closed = new AbortController();
 	/** The deletions in the store that `clear` started. */
@@ -41,7 +42,9 @@ export class ModelCache {
 
 	constructor(context: CacheContext) {
 		this.#context = context;
-		this.#entries = new QuickLRU({ maxSize: context.settings.maxEntries });
+		const { maxEntries: maxSize } = context.settings;
+		this.#entries = new QuickLRU({ maxSize });
+		this.#formerLists = new QuickLRU({ maxSize });
 	}
 
 	/** The list in memory, without a promise: most calls end here. A stale list is revalidated in the background. */
@@ -93,6 +96,7 @@ export class ModelCache {
 	/** Forgets every list and idle app-server, and deletes the lists in the store, also where its answer is still awaited. */
 	clear(): void {
 		this.#context.clearedAt = Date.now();
+		this.#formerLists.clear();
 		const running = [...this.#running].map(({ entry }) => entry);
 		for (const entry of new Set([...this.#entries.values(), ...running])) {
 			entry.isDropped = true;
@@ -119,7 +123,9 @@ export class ModelCache {
 		await this.#getEntry(target)?.look();
 		const entry =
 			this.#getEntry(target) ??
-			new CacheEntry(target, this.#context, (changed) => this.#onChange(changed));
+			new CacheEntry(target, this.#context, this.#formerLists, (changed) =>
+				this.#onChange(changed),
+			);
 		const served = this.#serve(entry, call);
 		if (served) return served;
 
@@ -130,6 +136,7 @@ export class ModelCache {
 		} else {
 			// A stale list of the store is served at once.
 			await revalidation.loaded;
+			this.#closed.signal.throwIfAborted();
 			const stored = entry.peek(call);
 			if (stored) return stored;
 		}

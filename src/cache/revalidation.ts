@@ -18,9 +18,12 @@ import { createStoredList, type StoredList } from './stored-list.js';
 /** Gets a new list for an entry. Goes on whether or not a caller waits for it. */
 export class Revalidation {
 	readonly entry: CacheEntry;
-	/** The list of the store, fresh or stale, when it is in the entry. Rejects with the same reason as `result`. */
+	/** The list of the store, fresh or stale, when it is in the entry. Rejects as `result` does where no list is known. */
 	readonly loaded: Promise<ModelList | undefined>;
-	/** The new list. Rejects with a `CodexModelsError`, or with a `TypeError` after misuse of the library. */
+	/**
+	 * The new list, or a known one after a failure of what was no refresh. Rejects with a `CodexModelsError`, or with a
+	 * `TypeError` after misuse of the library.
+	 */
 	readonly result: Promise<ModelList>;
 	/** Resolves when the list is saved, the lock is released, and the app-server of a failed fetch is gone. */
 	readonly ended: Promise<void>;
@@ -44,7 +47,8 @@ export class Revalidation {
 		// The rest comes behind the result, and callers do not wait for it.
 		this.ended = this.result
 			.then((list) => this.#save(list))
-			.catch(() => this.#fetch?.untilGone?.())
+			.catch(() => {})
+			.then(() => this.#fetch?.untilGone?.())
 			.then(() => this.#stored?.unlock());
 	}
 
@@ -76,6 +80,9 @@ export class Revalidation {
 			entry.fail(error);
 			const durationMs = performance.now() - startedAt;
 			entry.context.emit(entry.target, { type: 'failed', durationMs, error });
+			// A store that was slow at first may have given a list meanwhile.
+			const known = this.isRefresh ? undefined : entry.getServable();
+			if (known) return known;
 			throw reason;
 		}
 	}
@@ -90,11 +97,13 @@ export class Revalidation {
 		return this.#load();
 	}
 
-	/** Remembers the list of the store, where that is newer. */
+	/** Remembers the list that the login had before, or that of the store, where it is newer. */
 	async #load(): Promise<ModelList | undefined> {
 		const { entry } = this;
 		const newerThan = Math.max(entry.context.clearedAt, entry.list?.fetchedAt ?? 0);
-		const stored = await this.#stored?.load(newerThan);
+		const former = entry.formerLists.get(entry.key);
+		const isUseful = former && former.fetchedAt > newerThan;
+		const stored = isUseful ? former : await this.#stored?.load(newerThan);
 		if (!stored?.inputs) return undefined;
 		const files = Object.keys(stored.inputs.files);
 		const look = await withPatience(entry.lookAtInputs(files));
@@ -126,7 +135,8 @@ export class Revalidation {
 	/** Whether the list of another process spares the fetch. */
 	#isNew(list: ModelList | undefined): list is ModelList {
 		if (!list) return false;
-		return list.fetchedAt >= this.#startedAt || (!this.isRefresh && this.entry.isFresh());
+		const isOfNow = list.fetchedAt >= this.#startedAt && list.fetchedAt <= Date.now();
+		return isOfNow || (!this.isRefresh && this.entry.isFresh());
 	}
 
 	/** Fetches under the lock of the store, and decides whether the answer is remembered. */
@@ -138,9 +148,7 @@ export class Revalidation {
 		const saved = (await this.#stored?.lock(signal)) ? await this.#load() : undefined;
 		if (this.#isNew(saved)) return saved;
 
-		const { lastLook } = entry;
-		const isNew = lastLook && lastLook.at >= this.#startedAt;
-		const before = isNew ? lastLook : await withPatience(entry.lookAtInputs());
+		const before = await withPatience(entry.lookAtInputs());
 		signal.throwIfAborted();
 		const startedAt = performance.now();
 		const fetch = fetcher.startFetch({

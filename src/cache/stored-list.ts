@@ -105,7 +105,7 @@ function parseList(value: unknown, login: string | undefined, command: string) {
 	const answer = readAnswer({ ...value, config: { config: value.configured } });
 	if (answer.models.length === 0) return undefined;
 	// The files of another machine cannot be compared with those of this one: only the age of its list counts.
-	const files = value.machine === machine ? (value.files as Inputs['files']) : {};
+	const files = (value.machine === machine ? { ...value.files } : {}) as Inputs['files'];
 	const inputs = { at: fetchedAt, login, loginFile: undefined, command, files };
 	return makeModelList(answer, fetchedAt, inputs);
 }

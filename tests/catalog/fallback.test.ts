@@ -80,6 +80,18 @@ test('a good list that only the store has counts as well, also one that came dur
 	}
 });
 
+test('a caller gets the stale list of a store that failed at first, in place of the built-in one', async () => {
+	const store = makeStore();
+	const { home } = await makeFilledCatalog(['good'], { store });
+	clock.setAge(maxAgeMs);
+	const get = vi.fn(store.get).mockImplementationOnce(() => expect.fail('busy'));
+	const made = makeHostCatalog({ store: { ...store, get } }, home);
+	expect(await made.readWith(['built in'], { more: builtIn })).toMatchObject({
+		models: [{ id: 'good' }],
+		refreshError: fallback,
+	});
+});
+
 test('a list that was made from defaults says so to each caller, also from the store', async () => {
 	const store = makeStore();
 	const made = await makeFilledCatalog(['a'], { store }, undefined, ignored);

@@ -102,8 +102,9 @@ function makeDrive() {
 			note(name === 'AbortError' ? 'aborted' : code);
 		made.ids({ refresh, signal: controller.signal }).then(note, fail);
 		callers.push(caller);
-		if (!isWithin(looked.at, lookIntervalMs)) {
-			if (looked.login !== files.login) forget();
+		const isKnown = lists.has(looked.login) || fetches.some(({ isForgotten }) => !isForgotten);
+		if (!isKnown || !isWithin(looked.at, lookIntervalMs)) {
+			if (looked.login !== files.login) changeLogin();
 			Object.assign(looked, { login: files.login, at: Date.now() });
 			const known = lists.get(files.login);
 			if (known) known.isCurrent = known.config === files.config;
@@ -122,15 +123,19 @@ function makeDrive() {
 		caller?.abort();
 	}
 
-	/** The lists of a login go with it. */
-	function forget(): void {
-		lists.clear();
+	/** The list and the fetch of a login go with it; the list, without its failure, comes back with it. */
+	function changeLogin(): void {
 		for (const fetch of fetches) fetch.isForgotten = true;
+		for (const list of lists.values())
+			Object.assign(list, { failedAt: Number.NaN, failure: undefined });
+		if (view !== 'undefined') views++;
+		view = 'undefined';
 	}
 
 	function clear(): void {
 		made.catalog.clear();
-		forget();
+		lists.clear();
+		for (const fetch of fetches) fetch.isForgotten = true;
 		notify();
 	}
 
