@@ -120,7 +120,7 @@ export function fallbackError(warnings: readonly { message: string }[], stderr: 
 	return makeError('ERR_CODEX_FALLBACK', { phase: 'model/list' }, parts, { stderr, hint });
 }
 
-/** Calls a function of the host. Of its error only `cause` tells, whose text may hold anything; a `CodexModelsError` passes. */
+/** Calls a function of the host. Its error may hold anything, and stands in `cause` alone; a `CodexModelsError` passes. */
 export async function callHost<T>(
 	option: 'fetchModels' | 'command',
 	call: () => T | Promise<T>,

@@ -13,6 +13,8 @@ export type ModelList = Pick<ModelListAnswer, 'configured' | 'warnings'> & {
 	readonly all: readonly CodexModel[];
 	/** The models that Codex's own picker shows. */
 	readonly visible: readonly CodexModel[];
+	/** Whether Codex could not ask its server, and answered with the models that are built into it. */
+	readonly isBuiltIn: boolean;
 	/** In epoch ms. */
 	readonly fetchedAt: number;
 	/** `undefined` where they changed during the fetch, or could not be looked at: such a list is not remembered. */
@@ -26,12 +28,9 @@ export function makeModelList(
 ): ModelList {
 	const all = Object.freeze([...models]);
 	const visible = Object.freeze(all.filter(({ hidden }) => !hidden));
-	return { all, visible, configured, warnings, fetchedAt, inputs };
+	const isBuiltIn = warnings.some(({ type }) => type === 'built-in-list');
+	return { all, visible, configured, warnings, isBuiltIn, fetchedAt, inputs };
 }
-
-/** Whether Codex could not ask its server, and answered with the models that are built into it. */
-export const isBuiltIn = ({ warnings }: ModelList) =>
-	warnings.some(({ type }) => type === 'built-in-list');
 
 /** The minimum time between two looks at the files, in milliseconds, so that a hit stays cheap. */
 const lookIntervalMs = 1_000;
@@ -94,7 +93,7 @@ export class CacheEntry {
 	isFresh(now = Date.now()): boolean {
 		const { maxAgeMs, cooldownMs } = this.context.settings;
 		if (!this.list || !this.#isCurrent) return false;
-		const limitMs = isBuiltIn(this.list) ? Math.min(maxAgeMs, cooldownMs) : maxAgeMs;
+		const limitMs = this.list.isBuiltIn ? Math.min(maxAgeMs, cooldownMs) : maxAgeMs;
 		return isWithin(limitMs, this.list.fetchedAt, now);
 	}
 

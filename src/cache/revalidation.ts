@@ -11,16 +11,19 @@ import {
 import type { Fetch } from '../api/fetch.js';
 import { checkCommand } from '../api/settings.js';
 import { unrefTimers } from '../system/timers.js';
-import { type CacheEntry, isBuiltIn, type ModelList, makeModelList } from './cache-entry.js';
+import { type CacheEntry, type ModelList, makeModelList } from './cache-entry.js';
 import { digest, heldStill, withPatience } from './inputs.js';
 import { createStoredList, type StoredList } from './stored-list.js';
 
 /** Gets a new list for an entry. Goes on whether or not a caller waits for it. */
 export class Revalidation {
 	readonly entry: CacheEntry;
-	/** The list of the store, fresh or stale, when it is in the entry. Rejects with the same reason as `result`. */
+	/** The list of the store, fresh or stale, when it is in the entry. Rejects as `result` does where no list is known. */
 	readonly loaded: Promise<ModelList | undefined>;
-	/** The new list, or a known one after a failure of what was no refresh. Rejects with a `CodexModelsError`, or with a `TypeError` after misuse of the library. */
+	/**
+	 * The new list, or a known one after a failure of what was no refresh. Rejects with a `CodexModelsError`, or with a
+	 * `TypeError` after misuse of the library.
+	 */
 	readonly result: Promise<ModelList>;
 	/** Resolves when the list is saved, the lock is released, and the app-server of a failed fetch is gone. */
 	readonly ended: Promise<void>;
@@ -165,12 +168,12 @@ export class Revalidation {
 			const isStill = heldStill(before, after);
 			const list = makeModelList(answer, fetchedAt, isStill ? after : undefined);
 			// Another process may have stored a better list meanwhile.
-			const other = isBuiltIn(list) ? await this.#load() : undefined;
+			const other = list.isBuiltIn ? await this.#load() : undefined;
 			if (this.#isNew(other)) return other;
 			const known = entry.getServable();
-			if (isBuiltIn(list) && known && !isBuiltIn(known))
+			if (list.isBuiltIn && known?.isBuiltIn === false)
 				throw fallbackError(list.warnings, this.progress.stderr);
-			if (isStill && !isBuiltIn(list) && !entry.isDropped) inputsToKeep = digest(after);
+			if (isStill && !list.isBuiltIn && !entry.isDropped) inputsToKeep = digest(after);
 			const models = list.all.length;
 			const durationMs = performance.now() - startedAt;
 			emit(entry.target, { type: 'refreshed', durationMs, models, attempts: fetch.attempts });

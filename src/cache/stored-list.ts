@@ -5,7 +5,7 @@ import { readAnswer } from '../api/fetch.js';
 import { hash } from '../system/hash.js';
 import { toReason } from '../system/sanitize.js';
 import { unrefTimers } from '../system/timers.js';
-import { type CacheEntry, isBuiltIn, type ModelList, makeModelList } from './cache-entry.js';
+import { type CacheEntry, type ModelList, makeModelList } from './cache-entry.js';
 import type { Inputs } from './inputs.js';
 
 /** The version of the stored shape, a part of each key. */
@@ -16,6 +16,8 @@ const limits = {
 	message: 'The store did not answer within 1000 ms',
 	customTimers: unrefTimers,
 };
+
+type Operation = 'get' | 'set' | 'delete' | 'lock';
 
 const machine = hash('machine', hostname());
 
@@ -35,16 +37,16 @@ export function createStoredList({ target, login, context }: CacheEntry) {
 	let lastReason: string | undefined;
 
 	/** Tells of a failure, and once where all operations fail alike, as in a directory that is refused. */
-	function tell(operation: 'get' | 'set' | 'delete' | 'lock', error: unknown): undefined {
+	function tell(operation: Operation, error: unknown): undefined {
 		const reason = toReason(error);
 		if (reason !== lastReason) emit(target, { type: 'store-failed', operation, reason });
 		lastReason = reason;
 	}
 
 	/** The result of an operation; `undefined` where it failed or took too long. */
-	async function attempt<T>(operation: Parameters<typeof tell>[0], act: () => T | Promise<T>) {
+	async function attempt<T>(operation: Operation, act: () => Promise<T>) {
 		try {
-			return await pTimeout((async () => act())(), limits);
+			return await pTimeout(act(), limits);
 		} catch (error) {
 			return tell(operation, error);
 		}
@@ -68,14 +70,16 @@ export function createStoredList({ target, login, context }: CacheEntry) {
 			// The key is older than the fetch: a function may have named another program, or the login been unreadable.
 			if (inputs?.login !== login || inputs?.command !== command) return;
 			// The store may have failed before the fetch, or hold a better list that this catalog has cleared.
-			const known = isBuiltIn(list) ? await read() : undefined;
-			if (known && !isBuiltIn(known) && fetchedAt - known.fetchedAt < ttlMs) return;
+			const known = list.isBuiltIn ? await read() : undefined;
+			if (known && !known.isBuiltIn && fetchedAt - known.fetchedAt < ttlMs) return;
 			const value = { fetchedAt, machine, files: inputs?.files, configured, warnings, models: all };
-			await attempt('set', () => store.set(key, value, Number.isFinite(ttlMs) ? ttlMs : undefined));
+			await attempt('set', async () =>
+				store.set(key, value, Number.isFinite(ttlMs) ? ttlMs : undefined),
+			);
 		},
 
 		async delete(): Promise<void> {
-			await attempt('delete', () => store.delete(key));
+			await attempt('delete', async () => store.delete(key));
 		},
 
 		/** Resolves to the release; to `undefined` after an abort, and where the store cannot lock. */
