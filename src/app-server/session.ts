@@ -22,7 +22,7 @@ import { createStderrTail } from './stderr-tail.js';
 import type { SpawnSpec } from './windows.js';
 
 const maxPages = 100;
-/** The number of warnings that a list carries; Codex 0.171.0 has some three. */
+/** The number of warnings that are told of; Codex 0.171.0 has some three. */
 const maxWarnings = 20;
 /** The wait for the answer to `config/read` when the list is complete, in milliseconds; it takes 1 to 7 (0.66.0 to 0.171.0). */
 const configReadMs = 150;
@@ -43,6 +43,7 @@ export class AppServerSession {
 	readonly #rpc: JsonRpcClient;
 	readonly #stderr = createStderrTail();
 	readonly #warnings: CatalogWarning[] = [];
+	#warningCount = 0;
 	#startedAt = 0;
 	#phase: FetchPhase = 'spawn';
 
@@ -133,12 +134,13 @@ export class AppServerSession {
 	}
 
 	#onConfigWarning({ summary, details }: Record<string, unknown>): void {
-		if (typeof summary !== 'string') return;
+		if (typeof summary !== 'string' || this.#warningCount === maxWarnings) return;
+		this.#warningCount += 1;
 		const message = sanitizeLine(summary, maxWarningLength);
 		const more = typeof details === 'string' ? sanitizeLine(details, maxWarningLength) : null;
 		this.#spec.onConfigWarning(message, more);
 		// Other warnings, such as that of a missing bubblewrap, change no list.
-		if (/using (?:the )?defaults/i.test(summary) && this.#warnings.length < maxWarnings)
+		if (/using (?:the )?defaults/i.test(summary))
 			this.#warnings.push({ type: 'config-ignored', message: `${message} ${more ?? ''}` });
 	}
 
