@@ -30,13 +30,13 @@ export function createFetcher(settings: Settings): Fetcher {
 	};
 }
 
+type Idle = { session: AppServerSession; key: string; inputs: string; timer: NodeJS.Timeout };
+
 /** The app-servers of a catalog: at work, kept idle for the next fetch of their target, or about to end. */
 function createAppServers(keepAliveMs: number) {
 	const living = new Set<AppServerSession>();
-	type Idle = { session: AppServerSession; key: string; inputs: string; timer: NodeJS.Timeout };
-	/** One at most for each CODEX_HOME. */
+	/** By CODEX_HOME, one at most for each. */
 	const idle = new Map<string, Idle>();
-
 	function evict(home: string): void {
 		const kept = idle.get(home);
 		idle.delete(home);
@@ -86,8 +86,6 @@ function createAppServers(keepAliveMs: number) {
 		},
 
 		evictIdle,
-
-		/** Ends every app-server fast; resolves when all are gone. The fetches are aborted before, and start none any more. */
 		async close(): Promise<void> {
 			evictIdle();
 			for (const session of living) session.process.shutDown('fastShutdown');
@@ -125,17 +123,10 @@ function startAttempts(job: Job): Fetch {
 		}
 	}
 
-	/**
-	 * Whether another attempt may succeed. A second end like the first is deterministic, but for a database that several
-	 * app-servers migrate at once: the losers of 0.160.0 have equal words.
-	 */
 	function shouldRetry({ error: thrown, attemptNumber: attempt }: RetryContext): boolean {
 		const error = thrown as CodexModelsError;
 		const end = `${error.exitCode} ${session?.progress.lastWords}`;
-		const isTransient = isEarlyEnd(error)
-			? end !== previousEnd || end.includes('sqlite state runtime')
-			: error.rpcCode === overloadedCode;
-		if (signal.aborted || !isTransient) return false;
+		if (signal.aborted || !isTransient(error, end, previousEnd)) return false;
 		previousEnd = end;
 		emit(target, { type: 'retried', attempt, error });
 		return true;
@@ -192,3 +183,12 @@ async function makeSpec({ settings, target, command, emit }: Job): Promise<Sessi
 
 const isEarlyEnd = (error: unknown) =>
 	error instanceof CodexModelsError && error.code === 'ERR_CODEX_EXITED';
+
+/**
+ * Whether another attempt may succeed. A second end like the first is deterministic, but for a database that several
+ * app-servers migrate at once: the losers of 0.160.0 have equal words.
+ */
+const isTransient = (error: CodexModelsError, end: string, previousEnd: string) =>
+	isEarlyEnd(error)
+		? end !== previousEnd || end.includes('sqlite state runtime')
+		: error.rpcCode === overloadedCode;

@@ -24,7 +24,6 @@ export function createJsonRpcClient({ write, onNotification, toError }: Listener
 	let lastId = 0;
 	let lastNoise = '';
 	let makeError: (() => unknown) | undefined;
-
 	function take(id: unknown): Pending | undefined {
 		const request = pending.get(id);
 		pending.delete(id);
@@ -39,12 +38,9 @@ export function createJsonRpcClient({ write, onNotification, toError }: Listener
 
 	function onLine(line: string): void {
 		const message = parseMessage(line);
-		if (!message) {
-			lastNoise = line.trim() || lastNoise;
-			return;
-		}
-		const { id, method, params, result, error } = message;
-		if (typeof method !== 'string') take(id)?.resolve({ result, error });
+		const { id, method, params } = message ?? {};
+		if (!message) lastNoise = line.trim() || lastNoise;
+		else if (typeof method !== 'string') take(id)?.resolve(message);
 		else if (typeof id === 'string' || typeof id === 'number')
 			write(JSON.stringify({ id, error: refusal }));
 		else if (isObject(params)) onNotification(method, params);
@@ -68,7 +64,6 @@ export function createJsonRpcClient({ write, onNotification, toError }: Listener
 			return lastNoise;
 		},
 
-		/** Takes a piece of the server's output. */
 		push: createLineReader(onLine, onLongLine),
 
 		request(method: string, params: object): Promise<Answer> {

@@ -26,7 +26,7 @@ export class Revalidation {
 	 */
 	readonly result: Promise<ModelList>;
 	/** Resolves when the list is saved, the lock is released, and the app-server of a failed fetch is gone. */
-	readonly ended: Promise<void>;
+	readonly ended: Promise<unknown>;
 	/** Whether a caller asked for a new list: one that another process fetched before this revalidation will not do. */
 	isRefresh = false;
 	isSettled = false;

@@ -35,7 +35,6 @@ export function createStoredList({ target, login, context }: CacheEntry) {
 	const key = `codex-models:${version}:${hash(command, args, env, cwd, codexHome, login)}`;
 	let release: Promise<(() => unknown) | undefined> | undefined;
 	let lastReason: string | undefined;
-
 	/** Tells of a failure, and once where all operations fail alike, as in a directory that is refused. */
 	function tell(operation: Operation, error: unknown): undefined {
 		const reason = toReason(error);
@@ -53,7 +52,6 @@ export function createStoredList({ target, login, context }: CacheEntry) {
 	}
 
 	const read = () => attempt('get', async () => parseList(await store.get(key), login, command));
-
 	return {
 		/** The stored list, if it is valid and newer than `newerThan` (epoch ms). */
 		async load(newerThan: number): Promise<ModelList | undefined> {
@@ -66,21 +64,17 @@ export function createStoredList({ target, login, context }: CacheEntry) {
 		async save(list: ModelList): Promise<void> {
 			const { fetchedAt, configured, warnings, all, inputs } = list;
 			const ttlMs = maxAgeMs + staleWhileRevalidateMs;
-			if (ttlMs === 0) return;
 			// The key is older than the fetch: a function may have named another program, or the login been unreadable.
-			if (inputs?.login !== login || inputs?.command !== command) return;
+			if (ttlMs === 0 || inputs?.login !== login || inputs?.command !== command) return;
 			// The store may have failed before the fetch, or hold a better list that this catalog has cleared.
 			const known = list.isBuiltIn ? await read() : undefined;
 			if (known && !known.isBuiltIn && fetchedAt - known.fetchedAt < ttlMs) return;
 			const value = { fetchedAt, machine, files: inputs?.files, configured, warnings, models: all };
-			await attempt('set', async () =>
-				store.set(key, value, Number.isFinite(ttlMs) ? ttlMs : undefined),
-			);
+			const usefulMs = Number.isFinite(ttlMs) ? ttlMs : undefined;
+			await attempt('set', async () => store.set(key, value, usefulMs));
 		},
 
-		async delete(): Promise<void> {
-			await attempt('delete', async () => store.delete(key));
-		},
+		delete: () => attempt('delete', async () => store.delete(key)),
 
 		/** Resolves to the release; to `undefined` after an abort, and where the store cannot lock. */
 		lock(signal: AbortSignal) {
@@ -90,9 +84,7 @@ export function createStoredList({ target, login, context }: CacheEntry) {
 		},
 
 		/** Releases the lock, also one that comes later. */
-		async unlock(): Promise<void> {
-			await attempt('lock', async () => (await release)?.());
-		},
+		unlock: () => attempt('lock', async () => (await release)?.()),
 	};
 }
 
