@@ -37,13 +37,14 @@ export async function lookAtInputs(
 ): Promise<Inputs> {
 	const at = Date.now();
 	const environment = buildEnvironment(settings.env, undefined);
-	// One file at a time, because each look at a dead network mount keeps a thread of libuv.
+	const program = command && lookAtProgram(command, environment);
+	// Otherwise one file at a time, because each look at a dead network mount keeps a thread of libuv.
 	const authFile = path.join(home, 'auth.json');
 	const loginFile = await lookAt(authFile);
 	const configFiles = [path.join(home, 'config.toml'), path.join(cwd, '.codex', 'config.toml')];
 	const files: Inputs['files'] = {};
 	for (const file of new Set([...configFiles, ...named])) files[file] = await lookAt(file);
-	if (command !== '') files[command] = await lookAtProgram(command, environment);
+	if (program) files[command] = await program;
 	const login = loginFile && (await readLogin(authFile, loginFile, environment));
 	return { at, login, loginFile, command, files };
 }

@@ -153,7 +153,7 @@ export class ModelCache {
 	}
 
 	/** The entry of a target; also one without a list, or forgotten for others, whose revalidation is under way. */
-	#getEntry({ key }: Target): CacheEntry | undefined {
+	#getEntry({ key }: Target) {
 		const known = this.#entries.get(key);
 		const isKnown = ({ entry }: Revalidation) => entry.target.key === key && !entry.isDropped;
 		return known ?? [...this.#running].find(isKnown)?.entry;
