@@ -26,7 +26,7 @@ function project(
 }
 
 const unit = project('unit', [
-	'tests/{catalog,api,app-server,machine,store,cli,testing}/**/*.test.ts',
+	'tests/{catalog,api,app-server,machine,store,testing}/**/*.test.ts',
 	'tests/*.test.ts',
 ]);
 if (process.platform === 'win32') {
@@ -44,7 +44,7 @@ export default defineConfig({
 		coverage: { include: ['src/**'], reporter: ['text-summary', 'text'] },
 		projects: [
 			unit,
-			project('system', ['tests/{system,examples,types}/**/*.test.ts']),
+			project('system', ['tests/{system,cli,examples,types}/**/*.test.ts']),
 			project('faults', ['tests/faults/**/*.test.ts']),
 			project('releases', ['tests/releases/**/*.test.ts'], ['tests/releases/install.ts']),
 			project('runtimes', ['tests/runtimes/**/*.test.ts'], ['tests/runtimes/install.ts']),

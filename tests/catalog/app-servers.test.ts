@@ -36,7 +36,7 @@ test("at most four app-servers run at once for one CODEX_HOME; others wait in th
 test('fetchTimeoutMs starts with the turn', async () => {
 	const hangs: Step = ['hangs', { at: 'model/list' }];
 	const steps = [hangs, hangs, hangs, hangs, answers('a')];
-	const options = { codexHome: makeDirectory(), fetchTimeoutMs: 5_000 };
+	const options = { codexHome: makeDirectory(), fetchTimeoutMs: 3_000 };
 	const { catalog, server } = makeScriptedCatalog(steps, options);
 	const failures = ['/', '/tmp', '/usr', '/etc'].map((cwd) => failureOf(catalog.list({ cwd })));
 	await server.untilAsked('model/list', 4);
