@@ -134,6 +134,8 @@ function makeDrive() {
 
 	function clear(): void {
 		made.catalog.clear();
+		// A list of the same millisecond counts as one from before.
+		clock.advance(1);
 		lists.clear();
 		for (const fetch of fetches) fetch.isForgotten = true;
 		notify();
