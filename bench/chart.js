@@ -18,21 +18,25 @@ function drawSteps(ms, colour) {
 	return `<path d="M${left} ${bottom}${points.join('')}" fill="none" stroke="${colour}" stroke-width="2.5"/>`;
 }
 
+const gridLine = (y, words) =>
+	line(left, y, right, y, 'stroke="#ddd"') + text(left - 8, y + 4, words, 'text-anchor="end"');
+const tick = (x, words) =>
+	line(x, bottom, x, bottom + 6, 'stroke="#222"') +
+	text(x, bottom + 22, words, 'text-anchor="middle"');
+const drawLegend = (names, width) =>
+	names.map((name, index) => {
+		const x = left + index * width;
+		const key = line(x, 52, x + 20, 52, `stroke="${colours[index]}" stroke-width="4"`);
+		return key + text(x + 26, 56, name);
+	});
+
 export function drawIncident({ columns }) {
 	const names = Object.keys(columns);
-	const gridOf = (share) =>
-		line(left, yOf(share), right, yOf(share), 'stroke="#ddd"') +
-		text(left - 8, yOf(share) + 4, `${share * 100} %`, 'text-anchor="end"');
-	const tickOf = (ms) =>
-		line(xOf(ms), bottom, xOf(ms), bottom + 6, 'stroke="#222"') +
-		text(xOf(ms), bottom + 22, label(ms), 'text-anchor="middle"');
-	const legendOf = (name, index, x = left + index * 165) =>
-		line(x, 52, x + 20, 52, `stroke="${colours[index]}" stroke-width="4"`) + text(x + 26, 56, name);
 	const title = 'The incident, replayed: the share of requests answered, or failed, within a time';
 	return drawPage(title, [
-		...[0, 0.25, 0.5, 0.75, 1].map(gridOf),
-		...[0.01, 0.1, 1, 10, 100, 1_000, 10_000, 120_000].map(tickOf),
-		...names.map((name, index) => legendOf(name, index)),
+		...[0, 0.25, 0.5, 0.75, 1].map((part) => gridLine(yOf(part), `${part * 100} %`)),
+		...[0.01, 0.1, 1, 10, 100, 1_000, 10_000, 120_000].map((ms) => tick(xOf(ms), label(ms))),
+		...drawLegend(names, 165),
 		...names.map((name, index) => drawSteps(columns[name].ms, colours[index])),
 	]);
 }
@@ -40,18 +44,8 @@ export function drawIncident({ columns }) {
 /** The time of many at once, by their number, on two logarithmic axes. */
 export function drawGrowth(growth) {
 	const kinds = [...new Set(growth.map(({ kind }) => kind))];
-	const counts = [1, 10, 100, 1_000];
-	const times = [1, 10, 100, 1_000, 10_000];
 	const atX = (count) => left + (Math.log10(count) / 3) * (right - left - 20);
 	const atY = (ms) => bottom - (Math.log10(Math.max(ms, 1)) / 4) * (bottom - top);
-	const gridOf = (ms) =>
-		line(left, atY(ms), right, atY(ms), 'stroke="#ddd"') +
-		text(left - 8, atY(ms) + 4, label(ms), 'text-anchor="end"');
-	const tickOf = (count) =>
-		line(atX(count), bottom, atX(count), bottom + 6, 'stroke="#222"') +
-		text(atX(count), bottom + 22, count.toLocaleString('en'), 'text-anchor="middle"');
-	const legendOf = (name, index, x = left + index * 220) =>
-		line(x, 52, x + 20, 52, `stroke="${colours[index]}" stroke-width="4"`) + text(x + 26, 56, name);
 	const curveOf = (name, index) => {
 		const points = growth
 			.filter(({ kind }) => kind === name)
@@ -59,9 +53,9 @@ export function drawGrowth(growth) {
 		return `<polyline points="${points.join(' ')}" fill="none" stroke="${colours[index]}" stroke-width="2.5"/>`;
 	};
 	return drawPage('The time until the last one has its list, by their number', [
-		...times.map(gridOf),
-		...counts.map(tickOf),
-		...kinds.map(legendOf),
+		...[1, 10, 100, 1_000, 10_000].map((ms) => gridLine(atY(ms), label(ms))),
+		...[1, 10, 100, 1_000].map((count) => tick(atX(count), count.toLocaleString('en'))),
+		...drawLegend(kinds, 220),
 		...kinds.map(curveOf),
 	]);
 }

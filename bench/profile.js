@@ -1,6 +1,7 @@
 // Where the main-thread CPU of a fetch goes: a profile of V8, by whose code it is.
 import { Session } from 'node:inspector/promises';
-import { dist, importIndex, launcher, makeUsedHome } from './codex.js';
+import { dist, makeUsedHome } from './codex.js';
+import { makeLibrary } from './real-codex.js';
 
 /** The first row that fits a frame counts. */
 const kinds = {
@@ -15,17 +16,8 @@ const kinds = {
 };
 
 export async function profileFetch(rounds) {
-	const { CodexModelCatalog } = await importIndex(dist);
 	const { codexHome } = await makeUsedHome();
-	const fetchOnce = async () => {
-		let tell;
-		const exited = new Promise((resolve) => {
-			tell = resolve;
-		});
-		const onEvent = ({ type }) => type === 'exited' && tell();
-		await new CodexModelCatalog({ command: launcher, codexHome, onEvent }).list();
-		await exited;
-	};
+	const fetchOnce = await makeLibrary(dist, codexHome);
 	for (let round = 0; round < 5; round++) await fetchOnce();
 	const session = new Session();
 	session.connect();

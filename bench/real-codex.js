@@ -6,7 +6,7 @@ import { converse, dist, findRealProgram, importIndex, launcher, makeUsedHome } 
 import { interleave, makeDirectory, median, medianRatio, runNode } from './measure.js';
 
 /** Times a cold list. Returns after the exit of the app-server, as the bare conversation does. */
-async function makeLibrary(folder, codexHome) {
+export async function makeLibrary(folder, codexHome) {
 	const { CodexModelCatalog } = await importIndex(folder);
 	return async () => {
 		let catalog;

@@ -7,8 +7,6 @@ const time = (ms) =>
 const ratio = (value) => `${value.toFixed(2)} ×`;
 const row = (...cells) => `| ${cells.join(' | ')} |`;
 const head = (...cells) => `${row(...cells)}\n${row('---', ...cells.slice(1).map(() => '---:'))}`;
-const share = (part, all) =>
-	`${Math.round((100 * part) / all.reduce((sum, one) => sum + one, 0))} %`;
 const judge = (isMet) => (isMet ? 'met' : '**not met**');
 const goal = (name, most, value) =>
 	row(name, `at most ${most} ×`, ratio(value), judge(value <= most));
@@ -24,9 +22,10 @@ export function writeReport(facts, { cold, profile, start, hit, standstill, grow
 	const still = Object.entries(standstill);
 	const hits = hit.rows.toSorted((a, b) => a.ns - b.ns);
 
-	const ofKind = (name) => growth.filter(({ kind }) => kind === name);
-	const first = (name) => ofKind(name)[0];
-	const last = (name) => ofKind(name).at(-1);
+	const profileMs = Object.values(profile).reduce((sum, ms) => sum + ms, 0);
+	const [first, last] = [1, 1_000].map((number) =>
+		growth.find(({ kind, count }) => kind === 'callers at once' && count === number),
+	);
 
 	return `# Performance
 
@@ -65,18 +64,18 @@ The replay runs at 1:${incident.scale}, and the clock skips the time in which no
 
 ## A cold list
 
-The real Codex, offline, with a CODEX_HOME that Codex has used before; medians of ${cold.rounds} rounds in turn. The bare conversation is \`spawn\`, four messages (\`model/list\` and \`config/read\` among them) and \`JSON.parse\`, without a deadline and without care for failures. Of the time, Codex itself spends most on \`lsb_release\` and \`getconf\`, which it runs at each start.
+The real Codex answers without a network, in a CODEX_HOME that it has used before. Each number is the median of ${cold.rounds} rounds in turn. The bare conversation is \`spawn\`, four messages (\`model/list\` and \`config/read\` among them) and \`JSON.parse\`, without a deadline and without care for failures. Codex itself spends most of the time on \`lsb_release\` and \`getconf\`, which it runs at each start.
 
 ${head('', 'time', 'main-thread CPU')}
 ${coldRow('**this library**', 'ours')}
 ${coldRow('bare conversation, real program', 'program')}
 ${coldRow('bare conversation, npm launcher', 'launcher')}
 
-Where the CPU time of the main thread goes in a fetch, the end of its process included: ${number(Object.values(profile).reduce((sum, ms) => sum + ms, 0) * 10) / 10} ms in a profile, which slows all of it.
+Where the CPU time of the main thread goes in a fetch, the end of its process included: ${time(profileMs)} in a profile, which slows all of it.
 
 ${head('', 'time', 'share')}
 ${Object.entries(profile)
-	.map(([name, ms]) => row(name, time(ms), share(ms, Object.values(profile))))
+	.map(([name, ms]) => row(name, time(ms), `${Math.round((100 * ms) / profileMs)} %`))
 	.join('\n')}
 
 ## A new process
@@ -103,9 +102,9 @@ The other caches keep their list after a change of login, configuration or CODEX
 
 ![The time until the last one has its list, by their number](growth.svg)
 
-All ask at once on an empty memory, with a scripted app-server that answers at once. What bends each curve:
+Each one asks at the same moment for a list that is not in memory, and a scripted app-server answers at once. The curves have these bends:
 
-- **Callers** share one fetch: the start of the app-server is the time of up to 100. From there on each caller costs its own promise and timer, some ${number(last('callers at once').ms - first('callers at once').ms)} µs.
+- **Callers** share one fetch: the start of the app-server is the time of up to 100. From there on each caller costs its own promise and timer, some ${number(last.ms - first.ms)} µs.
 - **Working directories** have a fetch each, and four app-servers of a CODEX_HOME run at a time: a straight line, at the time of a start by four.
 - **Processes** on one file store share one fetch. Each one wakes up, takes the lock in its turn and reads the list: a straight line as well, which the processors share.
 
