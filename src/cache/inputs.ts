@@ -61,11 +61,7 @@ async function lookAtProgram(command: string, environment: NodeJS.ProcessEnv) {
 }
 
 /** The digest of the login; `undefined` where it cannot be read now. A file that is never readable counts by its version. */
-async function readLogin(
-	file: string,
-	{ version }: FileState,
-	environment: NodeJS.ProcessEnv,
-): Promise<string | undefined> {
+async function readLogin(file: string, { version }: FileState, environment: NodeJS.ProcessEnv) {
 	const variables = loginVariables.map((name) => environment[name] ?? null);
 	try {
 		const text = await readRegularFile(file, maxLoginBytes);
@@ -106,7 +102,7 @@ function readClaims(idToken: unknown): unknown {
 export const digest = (look: Inputs | undefined) => hash({ ...look, at: undefined });
 
 /** Whether the files of a list are as they were. A file that cannot be looked at now counts as at the last look. */
-export const isCurrent = ({ files }: Inputs, now: Inputs, wasCurrent: boolean): boolean =>
+export const isCurrent = ({ files }: Inputs, now: Inputs, wasCurrent: boolean) =>
 	Object.entries(files).every(([file, state]) => {
 		const version = now.files[file]?.version;
 		return version === undefined ? wasCurrent : version === state?.version;
@@ -140,7 +136,7 @@ const stepMs = 10;
  * The result of a look, or `undefined` when it takes longer than that. The time in which the event loop stands still counts
  * as one step, because the look stands still, too.
  */
-export function withPatience<T>(look: Promise<T>, limitMs = lookTimeoutMs): Promise<T | undefined> {
+export function withPatience<T>(look: Promise<T>, limitMs = lookTimeoutMs) {
 	let waitedMs = 0;
 	let timer: NodeJS.Timeout | undefined;
 	const limit = new Promise<undefined>((resolve) => {

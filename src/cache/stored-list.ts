@@ -95,7 +95,9 @@ function parseList(value: unknown, login: string | undefined, command: string) {
 	if (typeof fetchedAt !== 'number' || !(fetchedAt >= 0 && fetchedAt <= Date.now()))
 		return undefined;
 	const answer = readAnswer({ ...value, config: { config: value.configured } });
-	if (answer.models.length === 0) return undefined;
+	// A list with an entry that cannot be read is not what Codex said.
+	const { length } = answer.models;
+	if (!length || length < (value.models as unknown[]).length) return undefined;
 	// The files of another machine cannot be compared with those of this one: only the age of its list counts.
 	const files = (value.machine === machine ? { ...value.files } : {}) as Inputs['files'];
 	const inputs = { at: fetchedAt, login, loginFile: undefined, command, files };

@@ -163,7 +163,7 @@ test('a stored value of any other shape is a list or a miss, and no error', asyn
 	};
 	expect(await readAs(value)).toEqual(['a']);
 	const proxy = new Proxy({}, { get: () => expect.fail('of the value') });
-	const odd = [{ fetchedAt: Date.now() + 1 }, { models: [] }, { models: [7] }];
+	const odd = [{ fetchedAt: Date.now() + 1 }, { models: [] }, { models: [{ id: 'a' }, 7] }];
 	const wrong = odd.map((part) => ({ ...value, ...part }));
 	for (const stored of [undefined, null, 'text', [], proxy, ...wrong])
 		expect(await readAs(stored)).toEqual(['fetched']);
