@@ -45,15 +45,10 @@ export class CodexModelCatalog implements AsyncDisposable {
 	/** Starts nothing. @throws TypeError that names the option, its bounds and the value. */
 	constructor(options?: CodexModelCatalogOptions) {
 		const settings = resolveSettings(options);
-		const { command, fetchModels, onEvent } = settings;
+		const { fetchModels, onEvent } = settings;
+		const fetcher = fetchModels ? createHostFetcher(fetchModels) : createFetcher(settings);
 		this.#settings = settings;
-		this.#cache = new ModelCache({
-			settings,
-			fetcher: fetchModels ? createHostFetcher(fetchModels) : createFetcher(settings),
-			command: fetchModels || typeof command === 'function' ? '' : command,
-			emit: createEmitter(onEvent),
-			clearedAt: 0,
-		});
+		this.#cache = new ModelCache(settings, fetcher, createEmitter(onEvent));
 	}
 
 	/**

@@ -9,8 +9,6 @@ export type FetchPhase = 'spawn' | 'initialize' | 'model/list';
 /** How far a fetch is, the end of stderr, and the words of it that are worth quoting; both sanitized. */
 export type FetchProgress = { phase: FetchPhase; stderr: string; lastWords: string };
 
-export const notStarted: FetchProgress = { phase: 'spawn', stderr: '', lastWords: '' };
-
 /** Tells the kinds of `CodexModelsError` apart. */
 export type CodexModelsErrorCode =
 	| 'ERR_CODEX_NOT_FOUND'
@@ -85,9 +83,14 @@ const afterTimeout = {
 	deadlineMs: 'The fetch goes on and fills the cache.',
 	fetchTimeoutMs: 'The app-server was ended.',
 };
-type Limit = { limit: keyof typeof afterTimeout; timeoutMs: number };
 
-export function timeoutError({ limit, timeoutMs, lastWords, ...facts }: FetchProgress & Limit) {
+/** @param progress - is `undefined` before a fetch has begun. */
+export function timeoutError(
+	limit: keyof typeof afterTimeout,
+	timeoutMs: number,
+	progress: FetchProgress = { phase: 'spawn', stderr: '', lastWords: '' },
+) {
+	const { lastWords, ...facts } = progress;
 	const hint = `${afterTimeout[limit]} Allow a longer "${limit}" if this happens often.`;
 	const parts = [`Codex did not list its models within ${timeoutMs} ms`, lastWords, checkLogin];
 	return makeError('ERR_CODEX_TIMEOUT', facts, parts, { ...facts, timeoutMs, hint });

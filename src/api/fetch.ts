@@ -38,6 +38,7 @@ function toWarnings(value: unknown): readonly CatalogWarning[] {
 	return Object.freeze(warnings);
 }
 
+/** Immutable. */
 export type ModelListAnswer = {
 	models: readonly CodexModel[];
 	configured: CodexConfiguredModel;
@@ -52,7 +53,7 @@ export const readAnswer = (answer: {
 	config?: unknown;
 	warnings?: unknown;
 }): ModelListAnswer => ({
-	models: toObjects(answer.models).flatMap((entry) => toCodexModel(entry) ?? []),
+	models: Object.freeze(toObjects(answer.models).flatMap((entry) => toCodexModel(entry) ?? [])),
 	warnings: toWarnings(answer.warnings),
 	...readConfigAnswer(answer.config),
 });

@@ -2,15 +2,16 @@ import { isDeepStrictEqual } from 'node:util';
 import type QuickLRU from 'quick-lru';
 import type { CodexModel } from '../api/codex-model.js';
 import type { CodexModelsError } from '../api/errors.js';
-import type { ModelListAnswer, Target } from '../api/fetch.js';
+import type { EmitEvent } from '../api/events.js';
+import type { Fetcher, ModelListAnswer, Target } from '../api/fetch.js';
 import type { TargetOptions } from '../api/options.js';
+import type { Settings } from '../api/settings.js';
 import type { CatalogSnapshot } from '../api/snapshot.js';
-import type { CacheContext } from './context.js';
-import { type Inputs, isCurrent, lookAtInputs, withPatience } from './inputs.js';
+import { withPatience } from '../system/timers.js';
+import { type Inputs, isCurrent, lookAtInputs } from './inputs.js';
 
 /** An answer of Codex, and the inputs that it was made from. Immutable. */
-export type ModelList = Pick<ModelListAnswer, 'configured' | 'warnings'> & {
-	readonly all: readonly CodexModel[];
+export type ModelList = ModelListAnswer & {
 	/** The models that Codex's own picker shows. */
 	readonly visible: readonly CodexModel[];
 	/** Whether Codex could not ask its server, and answered with the models that are built into it. */
@@ -22,56 +23,59 @@ export type ModelList = Pick<ModelListAnswer, 'configured' | 'warnings'> & {
 };
 
 export function makeModelList(
-	{ models, configured, warnings }: ModelListAnswer,
+	answer: ModelListAnswer,
 	fetchedAt: number,
 	inputs: Inputs | undefined,
 ): ModelList {
-	const all = Object.freeze([...models]);
-	const visible = Object.freeze(all.filter(({ hidden }) => !hidden));
-	const isBuiltIn = warnings.some(({ type }) => type === 'built-in-list');
-	return { all, visible, configured, warnings, isBuiltIn, fetchedAt, inputs };
+	const visible = Object.freeze(answer.models.filter(({ hidden }) => !hidden));
+	const isBuiltIn = answer.warnings.some(({ type }) => type === 'built-in-list');
+	return { ...answer, visible, isBuiltIn, fetchedAt, inputs };
 }
+
+/** All that a cache, its entries and their revalidations share. */
+export type CacheContext = {
+	readonly settings: Settings;
+	readonly fetcher: Fetcher;
+	readonly emit: EmitEvent;
+	/** The program of the app-servers, of a function the last that it named; '' before, and with `fetchModels`. */
+	command: string;
+	/** The time of the last `clear`, in epoch ms: an older list in the store counts as deleted. */
+	clearedAt: number;
+	/** The lists of logins that are over, by target and login: a login that comes back gets its own. */
+	readonly formerLists: QuickLRU<string, ModelList>;
+	/** Is called after each look at the inputs of an entry, and after each change of it. */
+	onChange(entry: CacheEntry): void;
+};
 
 /** The minimum time between two looks at the files, in milliseconds, so that a hit stays cheap. */
 const lookIntervalMs = 1_000;
-/** How long a caller with a remembered list waits for a look, in milliseconds. */
+/** How long a caller with a list waits for a look, in milliseconds. */
 const patienceMs = 100;
 
 /** The list of one target and login: all of its state, and the one place that changes it. */
 export class CacheEntry {
 	readonly target: Target;
 	readonly context: CacheContext;
-	/** The lists of logins that are over, by target and login: a login that comes back gets its own. */
-	readonly formerLists: QuickLRU<string, ModelList>;
 	/** The digest of the login that the list belongs to; `undefined` until it has been read. */
-	login: string | undefined;
+	login?: string;
 	/** Whether the list was cleared, or its login is over: the result of a revalidation is not remembered. */
 	isDropped = false;
 	/** The list, also after the time in which it may be served. */
-	list: ModelList | undefined;
-	readonly #onChange: (entry: CacheEntry) => void;
+	list?: ModelList;
 	/** Whether the files that the list was made from were the same at the last look. */
 	#isCurrent = true;
 	/** The time of the last look at the files in epoch ms, and the look under way. */
 	#lookedAt = NaN;
-	#looking: Promise<Inputs> | undefined;
+	#looking?: Promise<Inputs>;
 	/** The last failed refresh since the list was fetched, and its time in epoch ms. */
 	#refreshError: CodexModelsError | null = null;
 	#failedAt = NaN;
 	/** One object for each view, until something in it changes. */
-	#snapshots: { all?: CatalogSnapshot; visible?: CatalogSnapshot } = {};
+	#snapshots: { models?: CatalogSnapshot; visible?: CatalogSnapshot } = {};
 
-	/** @param onChange - is called after each look and each change. */
-	constructor(
-		target: Target,
-		context: CacheContext,
-		formerLists: QuickLRU<string, ModelList>,
-		onChange: (entry: CacheEntry) => void,
-	) {
+	constructor(target: Target, context: CacheContext) {
 		this.target = target;
 		this.context = context;
-		this.formerLists = formerLists;
-		this.#onChange = onChange;
 	}
 
 	/** Tells the lists of logins apart. */
@@ -83,10 +87,9 @@ export class CacheEntry {
 	getServable(now = Date.now()): ModelList | undefined {
 		const { settings, command } = this.context;
 		const { list } = this;
-		if (list?.inputs?.command !== command) return undefined;
-		return now - list.fetchedAt < settings.maxAgeMs + settings.staleWhileRevalidateMs
-			? list
-			: undefined;
+		if (this.isDropped || list?.inputs?.command !== command) return undefined;
+		const ageMs = now - list.fetchedAt;
+		return ageMs < settings.maxAgeMs + settings.staleWhileRevalidateMs ? list : undefined;
 	}
 
 	/** Whether the list is young enough not to ask Codex again, and nothing that it was made from has changed. */
@@ -116,25 +119,30 @@ export class CacheEntry {
 		if (this.list && !seen) this.#lookedAt = Date.now();
 	}
 
+	/** Compares with what there is now. Another login drops the list, and one that comes back finds its own. */
 	async #lookAndCompare(): Promise<Inputs> {
+		const { formerLists, onChange } = this.context;
 		const seen = await this.lookAtInputs();
 		this.#looking = undefined;
 		this.#lookedAt = seen.at;
-		this.login ??= seen.login;
-		if (seen.login !== undefined && seen.login !== this.login) {
+		const { login = this.login } = seen;
+		if (this.login === undefined && login !== undefined) {
+			this.login = login;
+			this.list = formerLists.get(this.key);
+		} else if (this.login !== login) {
 			this.isDropped = true;
-			if (this.list) this.formerLists.set(this.key, this.list);
+			if (this.list) formerLists.set(this.key, this.list);
 		}
-		const { inputs } = this.list ?? {};
-		if (inputs) this.#isCurrent = isCurrent(inputs, seen, this.#isCurrent);
-		this.#onChange(this);
+		this.#isCurrent = isCurrent(this.list?.inputs, seen, this.#isCurrent);
+		onChange(this);
 		return seen;
 	}
 
 	/** Looks at all that a list would be made from now. Where Codex names no file, those that it named before still count. */
 	lookAtInputs(named: readonly string[] = []): Promise<Inputs> {
+		const { command, settings } = this.context;
 		const files = named.length > 0 ? named : Object.keys(this.list?.inputs?.files ?? {});
-		return lookAtInputs(this.target, this.context, files);
+		return lookAtInputs(this.target, command, settings.env, files);
 	}
 
 	/**
@@ -142,9 +150,9 @@ export class CacheEntry {
 	 * that `===` means that nothing is new.
 	 */
 	remember(list: ModelList, look?: Inputs): ModelList {
-		this.#isCurrent = !list.inputs || !look || isCurrent(list.inputs, look, true);
+		this.#isCurrent = !look || isCurrent(list.inputs, look, true);
 		let shared = list;
-		for (const part of ['all', 'visible', 'configured', 'warnings'] as const) {
+		for (const part of ['models', 'visible', 'configured', 'warnings'] as const) {
 			const known = this.list?.[part];
 			if (isDeepStrictEqual(known, list[part])) shared = { ...shared, [part]: known };
 		}
@@ -152,17 +160,16 @@ export class CacheEntry {
 		this.#refreshError = null;
 		this.#failedAt = NaN;
 		this.#snapshots = {};
-		this.#onChange(this);
+		this.context.onChange(this);
 		return shared;
 	}
 
 	/** Takes the failure of a refresh. The same failure again is the same error, so that no subscriber hears of it twice. */
 	fail(error: CodexModelsError): void {
 		const last = this.#refreshError;
-		const isSame = last?.code === error.code && withoutTimes(last) === withoutTimes(error);
-		this.#refreshError = isSame ? last : error;
+		this.#refreshError = last && withoutTimes(last) === withoutTimes(error) ? last : error;
 		this.#failedAt = Date.now();
-		this.#onChange(this);
+		this.context.onChange(this);
 	}
 
 	/** The snapshot of the list, if that may be served. */
@@ -173,7 +180,7 @@ export class CacheEntry {
 
 	/** The snapshot of the list, or of an answer that is not remembered. */
 	snapshot(list: ModelList, { includeHidden }: TargetOptions, now?: number): CatalogSnapshot {
-		const view = includeHidden ? 'all' : 'visible';
+		const view = includeHidden ? 'models' : 'visible';
 		const isOwn = list === this.list;
 		const isFresh = isOwn && this.isFresh(now);
 		const refreshError = isOwn ? this.#refreshError : null;
@@ -185,12 +192,6 @@ export class CacheEntry {
 		return Object.freeze(next);
 	}
 }
-
-/** Whether two snapshots differ in their age alone. Equal parts of two lists are one object. */
-export const hasSameContent = (one?: CatalogSnapshot, other?: CatalogSnapshot) =>
-	(['models', 'configured', 'warnings', 'refreshError'] as const).every(
-		(part) => one?.[part] === other?.[part],
-	);
 
 /** After the clock was set back the age is unknown, and nothing counts as young until the clock has caught up. */
 function isWithin(limitMs: number, since: number, now: number): boolean {

@@ -1,25 +1,23 @@
 import pTimeout from 'p-timeout';
 import {
 	callHost,
-	type FetchProgress,
 	fallbackError,
-	notStarted,
 	protocolError,
 	timeoutError,
 	toCodexModelsError,
 } from '../api/errors.js';
 import type { Fetch } from '../api/fetch.js';
 import { checkCommand } from '../api/settings.js';
-import { unrefTimers } from '../system/timers.js';
+import { unrefTimers, withPatience } from '../system/timers.js';
 import { type CacheEntry, type ModelList, makeModelList } from './cache-entry.js';
-import { digest, heldStill, withPatience } from './inputs.js';
-import { createStoredList, type StoredList } from './stored-list.js';
+import { digest, heldStill } from './inputs.js';
+import { createStoredList } from './stored-list.js';
 
 /** Gets a new list for an entry. Goes on whether or not a caller waits for it. */
 export class Revalidation {
 	readonly entry: CacheEntry;
-	/** The list of the store, fresh or stale, when it is in the entry. Rejects as `result` does where no list is known. */
-	readonly loaded: Promise<ModelList | undefined>;
+	/** Resolves when the list of the store, fresh or stale, is in the entry. Rejects as `result` does where no list is known. */
+	readonly loaded: Promise<void>;
 	/**
 	 * The new list, or a known one after a failure of what was no refresh. Rejects with a `CodexModelsError`, or with a
 	 * `TypeError` after misuse of the library.
@@ -30,17 +28,18 @@ export class Revalidation {
 	/** Whether a caller asked for a new list: one that another process fetched before this revalidation will not do. */
 	isRefresh = false;
 	isSettled = false;
-	/** All that are under way, this one included. */
-	readonly #running: ReadonlySet<Revalidation>;
+	readonly #running: Set<Revalidation>;
 	#hasTurn = false;
-	readonly #controller = new AbortController();
+	/** Its abort ends the wait for whatever it is, and the app-server fast. */
+	readonly controller = new AbortController();
 	readonly #startedAt = Date.now();
-	#stored: StoredList | undefined;
-	#fetch: Fetch | undefined;
+	#stored: ReturnType<typeof createStoredList>;
+	#fetch?: Fetch;
 
-	constructor(entry: CacheEntry, running: ReadonlySet<Revalidation>) {
+	/** @param running - holds all that are under way, this one from now until it has ended. */
+	constructor(entry: CacheEntry, running: Set<Revalidation>) {
 		this.entry = entry;
-		this.#running = running;
+		this.#running = running.add(this);
 		// The store is asked before the turn comes, because its list needs no app-server.
 		this.loaded = this.#limit(this.#prepare());
 		this.result = this.#run();
@@ -49,29 +48,27 @@ export class Revalidation {
 			.then((list) => this.#save(list))
 			.catch(() => {})
 			.then(() => this.#fetch?.untilGone?.())
-			.then(() => this.#stored?.unlock());
+			.then(() => this.#stored?.unlock())
+			.then(() => running.delete(this));
 	}
 
-	get progress(): FetchProgress {
-		return this.#fetch?.progress?.() ?? notStarted;
-	}
-
-	/** Ends the wait for whatever it is, and the app-server fast. */
-	abort(reason: unknown): void {
-		this.#controller.abort(reason);
+	/** `undefined` before an app-server was started. */
+	get progress() {
+		return this.#fetch?.progress?.();
 	}
 
 	async #run(): Promise<ModelList> {
 		const { entry } = this;
 		const startedAt = performance.now();
 		try {
-			let list = await this.loaded;
-			if (!this.#isNew(list)) {
+			await this.loaded;
+			let list = this.#newEnoughList;
+			if (!list) {
 				await this.#limit(this.#takeTurn(), Infinity);
 				list = await this.#limit(this.#lockAndFetch());
 			}
 			this.isSettled = true;
-			if (list.all.length === 0)
+			if (list.models.length === 0)
 				entry.fail(protocolError({ problem: 'the list of models is empty', phase: 'model/list' }));
 			return list;
 		} catch (reason) {
@@ -87,32 +84,28 @@ export class Revalidation {
 		}
 	}
 
-	async #prepare(): Promise<ModelList | undefined> {
+	async #prepare(): Promise<void> {
 		const { context } = this.entry;
 		const { command } = context.settings;
 		if (typeof command === 'function')
 			context.command = checkCommand(await callHost('command', command));
 		await this.entry.look();
 		this.#stored = createStoredList(this.entry);
-		return this.#load();
+		await this.#load();
 	}
 
-	/** Remembers the list that the login had before, or that of the store, where it is newer. */
-	async #load(): Promise<ModelList | undefined> {
+	/** Takes the list of the store into the entry, where it is newer. */
+	async #load(): Promise<void> {
 		const { entry } = this;
 		const newerThan = Math.max(entry.context.clearedAt, entry.list?.fetchedAt ?? 0);
-		const former = entry.formerLists.get(entry.key);
-		const isUseful = former && former.fetchedAt > newerThan;
-		const stored = isUseful ? former : await this.#stored?.load(newerThan);
-		if (!stored?.inputs) return undefined;
+		const stored = await this.#stored?.load(newerThan);
+		if (!stored?.inputs) return;
 		const files = Object.keys(stored.inputs.files);
 		const look = await withPatience(entry.lookAtInputs(files));
-		if (entry.isDropped || this.#controller.signal.aborted) return undefined;
 		// The login may have changed during the wait for a turn, a lock or the store.
-		if (look?.login !== entry.login) return undefined;
+		if (entry.isDropped || this.controller.signal.aborted || look?.login !== entry.login) return;
 		// A list of another machine brings no files, and those of this machine count from now on.
-		const inputs = files.length > 0 ? stored.inputs : look;
-		return entry.remember({ ...stored, inputs }, look);
+		entry.remember({ ...stored, inputs: files.length > 0 ? stored.inputs : look }, look);
 	}
 
 	/**
@@ -132,60 +125,53 @@ export class Revalidation {
 		this.#hasTurn = true;
 	}
 
-	/** Whether the list of another process spares the fetch. */
-	#isNew(list: ModelList | undefined): list is ModelList {
-		if (!list) return false;
-		const isOfNow = list.fetchedAt >= this.#startedAt && list.fetchedAt <= Date.now();
-		return isOfNow || (!this.isRefresh && this.entry.isFresh());
+	/** The list, if it spares the fetch: a fresh one, or for a refresh one that another process has fetched meanwhile. */
+	get #newEnoughList(): ModelList | undefined {
+		const { list, isDropped } = this.entry;
+		if (!list || isDropped) return undefined;
+		const isOfNow = list.fetchedAt > this.#startedAt && list.fetchedAt <= Date.now();
+		return isOfNow || (!this.isRefresh && this.entry.isFresh()) ? list : undefined;
 	}
 
 	/** Fetches under the lock of the store, and decides whether the answer is remembered. */
 	async #lockAndFetch(): Promise<ModelList> {
 		const { entry } = this;
-		const { fetcher, emit } = entry.context;
-		const { signal } = this.#controller;
+		const { fetcher, command, emit } = entry.context;
+		const { signal } = this.controller;
 		// Another process may have saved its list during the wait for the lock.
-		const saved = (await this.#stored?.lock(signal)) ? await this.#load() : undefined;
-		if (this.#isNew(saved)) return saved;
+		if (await this.#stored?.lock(signal)) await this.#load();
+		if (this.#newEnoughList) return this.#newEnoughList;
 
 		const before = await withPatience(entry.lookAtInputs());
 		signal.throwIfAborted();
 		const startedAt = performance.now();
-		const fetch = fetcher.startFetch({
-			target: entry.target,
-			command: entry.context.command,
-			inputs: digest(before),
-			signal,
-			emit,
-		});
+		const inputs = digest(before);
+		const fetch = fetcher.startFetch({ target: entry.target, command, inputs, signal, emit });
 		this.#fetch = fetch;
-		let inputsToKeep: string | undefined;
-		try {
-			const answer = await fetch.answer;
-			const fetchedAt = Date.now();
-			const after = await withPatience(entry.lookAtInputs(answer.files));
-			signal.throwIfAborted();
-			const isStill = heldStill(before, after);
-			const list = makeModelList(answer, fetchedAt, isStill ? after : undefined);
+		const answer = await fetch.answer;
+		const fetchedAt = Date.now();
+		const after = await withPatience(entry.lookAtInputs(answer.files));
+		const isStill = heldStill(before, after) && !entry.isDropped && !signal.aborted;
+		const list = makeModelList(answer, fetchedAt, isStill ? after : undefined);
+		fetch.release?.(isStill && !list.isBuiltIn ? digest(after) : undefined);
+		signal.throwIfAborted();
+		if (list.isBuiltIn) {
 			// Another process may have stored a better list meanwhile.
-			const other = list.isBuiltIn ? await this.#load() : undefined;
-			if (this.#isNew(other)) return other;
-			const known = entry.getServable();
-			if (list.isBuiltIn && known?.isBuiltIn === false)
-				throw fallbackError(list.warnings, this.progress.stderr);
-			if (isStill && !list.isBuiltIn && !entry.isDropped) inputsToKeep = digest(after);
-			const models = list.all.length;
-			const durationMs = performance.now() - startedAt;
-			emit(entry.target, { type: 'refreshed', durationMs, models, attempts: fetch.attempts });
-			const isMine = isStill && after.login === entry.login && !entry.isDropped;
-			return isMine && models > 0 ? entry.remember(list) : list;
-		} finally {
-			fetch.release?.(inputsToKeep);
+			await this.#load();
+			if (this.#newEnoughList) return this.#newEnoughList;
+			if (entry.getServable()?.isBuiltIn === false)
+				throw fallbackError(list.warnings, this.progress?.stderr ?? '');
 		}
+		const models = list.models.length;
+		const durationMs = performance.now() - startedAt;
+		emit(entry.target, { type: 'refreshed', durationMs, models, attempts: fetch.attempts });
+		const isMine = list.inputs?.login === entry.login && !entry.isDropped;
+		return isMine && models > 0 ? entry.remember(list) : list;
 	}
 
+	/** A built-in list is not saved: the next process may reach the server. */
 	async #save(list: ModelList): Promise<void> {
-		if (!this.#fetch || list !== this.entry.list) return;
+		if (!this.#fetch || list !== this.entry.list || list.isBuiltIn) return;
 		await this.#stored?.save(list);
 		if (this.entry.isDropped) await this.#stored?.delete();
 	}
@@ -193,13 +179,13 @@ export class Revalidation {
 	/** The result of `work`, unless an abort comes first, or a time runs out, which aborts the fetch. */
 	#limit<T>(work: Promise<T>, timeoutMs = this.entry.context.settings.fetchTimeoutMs): Promise<T> {
 		const fallback = () => {
-			const error = timeoutError({ limit: 'fetchTimeoutMs', timeoutMs, ...this.progress });
-			this.abort(error);
+			const error = timeoutError('fetchTimeoutMs', timeoutMs, this.progress);
+			this.controller.abort(error);
 			throw error;
 		};
 		return pTimeout(work, {
 			milliseconds: Math.max(1, timeoutMs),
-			signal: this.#controller.signal,
+			signal: this.controller.signal,
 			fallback,
 			customTimers: unrefTimers,
 		});

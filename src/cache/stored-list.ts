@@ -2,14 +2,13 @@ import { hostname } from 'node:os';
 import pTimeout from 'p-timeout';
 import { isObject } from '../api/codex-model.js';
 import { readAnswer } from '../api/fetch.js';
+import type { ModelListStore } from '../api/options.js';
 import { hash } from '../system/hash.js';
 import { toReason } from '../system/sanitize.js';
 import { unrefTimers } from '../system/timers.js';
 import { type CacheEntry, type ModelList, makeModelList } from './cache-entry.js';
 import type { Inputs } from './inputs.js';
 
-/** The version of the stored shape, a part of each key. */
-const version = 4;
 /** How long one operation of a store may take; the wait for a lock takes as long as a fetch. */
 const limits = {
 	milliseconds: 1_000,
@@ -17,11 +16,7 @@ const limits = {
 	customTimers: unrefTimers,
 };
 
-type Operation = 'get' | 'set' | 'delete' | 'lock';
-
 const machine = hash('machine', hostname());
-
-export type StoredList = NonNullable<ReturnType<typeof createStoredList>>;
 
 /**
  * The list of an entry in a `ModelListStore`. The key is a digest, and the value holds no credential: what Codex said, and the
@@ -31,19 +26,19 @@ export function createStoredList({ target, login, context }: CacheEntry) {
 	const { settings, emit, command } = context;
 	const { store, args, env, maxAgeMs, staleWhileRevalidateMs } = settings;
 	if (!store) return undefined;
-	const { cwd, codexHome = null } = target;
-	const key = `codex-models:${version}:${hash(command, args, env, cwd, codexHome, login)}`;
+	// The number is the version of the stored shape.
+	const key = `codex-models:4:${hash(command, args, env, target.key, login)}`;
 	let release: Promise<(() => unknown) | undefined> | undefined;
 	let lastReason: string | undefined;
 	/** Tells of a failure, and once where all operations fail alike, as in a directory that is refused. */
-	function tell(operation: Operation, error: unknown): undefined {
+	function tell(operation: keyof ModelListStore, error: unknown): undefined {
 		const reason = toReason(error);
 		if (reason !== lastReason) emit(target, { type: 'store-failed', operation, reason });
 		lastReason = reason;
 	}
 
 	/** The result of an operation; `undefined` where it failed or took too long. */
-	async function attempt<T>(operation: Operation, act: () => Promise<T>) {
+	async function attempt<T>(operation: keyof ModelListStore, act: () => Promise<T>) {
 		try {
 			return await pTimeout(act(), limits);
 		} catch (error) {
@@ -51,25 +46,22 @@ export function createStoredList({ target, login, context }: CacheEntry) {
 		}
 	}
 
-	const read = () => attempt('get', async () => parseList(await store.get(key), login, command));
 	return {
 		/** The stored list, if it is valid and newer than `newerThan` (epoch ms). */
 		async load(newerThan: number): Promise<ModelList | undefined> {
-			const list = await read();
+			const read = async () => parseList(await store.get(key), login, command);
+			const list = await attempt('get', read);
 			if (!list || list.fetchedAt <= newerThan) return undefined;
 			emit(target, { type: 'loaded', ageMs: Date.now() - list.fetchedAt });
 			return list;
 		},
 
 		async save(list: ModelList): Promise<void> {
-			const { fetchedAt, configured, warnings, all, inputs } = list;
+			const { fetchedAt, configured, warnings, models, inputs } = list;
 			const ttlMs = maxAgeMs + staleWhileRevalidateMs;
 			// The key is older than the fetch: a function may have named another program, or the login been unreadable.
 			if (ttlMs === 0 || inputs?.login !== login || inputs?.command !== command) return;
-			// The store may have failed before the fetch, or hold a better list that this catalog has cleared.
-			const known = list.isBuiltIn ? await read() : undefined;
-			if (known && !known.isBuiltIn && fetchedAt - known.fetchedAt < ttlMs) return;
-			const value = { fetchedAt, machine, files: inputs?.files, configured, warnings, models: all };
+			const value = { fetchedAt, machine, files: inputs?.files, configured, warnings, models };
 			const usefulMs = Number.isFinite(ttlMs) ? ttlMs : undefined;
 			await attempt('set', async () => store.set(key, value, usefulMs));
 		},
@@ -89,17 +81,15 @@ export function createStoredList({ target, login, context }: CacheEntry) {
 }
 
 /** The list in a stored value, which may be anything; throws where reading it throws. */
-function parseList(value: unknown, login: string | undefined, command: string) {
+function parseList(value: unknown, login: Inputs['login'], command: string) {
 	if (!isObject(value) || !isObject(value.files)) return undefined;
 	const { fetchedAt } = value;
-	if (typeof fetchedAt !== 'number' || !(fetchedAt >= 0 && fetchedAt <= Date.now()))
-		return undefined;
+	if (typeof fetchedAt !== 'number' || !(fetchedAt <= Date.now())) return undefined;
 	const answer = readAnswer({ ...value, config: { config: value.configured } });
 	// A list with an entry that cannot be read is not what Codex said.
 	const { length } = answer.models;
 	if (!length || length < (value.models as unknown[]).length) return undefined;
 	// The files of another machine cannot be compared with those of this one: only the age of its list counts.
 	const files = (value.machine === machine ? { ...value.files } : {}) as Inputs['files'];
-	const inputs = { at: fetchedAt, login, loginFile: undefined, command, files };
-	return makeModelList(answer, fetchedAt, inputs);
+	return makeModelList(answer, fetchedAt, { at: fetchedAt, login, command, files });
 }

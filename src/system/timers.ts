@@ -1,4 +1,5 @@
 import { setTimeout as setRealTimeout } from 'node:timers/promises';
+import pTimeout from 'p-timeout';
 
 /**
  * A timer that does not keep the process alive. It is one of the global functions, because fake timers replace no others
@@ -14,6 +15,15 @@ export const unrefTimers = {
 	setTimeout: (step: () => void, ms: number) => unref(setTimeout(step, ms)),
 	clearTimeout: (timer: NodeJS.Timeout) => clearTimeout(timer),
 } as Pick<typeof globalThis, 'setTimeout' | 'clearTimeout'>;
+
+/**
+ * The result of work that never rejects, or `undefined` when it takes longer. There are two timers, because the first also
+ * ends when the event loop stood still, and the work with it.
+ */
+export async function withPatience<T>(work: Promise<T>, limitMs = 1_000): Promise<T | undefined> {
+	const half = { milliseconds: limitMs / 2, fallback: () => undefined, customTimers: unrefTimers };
+	return (await pTimeout(work, half)) ?? pTimeout(work, half);
+}
 
 /** Keeps the process alive until the work is done. */
 export function keepProcessAlive<T>(work: Promise<T>): Promise<T> {
