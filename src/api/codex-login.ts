@@ -5,9 +5,6 @@ import { hash } from '../system/hash.js';
 /** The largest `auth.json` that is read, in bytes; a real one has some thousand. */
 const maxBytes = 1024 * 1024;
 
-/** The variables that log Codex in (0.136.0 to 0.171.0). */
-const variables = ['CODEX_ACCESS_TOKEN', 'CODEX_API_KEY', 'CODEX_AGENT_IDENTITY'];
-
 /** The members of `auth.json`, and the claims of its id token, that a refresh of the same user's login changes. */
 const rotating =
 	/^(?:access_token|refresh_token|last_refresh|iat|exp|nbf|rat|auth_time|pwd_auth_time|jti|sid|session_id|nonce|at_hash|c_hash|chatgpt_subscription_(?:active_start|active_until|last_checked))$/;
@@ -20,14 +17,20 @@ export async function lookAtLogin(home: string, environment: NodeJS.ProcessEnv) 
 	const file = path.join(home, 'auth.json');
 	const loginVersion = (await lookAt(file))?.version;
 	if (loginVersion === undefined) return {};
-	const digest = (text: string | null) =>
-		hash('login', ...variables.map((name) => environment[name]), text);
+	let login: string | undefined;
 	try {
 		const text = await readRegularFile(file, maxBytes);
-		return { loginVersion, login: digest(text === undefined ? null : withoutSession(text)) };
+		login = text && withoutSession(text);
 	} catch (error) {
-		return isOfFile(error) ? { loginVersion, login: digest(loginVersion) } : {};
+		if (!isOfFile(error)) return {};
+		login = loginVersion;
 	}
+	// The variables that log Codex in (0.136.0 to 0.171.0).
+	const { CODEX_ACCESS_TOKEN, CODEX_API_KEY, CODEX_AGENT_IDENTITY } = environment;
+	return {
+		loginVersion,
+		login: hash(login, CODEX_ACCESS_TOKEN, CODEX_API_KEY, CODEX_AGENT_IDENTITY),
+	};
 }
 
 /** The text of an `auth.json` without what rotates; all of a text that is no JSON. */

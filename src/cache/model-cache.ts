@@ -33,6 +33,15 @@ export class ModelCache {
 	/** The deletions in the store that `clear` started. */
 	#deletions: Promise<unknown> = Promise.resolve();
 
+	/** Remembers an entry with a list, and tells the subscribers. */
+	readonly #onChange = (entry: CacheEntry): void => {
+		if (this.#closed.signal.aborted) return;
+		const { key } = entry.target;
+		if (!entry.isDropped && entry.list) this.#entries.set(key, entry);
+		// A listener may unsubscribe others, which are not called then, and subscribe new ones, which know the snapshot.
+		for (const notify of this.#subscriptions) notify(key);
+	};
+
 	constructor(settings: Settings, fetcher: Fetcher, emit: EmitEvent) {
 		const { command, fetchModels, maxEntries: maxSize } = settings;
 		this.#entries = new QuickLRU({ maxSize });
@@ -43,7 +52,7 @@ export class ModelCache {
 			command: fetchModels || typeof command === 'function' ? '' : command,
 			clearedAt: 0,
 			formerLists: new QuickLRU({ maxSize }),
-			onChange: (entry) => this.#onChange(entry),
+			onChange: this.#onChange,
 		};
 	}
 
@@ -165,15 +174,6 @@ export class ModelCache {
 	#revalidate(entry: CacheEntry): Revalidation {
 		const isUnderWay = (one: Revalidation) => one.entry === entry && !one.isSettled;
 		return [...this.#running].find(isUnderWay) ?? new Revalidation(entry, this.#running);
-	}
-
-	/** Remembers an entry with a list, and tells the subscribers. */
-	#onChange(entry: CacheEntry): void {
-		if (this.#closed.signal.aborted) return;
-		const { key } = entry.target;
-		if (!entry.isDropped && entry.list) this.#entries.set(key, entry);
-		// A listener may unsubscribe others, which are not called then, and subscribe new ones, which know the snapshot.
-		for (const notify of this.#subscriptions) notify(key);
 	}
 }
 

@@ -24,7 +24,7 @@ export class Revalidation {
 	 */
 	readonly result: Promise<ModelList>;
 	/** Resolves when the list is saved, the lock is released, and the app-server of a failed fetch is gone. */
-	readonly ended: Promise<unknown>;
+	readonly ended: Promise<void>;
 	/** Whether a caller asked for a new list: one that another process fetched before this revalidation will not do. */
 	isRefresh = false;
 	isSettled = false;
@@ -43,13 +43,7 @@ export class Revalidation {
 		// The store is asked before the turn comes, because its list needs no app-server.
 		this.loaded = this.#limit(this.#prepare());
 		this.result = this.#run();
-		// The rest comes behind the result, and callers do not wait for it.
-		this.ended = this.result
-			.then((list) => this.#save(list))
-			.catch(() => {})
-			.then(() => this.#fetch?.untilGone?.())
-			.then(() => this.#stored?.unlock())
-			.then(() => running.delete(this));
+		this.ended = this.#finish();
 	}
 
 	/** `undefined` before an app-server was started. */
@@ -169,11 +163,18 @@ export class Revalidation {
 		return isMine && models > 0 ? entry.remember(list) : list;
 	}
 
-	/** A built-in list is not saved: the next process may reach the server. */
-	async #save(list: ModelList): Promise<void> {
-		if (!this.#fetch || list !== this.entry.list || list.isBuiltIn) return;
-		await this.#stored?.save(list);
-		if (this.entry.isDropped) await this.#stored?.delete();
+	/** All that comes behind the result, and that callers do not wait for. */
+	async #finish(): Promise<void> {
+		const { entry } = this;
+		const list = await this.result.catch(() => undefined);
+		// A built-in list is not saved, because another process may reach the server.
+		if (this.#fetch && list && list === entry.list && !list.isBuiltIn) {
+			await this.#stored?.save(list);
+			if (entry.isDropped) await this.#stored?.delete();
+		}
+		await this.#fetch?.untilGone?.();
+		await this.#stored?.unlock();
+		this.#running.delete(this);
 	}
 
 	/** The result of `work`, unless an abort comes first, or a time runs out, which aborts the fetch. */
