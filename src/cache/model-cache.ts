@@ -130,7 +130,7 @@ export class ModelCache {
 		this.#context.clearedAt = Date.now();
 		this.#context.formerLists.clear();
 		const running = [...this.#running].map(({ entry }) => entry);
-		for (const entry of [...this.#entries.values(), ...running]) {
+		for (const entry of new Set([...this.#entries.values(), ...running])) {
 			entry.isDropped = true;
 			this.#deletions = Promise.all([this.#deletions, createStoredList(entry)?.delete()]);
 			this.#onChange(entry);
