@@ -129,7 +129,7 @@ export class CacheEntry {
 		if (this.login === undefined && login !== undefined) {
 			this.login = login;
 			this.list = formerLists.get(this.key);
-		} else if (this.login !== login) {
+		} else if (this.login !== login && !this.isDropped) {
 			this.isDropped = true;
 			if (this.list) formerLists.set(this.key, this.list);
 		}

@@ -121,8 +121,8 @@ export class Revalidation {
 
 	/** The list, if it spares the fetch: a fresh one, or for a refresh one that another process has fetched meanwhile. */
 	get #newEnoughList(): ModelList | undefined {
-		const { list, isDropped } = this.entry;
-		if (!list || isDropped) return undefined;
+		const list = this.entry.getServable();
+		if (!list) return undefined;
 		const isOfNow = list.fetchedAt > this.#startedAt && list.fetchedAt <= Date.now();
 		return isOfNow || (!this.isRefresh && this.entry.isFresh()) ? list : undefined;
 	}
@@ -145,9 +145,10 @@ export class Revalidation {
 		const answer = await fetch.answer;
 		const fetchedAt = Date.now();
 		const after = await withPatience(entry.lookAtInputs(answer.files));
-		const isStill = heldStill(before, after) && !entry.isDropped && !signal.aborted;
-		const list = makeModelList(answer, fetchedAt, isStill ? after : undefined);
-		fetch.release?.(isStill && !list.isBuiltIn ? digest(after) : undefined);
+		const isOver = signal.aborted || entry.isDropped || after?.login !== entry.login;
+		const isKept = !isOver && heldStill(before, after);
+		const list = makeModelList(answer, fetchedAt, isKept ? after : undefined);
+		fetch.release?.(isKept && !list.isBuiltIn ? digest(after) : undefined);
 		signal.throwIfAborted();
 		if (list.isBuiltIn) {
 			// Another process may have stored a better list meanwhile.
@@ -159,8 +160,7 @@ export class Revalidation {
 		const models = list.models.length;
 		const durationMs = performance.now() - startedAt;
 		emit(entry.target, { type: 'refreshed', durationMs, models, attempts: fetch.attempts });
-		const isMine = list.inputs?.login === entry.login && !entry.isDropped;
-		return isMine && models > 0 ? entry.remember(list) : list;
+		return isKept && models > 0 ? entry.remember(list) : list;
 	}
 
 	/** All that comes behind the result, and that callers do not wait for. */

@@ -65,15 +65,16 @@ test('a command function is asked before a store is, and each program has lists 
 	let command = programs[0] as string;
 	const options = { codexHome: makeDirectory(), store: new Map(), command: () => command };
 	const { catalog, events } = makeCatalog(options);
-	expect(idsOf(await catalog.list())).toEqual(['one']);
+	const other = { cwd: makeDirectory() };
+	for (const target of [{}, other]) expect(idsOf(await catalog.list(target))).toEqual(['one']);
 	command = programs[1] as string;
 	expect(idsOf(await catalog.list({ refresh: true }))).toEqual(['two']);
-	expect(idsOf(await catalog.list())).toEqual(['two']);
+	for (const target of [{}, other]) expect(idsOf(await catalog.list(target))).toEqual(['two']);
 	await catalog.close();
-	expect(options.store.size).toBe(2);
+	expect(options.store.size).toBe(4);
 	for (const [index, id] of ['one', 'two'].entries()) {
 		command = programs[index] as string;
 		expect(idsOf(await makeCatalog(options).catalog.list())).toEqual([id]);
 	}
-	expect(events.count('spawned')).toBe(2);
+	expect(events.count('spawned')).toBe(4);
 });
