@@ -1,3 +1,4 @@
+import { promises } from 'node:fs';
 import { expect, test } from 'vitest';
 import { failureOf } from '../harness.js';
 import * as harness from './harness.js';
@@ -69,6 +70,24 @@ test('a list that the store is asked for, or that is being saved, at clear() doe
 		await made.catalog.close();
 		expect(map.size).toBe(0);
 	}
+});
+
+test('a list of another login that a look finds over after clear() does not come back', async () => {
+	const made = await makeFilledCatalog(['of none']);
+	clock.advance(lookIntervalMs);
+	const { opened, open } = makeGate();
+	const { stat } = promises;
+	const restore = replaceStat((file) => opened.then(() => stat(file)));
+	const looking = made.ids();
+	made.home.logIn('first');
+	made.catalog.clear();
+	restore();
+	open();
+	await made.answer(2, ['of the first']);
+	expect(await looking).toEqual(['of the first']);
+	made.home.remove('auth.json');
+	clock.advance(lookIntervalMs);
+	expect(await made.readWith(['new'])).toMatchObject({ models: [{ id: 'new' }] });
 });
 
 test('after close() every call rejects, also one that memory could serve, and peek() returns nothing', async () => {
