@@ -69,11 +69,10 @@ export class ModelCache {
 		const { settings, emit } = this.#context;
 		const { deadlineMs = settings.deadlineMs, signal, refresh } = options;
 		const startedAt = performance.now();
-		const getWaitedMs = () => performance.now() - startedAt;
 		const wait = <T>(work: Promise<T>) => {
 			// p-timeout refuses 0 (7.0.2). The timer keeps the process alive, so that there is one for `Infinity`, too.
-			const milliseconds = Math.min(Math.max(1, deadlineMs - getWaitedMs()), maxTimerMs);
-			return pTimeout(work, { milliseconds, signal });
+			const leftMs = Math.max(1, startedAt + deadlineMs - performance.now());
+			return pTimeout(work, { milliseconds: Math.min(leftMs, maxTimerMs), signal });
 		};
 		if (signal) allowManyListeners(signal);
 		let revalidation: Revalidation | undefined;
@@ -92,10 +91,10 @@ export class ModelCache {
 			const stored = refresh ? undefined : entry.peek(options);
 			const snapshot = stored ?? entry.snapshot(await wait(revalidation.result), options);
 			this.#closed.signal.throwIfAborted();
-			emit(target, { type: 'miss', waitedMs: getWaitedMs() });
+			emit(target, { type: 'miss', waitedMs: performance.now() - startedAt });
 			return snapshot;
 		} catch (error) {
-			if (!(error instanceof TimeoutError)) throw withWait(error, getWaitedMs());
+			if (!(error instanceof TimeoutError)) throw withWait(error, performance.now() - startedAt);
 			const served = this.#serve(this.#getEntry(target), options);
 			if (served) return served;
 			const progress = revalidation?.progress;
