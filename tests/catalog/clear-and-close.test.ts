@@ -72,7 +72,7 @@ test('a list that the store is asked for, or that is being saved, at clear() doe
 	}
 });
 
-test('a list of another login that a look finds over after clear() does not come back', async () => {
+test('a look that ends after clear() brings no list back', async () => {
 	const made = await makeFilledCatalog(['of none']);
 	clock.advance(lookIntervalMs);
 	const { opened, open } = makeGate();
