@@ -1,5 +1,5 @@
 import path from 'node:path';
-import { isObject, toObjects, toText } from './codex-model.js';
+import { isObject, toObject, toObjects, toText } from './codex-model.js';
 
 /** The choice of the user's configuration (`config.toml`, `-c` arguments); `null` where it names none. */
 export type CodexConfiguredModel = Readonly<{
@@ -11,14 +11,14 @@ export type CodexConfiguredModel = Readonly<{
 
 /** The configured model and the files that a list was made from, by a `config/read` result with layers. */
 export function readConfigAnswer(result: unknown) {
-	const { config, layers } = isObject(result) ? result : {};
+	const { config, layers } = toObject(result);
 	const files = toObjects(layers).map(({ name, source }) => {
 		// 0.66.0 has `name: 'user'` and `source: FILE` in place of an object.
 		if (!isObject(name)) return source;
 		const folder = toText(name.dotCodexFolder);
 		return folder === null ? name.file : path.join(folder, 'config.toml');
 	});
-	const known = isObject(config) ? config : {};
+	const known = toObject(config);
 	// The catalogue of models that is in force.
 	files.push(known.model_catalog_json);
 	// By Codex's own names or, from a store, by ours. The rest of a configuration may hold secrets and is dropped here.

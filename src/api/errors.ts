@@ -49,8 +49,8 @@ export class CodexModelsError extends Error {
 	/** `ERR_CODEX_RPC`: the sanitized `data` of the JSON-RPC error; a placeholder string where it is over 16 KiB. */
 	declare readonly rpcData?: unknown;
 
-	constructor(code: CodexModelsErrorCode, message: string, { cause, ...facts }: Facts = {}) {
-		super(cut(message, 2_000), cause === undefined ? undefined : { cause });
+	constructor(code: CodexModelsErrorCode, message: string, facts: Facts = {}) {
+		super(cut(message, 2_000), facts);
 		this.code = code;
 		Object.assign(this, { hint: undefined }, facts);
 	}
@@ -67,18 +67,21 @@ CodexModelsError.prototype.name = 'CodexModelsError';
 
 export const checkLogin = 'Check the network and the login ("codex login status"), then try again.';
 
-export type At = { phase: FetchPhase; elapsedMs?: number };
+/** The step, and when the attempt began, by `performance.now()`. */
+export type At = { phase: FetchPhase; startedAt?: number | undefined };
 
 /** The message is `what` failed, where, Codex's own `words`, which are sanitized, and what a user can do. */
 export function makeError(
 	code: CodexModelsErrorCode,
-	{ phase, elapsedMs }: At,
+	{ phase, startedAt }: At,
 	[what, words, advice]: string[],
 	facts: Facts,
 ) {
-	const time = elapsedMs === undefined ? '' : `, after ${Math.round(elapsedMs)} ms`;
+	const time =
+		startedAt === undefined ? '' : `, after ${Math.round(performance.now() - startedAt)} ms`;
 	const quoted = words ? `: ${words}${/[.!?]$/.test(words) ? '' : '.'}` : '.';
-	return new CodexModelsError(code, `${what} (phase ${phase}${time})${quoted} ${advice}`, facts);
+	const message = `${what} (phase ${phase}${time})${quoted} ${advice}`;
+	return new CodexModelsError(code, message, { phase, ...facts });
 }
 
 const afterTimeout = {
@@ -110,7 +113,7 @@ export function protocolError({
 	const update =
 		'Check that the program is the Codex CLI ("codex --version"), update it, then try again.';
 	const parts = [`Codex gave an answer that cannot be read: ${problem}`, '', update];
-	return makeError('ERR_CODEX_PROTOCOL', at, parts, { phase: at.phase, hint });
+	return makeError('ERR_CODEX_PROTOCOL', at, parts, { hint });
 }
 
 export function fallbackError(warnings: readonly { message: string }[], stderr: string) {
@@ -143,12 +146,12 @@ export function closedError(): CodexModelsError {
 }
 
 /** Any failure as a `CodexModelsError`: that of the system, as without file descriptors, is one of the start. */
-export function toCodexModelsError(error: unknown, elapsedMs?: number): CodexModelsError {
+export function toCodexModelsError(error: unknown, startedAt?: number): CodexModelsError {
 	if (error instanceof CodexModelsError) return error;
 	// Misuse names an option of this library, which says nothing to an end user.
 	const reason = error instanceof MisuseError ? 'its program was not named' : toReason(error);
-	const facts = { exitCode: null, signal: null, stderr: '', phase: 'spawn', cause: error } as const;
+	const facts = { exitCode: null, signal: null, stderr: '', cause: error };
 	const advice = 'Try again in a while.';
 	const what = `Codex could not be started (${reason})`;
-	return makeError('ERR_CODEX_EXITED', { phase: 'spawn', elapsedMs }, [what, '', advice], facts);
+	return makeError('ERR_CODEX_EXITED', { phase: 'spawn', startedAt }, [what, '', advice], facts);
 }

@@ -1,29 +1,36 @@
-import { isObject } from '../api/codex-model.js';
+import type { ChildProcessWithoutNullStreams } from 'node:child_process';
+import { isObject, toObject } from '../api/codex-model.js';
+import { type At, protocolError } from '../api/errors.js';
+import { rpcError } from './failures.js';
 
 /** The longest line, in characters of a byte at least; a list of 12 models takes 14 KB (Codex 0.169.0). */
 const maxLineLength = 8 * 1024 * 1024;
 
 const refusal = { code: -32601, message: 'This client only lists models.' };
 
-type Answer = { result?: unknown; error?: unknown };
+type Message = Record<string, unknown>;
 
-type Pending = { resolve(answer: Answer): void; reject(error: unknown): void };
-
-type Listeners = {
-	write(line: string): void;
-	onNotification(method: string, params: Record<string, unknown>): void;
-	/** Makes the error for a line that must not be read. */
-	toError(problem: string): unknown;
-};
+type Pending = { resolve(answer: Message): void; reject(error: unknown): void };
 
 export type JsonRpcClient = ReturnType<typeof createJsonRpcClient>;
 
-/** The client of newline-delimited JSON-RPC 2.0 without the `jsonrpc` member. */
-export function createJsonRpcClient({ write, onNotification, toError }: Listeners) {
+/**
+ * The client of newline-delimited JSON-RPC 2.0 without the `jsonrpc` member.
+ *
+ * @param at - is told in errors.
+ */
+export function createJsonRpcClient(
+	{ stdin, stdout }: ChildProcessWithoutNullStreams,
+	at: At,
+	onNotification: (method: string, params: Message) => void,
+) {
 	const pending = new Map<unknown, Pending>();
 	let lastId = 0;
 	let lastNoise = '';
 	let makeError: (() => unknown) | undefined;
+
+	const write = (message: object) => stdin.write(`${JSON.stringify(message)}\n`);
+
 	function take(id: unknown): Pending | undefined {
 		const request = pending.get(id);
 		pending.delete(id);
@@ -37,22 +44,23 @@ export function createJsonRpcClient({ write, onNotification, toError }: Listener
 	}
 
 	function onLine(line: string): void {
-		const message = parseMessage(line);
-		const { id, method, params } = message ?? {};
-		if (!message) lastNoise = line.trim() || lastNoise;
+		const message = parse(line);
+		const { id, method, params } = toObject(message);
+		if (!isObject(message)) lastNoise = line.trim() || lastNoise;
 		else if (typeof method !== 'string') take(id)?.resolve(message);
-		else if (typeof id === 'string' || typeof id === 'number')
-			write(JSON.stringify({ id, error: refusal }));
+		else if (typeof id === 'string' || typeof id === 'number') write({ id, error: refusal });
 		else if (isObject(params)) onNotification(method, params);
 	}
 
 	/** Only the request that a long line answers fails by it. */
 	function onLongLine(line: string): void {
 		const [, id] = /^\s*\{[^{[]{0,60}?"id"\s*:\s*(\d+)/.exec(line) ?? [];
-		const error = toError(`a line is longer than ${maxLineLength} bytes`);
+		const error = protocolError({ problem: `a line is longer than ${maxLineLength} bytes`, ...at });
 		if (id) take(Number(id))?.reject(error);
 		else close(() => error);
 	}
+
+	stdout.setEncoding('utf8').on('data', createLineReader(onLine, onLongLine));
 
 	return {
 		get isClosed(): boolean {
@@ -64,15 +72,19 @@ export function createJsonRpcClient({ write, onNotification, toError }: Listener
 			return lastNoise;
 		},
 
-		push: createLineReader(onLine, onLongLine),
+		write,
 
-		request(method: string, params: object): Promise<Answer> {
-			return new Promise((resolve, reject) => {
-				if (makeError) throw makeError();
-				lastId += 1;
-				pending.set(lastId, { resolve, reject });
-				write(JSON.stringify({ id: lastId, method, params }));
-			});
+		/** Resolves to the result of the answer. */
+		async request(method: string, params: object): Promise<unknown> {
+			if (makeError) throw makeError();
+			lastId += 1;
+			write({ id: lastId, method, params });
+			const { result, error } = await new Promise<Message>((resolve, reject) =>
+				pending.set(lastId, { resolve, reject }),
+			);
+			if (error) throw rpcError(error, at);
+			if (result !== undefined) return result;
+			throw protocolError({ problem: 'it has neither a result nor an error', ...at });
 		},
 
 		/** Rejects every request, pending and to come, with an error of its own. */
@@ -100,11 +112,9 @@ function createLineReader(onLine: (line: string) => void, onLongLine: (start: st
 	};
 }
 
-/** The message of a line; `undefined` for noise. */
-function parseMessage(line: string): Record<string, unknown> | undefined {
+function parse(line: string): unknown {
 	try {
-		const message = JSON.parse(line);
-		return isObject(message) ? message : undefined;
+		return JSON.parse(line);
 	} catch {
 		return undefined;
 	}

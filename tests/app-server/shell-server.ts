@@ -1,7 +1,7 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import type { CodexModelCatalogOptions } from '../../src/api/options.js';
-import { timings } from '../../src/app-server/child-process.js';
+import { spawnProcess, timings } from '../../src/app-server/child-process.js';
 import { AppServerSession, type SessionSpec } from '../../src/app-server/session.js';
 import { afterTest, idsOf, makeCatalog, makeDirectory, neverMs, until } from '../harness.js';
 
@@ -91,11 +91,10 @@ function makeLog() {
 export function startSession(shell: Shell, spec: Partial<SessionSpec> = {}) {
 	const log = makeLog();
 	const warnings: [summary: string, details: string | null][] = [];
-	const session = new AppServerSession({
-		file: '/bin/sh',
-		args: ['-c', makeScript(shell, log.file)],
+	const args = ['-c', makeScript(shell, log.file)];
+	const child = spawnProcess({ file: '/bin/sh', args, cwd: '/', env: process.env });
+	const session = new AppServerSession(child, {
 		cwd: '/',
-		env: process.env,
 		command: 'codex',
 		clientInfo: { name: 'tests', version: '1' },
 		onConfigWarning: (summary, details) => warnings.push([summary, details]),
