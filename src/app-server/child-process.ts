@@ -1,4 +1,5 @@
 import { type ChildProcess, type ChildProcessWithoutNullStreams, spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { readdir, readFile } from 'node:fs/promises';
 import process from 'node:process';
 import { isWindows } from '../system/environment.js';
@@ -57,7 +58,7 @@ export function attendProcess(child: ChildProcessWithoutNullStreams) {
 		isWindows ? endTreeNow(child) : signalGroup(child, 'SIGKILL'),
 	);
 
-	const ended = new Promise((resolve) => end.signal.addEventListener('abort', resolve));
+	const ended = once(end.signal, 'abort');
 	const disconnected = awaitDisconnect(child, ended);
 	const exited = ended.then(async () => {
 		await Promise.all([endRestOfGroup(child), disconnected]);

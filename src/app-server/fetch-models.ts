@@ -60,19 +60,10 @@ function createAppServers({ keepAliveMs, clientInfo }: Settings) {
 		evictIdle,
 
 		/** Talks to an app-server that has been started. */
-		add(
-			child: ChildProcessWithoutNullStreams,
-			{ target, command, emit }: FetchRequest,
-			attempt: number,
-		) {
-			const session = new AppServerSession(child, {
-				command,
-				cwd: target.cwd,
-				clientInfo,
-				onConfigWarning: (summary, details) =>
-					emit(target, { type: 'config-warning', summary, details }),
-			});
+		add(child: ChildProcessWithoutNullStreams, request: FetchRequest, attempt: number) {
+			const session = new AppServerSession(child, request, clientInfo);
 			const { pid, exited } = session.process;
+			const { target, emit } = request;
 			const startedAt = performance.now();
 			living.add(session);
 			emit(target, { type: 'spawned', pid, attempt });
@@ -84,12 +75,8 @@ function createAppServers({ keepAliveMs, clientInfo }: Settings) {
 			return session;
 		},
 
-		/** Takes back an app-server that has answered: keeps it for `keepAliveMs`, or ends it. */
-		release(home: string, session: AppServerSession, inputs: string | undefined): void {
-			if (keepAliveMs === 0 || session.isClosed || inputs === undefined) {
-				session.process.shutDown('gracefulShutdown');
-				return;
-			}
+		/** Keeps an app-server that has answered for the next fetch from these inputs. */
+		keep(home: string, session: AppServerSession, inputs: string): void {
 			takeIdle(home);
 			const timer = unref(setTimeout(() => takeIdle(home), keepAliveMs));
 			idle.set(home, { session, inputs, timer });
@@ -110,14 +97,13 @@ function startAttempts(request: FetchRequest, settings: Settings, appServers: Ap
 	const startedAt = performance.now();
 	/** The app-server of the latest attempt. */
 	let session: AppServerSession | undefined;
-	let attempts = 0;
 	/** The exit code and the last words of the latest app-server that ended early. */
 	let previousEnd = '';
 
 	async function runAttempt(attempt: number): Promise<ModelListAnswer> {
 		// Two app-servers that refresh one rotating login token can log the user out (openai/codex #10332).
 		await session?.process.exited;
-		attempts = attempt;
+		fetch.attempts = attempt;
 		let kept: AppServerSession | undefined;
 		try {
 			const spec = await makeSpec(request, settings);
@@ -125,7 +111,7 @@ function startAttempts(request: FetchRequest, settings: Settings, appServers: Ap
 			kept = appServers.takeIdle(target.home, inputs);
 			session = kept;
 			if (!session) {
-				// From here on nothing waits until the app-server is in `session`, where an abort finds it.
+				// Nothing waits between the spawn and `session`, where an abort finds the app-server.
 				const child = spawnProcess(spec);
 				if (child.pid === undefined) await new Promise((_, reject) => child.once('error', reject));
 				session = appServers.add(child, request, attempt);
@@ -163,17 +149,18 @@ function startAttempts(request: FetchRequest, settings: Settings, appServers: Ap
 		session?.process.shutDown('fastShutdown');
 		return session?.process.exited;
 	});
-	return {
+	const fetch: Fetch = {
 		answer,
-		get attempts() {
-			return attempts;
-		},
+		attempts: 0,
 		progress: () => session?.progress,
 		release(keptInputs) {
-			if (session) appServers.release(target.home, session, keptInputs);
+			if (settings.keepAliveMs > 0 && keptInputs !== undefined && session && !session.isClosed)
+				appServers.keep(target.home, session, keptInputs);
+			else session?.process.shutDown('gracefulShutdown');
 		},
 		untilGone: () => gone,
 	};
+	return fetch;
 }
 
 async function makeSpec(

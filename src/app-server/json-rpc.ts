@@ -1,4 +1,5 @@
 import type { ChildProcessWithoutNullStreams } from 'node:child_process';
+import type { Readable } from 'node:stream';
 import { isObject, toObject } from '../api/codex-model.js';
 import { type At, protocolError } from '../api/errors.js';
 import { rpcError } from './failures.js';
@@ -31,85 +32,73 @@ export function createJsonRpcClient(
 
 	const write = (message: object) => stdin.write(`${JSON.stringify(message)}\n`);
 
-	function take(id: unknown): Pending | undefined {
-		const request = pending.get(id);
-		pending.delete(id);
-		return request;
-	}
-
 	function close(makeErrorOfClose: () => unknown): void {
 		makeError ??= makeErrorOfClose;
 		for (const { reject } of pending.values()) reject(makeError());
-		pending.clear();
 	}
 
 	function onLine(line: string): void {
 		const message = parse(line);
 		const { id, method, params } = toObject(message);
 		if (!isObject(message)) lastNoise = line.trim() || lastNoise;
-		else if (typeof method !== 'string') take(id)?.resolve(message);
+		else if (typeof method !== 'string') pending.get(id)?.resolve(message);
 		else if (typeof id === 'string' || typeof id === 'number') write({ id, error: refusal });
-		else if (isObject(params)) onNotification(method, params);
+		else onNotification(method, toObject(params));
 	}
 
 	/** Only the request that a long line answers fails by it. */
 	function onLongLine(line: string): void {
 		const [, id] = /^\s*\{[^{[]{0,60}?"id"\s*:\s*(\d+)/.exec(line) ?? [];
 		const error = protocolError({ problem: `a line is longer than ${maxLineLength} bytes`, ...at });
-		if (id) take(Number(id))?.reject(error);
+		if (id) pending.get(Number(id))?.reject(error);
 		else close(() => error);
 	}
 
-	stdout.setEncoding('utf8').on('data', createLineReader(onLine, onLongLine));
+	readLines(stdout, onLine, onLongLine);
 
 	return {
-		get isClosed(): boolean {
-			return makeError !== undefined;
-		},
-
-		/** The last line that was no message, such as the banner of a launcher. */
-		get lastNoise(): string {
-			return lastNoise;
-		},
-
 		write,
+		/** Rejects every request, pending and to come, with an error of its own. */
+		close,
+		isClosed: () => makeError !== undefined,
+		/** The last line that was no message, such as the banner of a launcher. */
+		readNoise: () => lastNoise,
 
 		/** Resolves to the result of the answer. */
 		async request(method: string, params: object): Promise<unknown> {
 			if (makeError) throw makeError();
 			lastId += 1;
-			write({ id: lastId, method, params });
-			const { result, error } = await new Promise<Message>((resolve, reject) =>
-				pending.set(lastId, { resolve, reject }),
+			const id = lastId;
+			write({ id, method, params });
+			const answer = new Promise<Message>((resolve, reject) =>
+				pending.set(id, { resolve, reject }),
 			);
+			const { result, error } = await answer.finally(() => pending.delete(id));
 			if (error) throw rpcError(error, at);
 			if (result !== undefined) return result;
 			throw protocolError({ problem: 'it has neither a result nor an error', ...at });
 		},
-
-		/** Rejects every request, pending and to come, with an error of its own. */
-		close,
 	};
 }
 
 /** Only 0x0A ends a line: `readline` also cuts at U+2028 (Node 24 and 26). The rest of a line that is too long is dropped. */
-function createLineReader(onLine: (line: string) => void, onLongLine: (start: string) => void) {
+function readLines(
+	stdout: Readable,
+	onLine: (line: string) => void,
+	onLongLine: (start: string) => void,
+): void {
 	let line = '';
-	let isTooLong = false;
-
-	return (chunk: string): void => {
+	stdout.setEncoding('utf8').on('data', (chunk: string) => {
 		for (const [index, piece] of chunk.split('\n').entries()) {
 			if (index > 0) {
-				if (!isTooLong) onLine(line);
+				if (line.length <= maxLineLength) onLine(line);
 				line = '';
-				isTooLong = false;
 			}
-			if (isTooLong) continue;
+			if (line.length > maxLineLength) continue;
 			line += piece;
-			isTooLong = line.length > maxLineLength;
-			if (isTooLong) onLongLine(line);
+			if (line.length > maxLineLength) onLongLine(line);
 		}
-	};
+	});
 }
 
 function parse(line: string): unknown {

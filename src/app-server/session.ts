@@ -9,6 +9,7 @@ import {
 } from '../api/errors.js';
 import {
 	type CatalogWarning,
+	type FetchRequest,
 	type ModelListAnswer,
 	maxWarningLength,
 	readAnswer,
@@ -27,62 +28,62 @@ const configReadMs = 150;
 
 const builtInWords = 'Codex could not ask its server and lists the models that are built into it';
 
-export type SessionSpec = {
-	/** The command as the user knows it, where another file is started in its place. */
-	command: string;
-	cwd: string;
-	clientInfo: ClientInfo;
-	onConfigWarning(summary: string, details: string | null): void;
-};
-
 /** A conversation with one `codex app-server` (https://developers.openai.com/codex/app-server). One list at a time. */
 export class AppServerSession {
 	readonly process: ServerProcess;
-	readonly #spec: SessionSpec;
+	readonly #request: FetchRequest;
+	readonly #clientInfo: ClientInfo;
 	readonly #rpc: JsonRpcClient;
 	readonly #stderr: StderrTail;
 	readonly #warnings: CatalogWarning[] = [];
 	readonly #at: At = { phase: 'spawn' };
 
-	/** @param child - has been started. */
-	constructor(child: ChildProcessWithoutNullStreams, spec: SessionSpec) {
-		this.#spec = spec;
+	/**
+	 * @param child - has been started.
+	 * @param request - is the first of those that the app-server answers.
+	 */
+	constructor(
+		child: ChildProcessWithoutNullStreams,
+		request: FetchRequest,
+		clientInfo: ClientInfo,
+	) {
+		this.#request = request;
+		this.#clientInfo = clientInfo;
 		this.#rpc = createJsonRpcClient(child, this.#at, this.#onNotification);
 		this.#stderr = createStderrTail(child.stderr);
 		this.process = attendProcess(child);
 		this.process.disconnected.then((exit) =>
 			this.#rpc.close(() =>
-				exitedError({ ...this.progress, ...this.#at, ...exit, command: spec.command }),
+				exitedError({ ...this.progress, ...this.#at, ...exit, command: request.command }),
 			),
 		);
 	}
 
 	/** Whether the app-server will not answer any more. */
 	get isClosed(): boolean {
-		return this.#rpc.isClosed;
+		return this.#rpc.isClosed();
 	}
 
 	get progress(): FetchProgress {
 		const { stderr, lastWords } = this.#stderr.snapshot;
-		const words = lastWords || sanitizeLine(this.#rpc.lastNoise, maxWarningLength);
+		const words = lastWords || sanitizeLine(this.#rpc.readNoise(), maxWarningLength);
 		return { phase: this.#at.phase, stderr, lastWords: words };
 	}
 
 	/** Fetches all models, hidden ones included, and the configuration. May be called again after an answer. */
 	async listModels(): Promise<ModelListAnswer> {
-		const { clientInfo, cwd } = this.#spec;
 		this.#at.startedAt = performance.now();
 		const isFirst = this.#at.phase === 'spawn';
 		if (isFirst) {
 			this.#at.phase = 'initialize';
-			await this.#rpc.request('initialize', { clientInfo });
+			await this.#rpc.request('initialize', { clientInfo: this.#clientInfo });
 			this.#rpc.write({ method: 'initialized' });
 			this.#at.phase = 'model/list';
 		}
 		const listing = this.#listPages();
 		// Behind the first request, because up to 0.115.0 one that is in front delays the list by 4 ms.
 		const reading = this.#rpc
-			.request('config/read', { includeLayers: true, cwd })
+			.request('config/read', { includeLayers: true, cwd: this.#request.target.cwd })
 			.catch(() => undefined);
 		const models = await listing;
 		const listedAt = Date.now();
@@ -120,9 +121,10 @@ export class AppServerSession {
 
 	readonly #onNotification = (method: string, { summary, details }: Record<string, unknown>) => {
 		if (method !== 'configWarning' || typeof summary !== 'string') return;
+		const { emit, target } = this.#request;
 		const message = sanitizeLine(summary, maxWarningLength);
 		const more = typeof details === 'string' ? sanitizeLine(details, maxWarningLength) : null;
-		this.#spec.onConfigWarning(message, more);
+		emit(target, { type: 'config-warning', summary: message, details: more });
 		// Other warnings, such as that of a missing bubblewrap, change no list.
 		if (/using (?:the )?defaults/i.test(summary))
 			this.#warnings.push({ type: 'config-ignored', message: `${message} ${more ?? ''}` });

@@ -7,14 +7,15 @@ import {
 	fill,
 	list,
 	refuse,
+	type Shell,
 	setTimings,
 	startSession,
 } from './shell-server.js';
 
 beforeEach(() => setTimings());
 
-const failOnce = async (...[shell, spec]: Parameters<typeof startSession>) => {
-	const { session, log } = startSession(shell, spec);
+const failOnce = async (shell: Shell) => {
+	const { session, log } = startSession(shell);
 	return { error: await failureOf(session.listModels()), session, log };
 };
 
