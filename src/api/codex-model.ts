@@ -57,7 +57,8 @@ export type CodexModelSummary = {
 	serviceTiers?: string[];
 };
 
-type Properties = Record<string, unknown>;
+/** An object of JSON. */
+export type Properties = Record<string, unknown>;
 
 export const isObject = (value: unknown): value is Properties =>
 	typeof value === 'object' && value !== null && !Array.isArray(value);

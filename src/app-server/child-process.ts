@@ -26,7 +26,10 @@ export const timings = {
 };
 
 /** The wait for the rest of a process group after each signal, in milliseconds. */
-const groupWaits = { SIGTERM: 300, SIGKILL: 100 };
+const groupWaits = [
+	['SIGTERM', 300],
+	['SIGKILL', 100],
+] as const;
 const pollMs = 10;
 
 export type Exit = { exitCode: number | null; signal: NodeJS.Signals | null };
@@ -48,6 +51,7 @@ export type ServerProcess = ReturnType<typeof attendProcess>;
  * outlives it. Nothing here throws or rejects.
  */
 export function attendProcess(child: ChildProcessWithoutNullStreams) {
+	/** Is aborted when the process has ended, or is given up. */
 	const end = new AbortController();
 	child.once('exit', () => end.abort());
 	// That of a `kill` that is refused, which is no end.
@@ -74,8 +78,12 @@ export function attendProcess(child: ChildProcessWithoutNullStreams) {
 		/** Resolves when the process and its group are gone, or SIGKILL does not end them. */
 		exited,
 
-		/** Ends the process: end of input, SIGTERM, then SIGKILL to its group. A later call can only bring the end forward. */
-		async shutDown(kind: 'gracefulShutdown' | 'fastShutdown'): Promise<void> {
+		/**
+		 * Ends the process: end of input, SIGTERM, then SIGKILL to its group. A later call can only bring the end forward.
+		 *
+		 * @returns `exited`
+		 */
+		async shutDown(kind: 'gracefulShutdown' | 'fastShutdown'): Promise<Exit> {
 			const { endOfInputMs, terminateMs } = timings[kind];
 			try {
 				child.stdin.end();
@@ -88,6 +96,7 @@ export function attendProcess(child: ChildProcessWithoutNullStreams) {
 			} catch {
 				// The process has ended.
 			}
+			return exited;
 		},
 	};
 }
@@ -126,8 +135,8 @@ function signalGroup({ pid }: ChildProcess, signal: NodeJS.Signals | 0): boolean
 /** The `git` of a plugin sync outlives its app-server (Codex 0.125.0 to 0.169.0), the real program a killed launcher. */
 async function endRestOfGroup(child: ChildProcess): Promise<void> {
 	if (isWindows) return;
-	for (const [signal, limitMs] of Object.entries(groupWaits)) {
-		signalGroup(child, signal as NodeJS.Signals);
+	for (const [signal, limitMs] of groupWaits) {
+		signalGroup(child, signal);
 		for (let waitedMs = 0; waitedMs < limitMs; waitedMs += pollMs) {
 			if (!(await isGroupAlive(child))) return;
 			await sleep(pollMs);

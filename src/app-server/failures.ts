@@ -19,8 +19,7 @@ type StartCause = NodeJS.ErrnoException & { folders?: string[]; cwd?: string; sp
 
 /** Why a program or the folder to start it in is to blame; `undefined` for a failure of the system, such as EMFILE or EAGAIN. */
 function describeStart({ code = '', folders, cwd }: StartCause) {
-	if (cwd !== undefined)
-		return ['does not exist or cannot be entered', 'Create the folder, then try again.'];
+	if (cwd) return ['does not exist or cannot be entered', 'Create the folder, then try again.'];
 	if (folders) return ['was not found', install];
 	// The file was there a moment ago: ENOENT stands for a script without its interpreter, or a program for another libc.
 	if (code === 'ENOENT')
@@ -37,16 +36,13 @@ export function toFailure(cause: StartCause, command: string, startedAt: number)
 	// Node adds the arguments, which are shown to all who print the error, and may hold a secret.
 	delete cause.spawnargs;
 	const [words, advice = ''] = describeStart(cause) ?? [];
-	if (words === undefined) return toCodexModelsError(cause, startedAt);
+	if (!words) return toCodexModelsError(cause, startedAt);
 	const { cwd, folders, code } = cause;
-	const [name, hint] =
-		cwd === undefined
-			? [
-					`program "${command}"`,
-					'Set the option "command" to a program that runs, by its path or as a name on PATH.',
-				]
-			: [`folder "${cwd}"`, 'Set the option "cwd" to another folder.'];
-	const what = `Codex could not be started: the ${sanitizeLine(name, 310)} ${words} (${code})`;
+	const subject = cwd ? `folder "${cwd}"` : `program "${command}"`;
+	const hint = cwd
+		? 'Set the option "cwd" to another folder.'
+		: 'Set the option "command" to a program that runs, by its path or as a name on PATH.';
+	const what = `Codex could not be started: the ${sanitizeLine(subject, 310)} ${words} (${code})`;
 	const places = folders?.length ? `It was looked for in ${folders.join(', ')}` : '';
 	const facts = { command: sanitizeLine(command, 1_000), cause, hint };
 	const parts = [what, sanitizeLine(places, 1_000), advice];

@@ -84,8 +84,7 @@ function createAppServers({ keepAliveMs, clientInfo }: Settings) {
 
 		async close(): Promise<void> {
 			evictIdle();
-			for (const session of living) session.process.shutDown('fastShutdown');
-			await Promise.all([...living].map((session) => session.process.exited));
+			await Promise.all([...living].map(({ process }) => process.shutDown('fastShutdown')));
 		},
 	};
 }
@@ -95,7 +94,7 @@ type AppServers = ReturnType<typeof createAppServers>;
 function startAttempts(request: FetchRequest, settings: Settings, appServers: AppServers): Fetch {
 	const { target, command, inputs, signal, emit } = request;
 	const startedAt = performance.now();
-	/** The app-server of the latest attempt. */
+	/** The app-server of the latest attempt, set without a wait after its spawn: an abort ends it. */
 	let session: AppServerSession | undefined;
 	/** The exit code and the last words of the latest app-server that ended early. */
 	let previousEnd = '';
@@ -111,7 +110,6 @@ function startAttempts(request: FetchRequest, settings: Settings, appServers: Ap
 			kept = appServers.takeIdle(target.home, inputs);
 			session = kept;
 			if (!session) {
-				// Nothing waits between the spawn and `session`, where an abort finds the app-server.
 				const child = spawnProcess(spec);
 				if (child.pid === undefined) await new Promise((_, reject) => child.once('error', reject));
 				session = appServers.add(child, request, attempt);
@@ -135,27 +133,18 @@ function startAttempts(request: FetchRequest, settings: Settings, appServers: Ap
 		return true;
 	}
 
-	const options = {
-		retries: settings.retries,
-		minTimeout: backoffMs,
-		randomize: true,
-		unref: true,
-		shouldRetry,
-	};
+	const options = { minTimeout: backoffMs, randomize: true, unref: true, shouldRetry };
+	const work = pRetry(runAttempt, { retries: settings.retries, ...options });
 	// An abort ends every wait, also for a file system that does not come back.
-	const untilAborted = { milliseconds: Infinity, signal };
-	const answer = pTimeout(pRetry(runAttempt, options), untilAborted);
-	const gone = answer.catch(() => {
-		session?.process.shutDown('fastShutdown');
-		return session?.process.exited;
-	});
+	const answer = pTimeout(work, { milliseconds: Infinity, signal });
+	const gone = answer.catch(() => session?.process.shutDown('fastShutdown'));
 	const fetch: Fetch = {
 		answer,
 		attempts: 0,
 		progress: () => session?.progress,
 		release(keptInputs) {
-			if (settings.keepAliveMs > 0 && keptInputs !== undefined && session && !session.isClosed)
-				appServers.keep(target.home, session, keptInputs);
+			const keeps = settings.keepAliveMs > 0 && keptInputs !== undefined;
+			if (keeps && session?.isClosed === false) appServers.keep(target.home, session, keptInputs);
 			else session?.process.shutDown('gracefulShutdown');
 		},
 		untilGone: () => gone,

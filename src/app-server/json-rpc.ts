@@ -1,6 +1,6 @@
 import type { ChildProcessWithoutNullStreams } from 'node:child_process';
 import type { Readable } from 'node:stream';
-import { isObject, toObject } from '../api/codex-model.js';
+import { isObject, type Properties, toObject } from '../api/codex-model.js';
 import { type At, protocolError } from '../api/errors.js';
 import { rpcError } from './failures.js';
 
@@ -9,9 +9,7 @@ const maxLineLength = 8 * 1024 * 1024;
 
 const refusal = { code: -32601, message: 'This client only lists models.' };
 
-type Message = Record<string, unknown>;
-
-type Pending = { resolve(answer: Message): void; reject(error: unknown): void };
+type Pending = { resolve(answer: Properties): void; reject(error: unknown): void };
 
 export type JsonRpcClient = ReturnType<typeof createJsonRpcClient>;
 
@@ -23,7 +21,7 @@ export type JsonRpcClient = ReturnType<typeof createJsonRpcClient>;
 export function createJsonRpcClient(
 	{ stdin, stdout }: ChildProcessWithoutNullStreams,
 	at: At,
-	onNotification: (method: string, params: Message) => void,
+	onNotification: (method: string, params: Properties) => void,
 ) {
 	const pending = new Map<unknown, Pending>();
 	let lastId = 0;
@@ -70,10 +68,10 @@ export function createJsonRpcClient(
 			lastId += 1;
 			const id = lastId;
 			write({ id, method, params });
-			const answer = new Promise<Message>((resolve, reject) =>
+			const { result, error } = await new Promise<Properties>((resolve, reject) =>
 				pending.set(id, { resolve, reject }),
 			);
-			const { result, error } = await answer.finally(() => pending.delete(id));
+			pending.delete(id);
 			if (error) throw rpcError(error, at);
 			if (result !== undefined) return result;
 			throw protocolError({ problem: 'it has neither a result nor an error', ...at });

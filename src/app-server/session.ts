@@ -1,6 +1,6 @@
 import type { ChildProcessWithoutNullStreams } from 'node:child_process';
 import { setImmediate as nextTurn } from 'node:timers/promises';
-import { toObject } from '../api/codex-model.js';
+import { type Properties, toObject } from '../api/codex-model.js';
 import {
 	type At,
 	type CodexModelsError,
@@ -93,7 +93,7 @@ export class AppServerSession {
 		const { fallbackLine } = this.#stderr;
 		const warnings = [...this.#warnings];
 		// A kept app-server answers from its memory, whatever it complains of later.
-		if (isFirst && fallbackLine !== undefined && !isWrittenAfter(listedAt, fallbackLine))
+		if (isFirst && fallbackLine && !isWrittenAfter(listedAt, fallbackLine))
 			warnings.push({ type: 'built-in-list', message: `${builtInWords}: ${fallbackLine}` });
 		return readAnswer({ models, config, warnings });
 	}
@@ -119,7 +119,7 @@ export class AppServerSession {
 		}
 	}
 
-	readonly #onNotification = (method: string, { summary, details }: Record<string, unknown>) => {
+	readonly #onNotification = (method: string, { summary, details }: Properties) => {
 		if (method !== 'configWarning' || typeof summary !== 'string') return;
 		const { emit, target } = this.#request;
 		const message = sanitizeLine(summary, maxWarningLength);
