@@ -73,15 +73,14 @@ export type At = { phase: FetchPhase; startedAt?: number | undefined };
 /** The message is `what` failed, where, Codex's own `words`, which are sanitized, and what a user can do. */
 export function makeError(
 	code: CodexModelsErrorCode,
-	{ phase, startedAt }: At,
 	[what, words, advice]: string[],
-	facts: Facts,
+	{ startedAt, ...facts }: At & Facts,
 ) {
 	const time =
 		startedAt === undefined ? '' : `, after ${Math.round(performance.now() - startedAt)} ms`;
 	const quoted = words ? `: ${words}${/[.!?]$/.test(words) ? '' : '.'}` : '.';
-	const message = `${what} (phase ${phase}${time})${quoted} ${advice}`;
-	return new CodexModelsError(code, message, { phase, ...facts });
+	const message = `${what} (phase ${facts.phase}${time})${quoted} ${advice}`;
+	return new CodexModelsError(code, message, facts);
 }
 
 const afterTimeout = {
@@ -90,10 +89,10 @@ const afterTimeout = {
 };
 type Limit = { limit: keyof typeof afterTimeout; timeoutMs: number };
 
-export function timeoutError({ limit, timeoutMs, lastWords, ...facts }: FetchProgress & Limit) {
+export function timeoutError({ limit, lastWords, ...facts }: FetchProgress & Limit) {
 	const hint = `${afterTimeout[limit]} Allow a longer "${limit}" if this happens often.`;
-	const parts = [`Codex did not list its models within ${timeoutMs} ms`, lastWords, checkLogin];
-	return makeError('ERR_CODEX_TIMEOUT', facts, parts, { ...facts, timeoutMs, hint });
+	const what = `Codex did not list its models within ${facts.timeoutMs} ms`;
+	return makeError('ERR_CODEX_TIMEOUT', [what, lastWords, checkLogin], { ...facts, hint });
 }
 
 /** The same failure as a caller met it who joined the fetch late. */
@@ -103,24 +102,24 @@ export function withWait(error: unknown, waitedMs: number): unknown {
 	return new CodexModelsError(error.code, told, error);
 }
 
-const checkCommand = 'Check that the options "command" and "args" start `codex app-server`.';
-
 export function protocolError({
 	problem,
-	hint = checkCommand,
+	hint = 'Check that the options "command" and "args" start `codex app-server`.',
 	...at
 }: At & { problem: string; hint?: string }): CodexModelsError {
-	const update =
-		'Check that the program is the Codex CLI ("codex --version"), update it, then try again.';
-	const parts = [`Codex gave an answer that cannot be read: ${problem}`, '', update];
-	return makeError('ERR_CODEX_PROTOCOL', at, parts, { hint });
+	const parts = [
+		`Codex gave an answer that cannot be read: ${problem}`,
+		'',
+		'Check that the program is the Codex CLI ("codex --version"), update it, then try again.',
+	];
+	return makeError('ERR_CODEX_PROTOCOL', parts, { ...at, hint });
 }
 
 export function fallbackError(warnings: readonly { message: string }[], stderr: string) {
 	const words = warnings.map(({ message }) => message).join(' ');
 	const parts = ['Codex could not ask its server for the models', words, checkLogin];
 	const hint = 'Codex answered with its built-in list. A better list is known and is served on.';
-	return makeError('ERR_CODEX_FALLBACK', { phase: 'model/list' }, parts, { stderr, hint });
+	return makeError('ERR_CODEX_FALLBACK', parts, { phase: 'model/list', stderr, hint });
 }
 
 /** Calls a function of the host. Its error may hold anything, and stands in `cause` alone; a `CodexModelsError` passes. */
@@ -150,8 +149,13 @@ export function toCodexModelsError(error: unknown, startedAt?: number): CodexMod
 	if (error instanceof CodexModelsError) return error;
 	// Misuse names an option of this library, which says nothing to an end user.
 	const reason = error instanceof MisuseError ? 'its program was not named' : toReason(error);
-	const facts = { exitCode: null, signal: null, stderr: '', cause: error };
-	const advice = 'Try again in a while.';
 	const what = `Codex could not be started (${reason})`;
-	return makeError('ERR_CODEX_EXITED', { phase: 'spawn', startedAt }, [what, '', advice], facts);
+	return makeError('ERR_CODEX_EXITED', [what, '', 'Try again in a while.'], {
+		phase: 'spawn',
+		startedAt,
+		exitCode: null,
+		signal: null,
+		stderr: '',
+		cause: error,
+	});
 }

@@ -59,36 +59,32 @@ export type ModelListAnswer = {
 	files: readonly string[];
 };
 
-/** The configured model and the files that a list was made from, by a `config/read` result with layers. */
-function readConfigAnswer(result: unknown) {
-	const { config, layers } = toObject(result);
+/** Reads the entries of `model/list`, the result of `config/read`, and warnings, which may come from a host or a store. */
+export function readAnswer(
+	answer: Partial<Record<'models' | 'config' | 'warnings', unknown>>,
+): ModelListAnswer {
+	const { config, layers } = toObject(answer.config);
+	const known = toObject(config);
 	const files = toObjects(layers).map(({ name, source }) => {
 		// 0.66.0 has `name: 'user'` and `source: FILE` in place of an object.
 		if (!isObject(name)) return source;
 		const folder = toText(name.dotCodexFolder);
 		return folder === null ? name.file : path.join(folder, 'config.toml');
 	});
-	const known = toObject(config);
 	// The catalogue of models that is in force.
 	files.push(known.model_catalog_json);
-	// By Codex's own names or, from a store, by ours. The rest of a configuration may hold secrets and is dropped here.
-	const configured: CodexConfiguredModel = Object.freeze({
-		model: toText(known.model),
-		modelProvider: toText(known.model_provider ?? known.modelProvider),
-		reasoningEffort: toText(known.model_reasoning_effort ?? known.reasoningEffort),
-	});
-	const isFile = (file: unknown) => typeof file === 'string' && path.isAbsolute(file);
-	return { configured, files: files.filter(isFile) as string[] };
+	return {
+		models: toObjects(answer.models).flatMap((entry) => toCodexModel(entry) ?? []),
+		// By Codex's own names or, from a store, by ours. The rest of a configuration may hold secrets and is dropped here.
+		configured: Object.freeze({
+			model: toText(known.model),
+			modelProvider: toText(known.model_provider ?? known.modelProvider),
+			reasoningEffort: toText(known.model_reasoning_effort ?? known.reasoningEffort),
+		}),
+		warnings: Object.freeze(toObjects(answer.warnings).flatMap(toWarning)),
+		files: files.filter((file) => typeof file === 'string').filter(path.isAbsolute),
+	};
 }
-
-/** Reads the entries of `model/list`, the result of `config/read`, and warnings, which may come from a host or a store. */
-export const readAnswer = (
-	answer: Partial<Record<'models' | 'config' | 'warnings', unknown>>,
-): ModelListAnswer => ({
-	models: toObjects(answer.models).flatMap((entry) => toCodexModel(entry) ?? []),
-	warnings: Object.freeze(toObjects(answer.warnings).flatMap(toWarning)),
-	...readConfigAnswer(answer.config),
-});
 
 export type FetchRequest = {
 	target: Target;

@@ -44,9 +44,13 @@ export function toFailure(cause: StartCause, command: string, startedAt: number)
 		: 'Set the option "command" to a program that runs, by its path or as a name on PATH.';
 	const what = `Codex could not be started: the ${sanitizeLine(subject, 310)} ${words} (${code})`;
 	const places = folders?.length ? `It was looked for in ${folders.join(', ')}` : '';
-	const facts = { command: sanitizeLine(command, 1_000), cause, hint };
-	const parts = [what, sanitizeLine(places, 1_000), advice];
-	return makeError('ERR_CODEX_NOT_FOUND', { phase: 'spawn', startedAt }, parts, facts);
+	return makeError('ERR_CODEX_NOT_FOUND', [what, sanitizeLine(places, 1_000), advice], {
+		phase: 'spawn',
+		startedAt,
+		command: sanitizeLine(command, 1_000),
+		cause,
+		hint,
+	});
 }
 
 const loginWords = [
@@ -90,7 +94,7 @@ const exitAdvice: [exitCodeAndWords: RegExp, advice: string][] = [
 type EarlyEnd = FetchProgress & At & Exit & { command: string };
 
 /** The error for an app-server that ended or closed its output before it answered. */
-export function exitedError({ phase, startedAt, lastWords, command, ...facts }: EarlyEnd) {
+export function exitedError({ lastWords, command, ...facts }: EarlyEnd) {
 	const seeMore = `To see more, run "${sanitizeLine(command, 300)} app-server" in a terminal.`;
 	const [, advice = ''] =
 		exitAdvice.find(([fits]) => fits.test(`${facts.exitCode} ${lastWords}`)) ?? [];
@@ -101,7 +105,7 @@ export function exitedError({ phase, startedAt, lastWords, command, ...facts }: 
 		lastWords,
 		`${advice} ${seeMore}`.trim(),
 	];
-	return makeError('ERR_CODEX_EXITED', { phase, startedAt }, parts, { ...facts, hint });
+	return makeError('ERR_CODEX_EXITED', parts, { ...facts, hint });
 }
 
 function describeExit({ exitCode, signal }: Exit): string {
@@ -126,5 +130,5 @@ export function rpcError(error: unknown, at: At) {
 	const isLogin = login.test(`${words} ${JSON.stringify(rpcData)}`);
 	const advice = isUnknown ? update : isLogin ? checkLogin : 'Try again in a while.';
 	const parts = [`Codex answered with error ${code}`, words, advice];
-	return makeError('ERR_CODEX_RPC', at, parts, { rpcCode: code, rpcData });
+	return makeError('ERR_CODEX_RPC', parts, { ...at, rpcCode: code, rpcData });
 }

@@ -136,7 +136,5 @@ export class AppServerSession {
 }
 
 /** A complaint behind the list is about a request that Codex made behind it, and the list is that of the server. */
-function isWrittenAfter(listedAt: number, line: string): boolean {
-	const [writtenAt = ''] = /\d{4}-\d\d-\d\dT[\d:.]+Z/.exec(line) ?? [];
-	return Date.parse(writtenAt) > listedAt;
-}
+const isWrittenAfter = (listedAt: number, line: string) =>
+	Date.parse(/\d{4}-\d\d-\d\dT[\d:.]+Z/.exec(line)?.[0] ?? '') > listedAt;
