@@ -1,9 +1,8 @@
-export type { CodexConfiguredModel } from './api/codex-config.js';
 export type { CodexModel, CodexModelSummary } from './api/codex-model.js';
 export { toCodexModel, toSummary } from './api/codex-model.js';
 export { CodexModelsError, type CodexModelsErrorCode, type FetchPhase } from './api/errors.js';
 export type { CatalogEvent } from './api/events.js';
-export type { CatalogWarning } from './api/fetch.js';
+export type { CatalogWarning, CodexConfiguredModel } from './api/fetch.js';
 export type {
 	ClientInfo,
 	CodexModelCatalogOptions,

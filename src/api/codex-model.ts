@@ -57,10 +57,13 @@ export type CodexModelSummary = {
 	serviceTiers?: string[];
 };
 
-type Properties = Record<string, unknown>;
+/** An object of JSON. */
+export type Properties = Record<string, unknown>;
 
 export const isObject = (value: unknown): value is Properties =>
 	typeof value === 'object' && value !== null && !Array.isArray(value);
+
+export const toObject = (value: unknown): Properties => (isObject(value) ? value : {});
 
 export const toObjects = (value: unknown): Properties[] =>
 	Array.isArray(value) ? value.filter(isObject) : [];
@@ -83,7 +86,9 @@ export function toCodexModel(entry: unknown): CodexModel | undefined {
 	if (!isObject(entry)) return undefined;
 	const id = toText(entry.id) ?? toText(entry.model);
 	if (id === null) return undefined;
-	const { upgradeInfo, availabilityNux } = entry;
+	const nux = toObject(entry.availabilityNux);
+	const info = toObject(entry.upgradeInfo);
+	const successor = toText(info.model);
 	const model: CodexModel = {
 		...entry,
 		id,
@@ -93,11 +98,17 @@ export function toCodexModel(entry: unknown): CodexModel | undefined {
 		hidden: entry.hidden === true,
 		isDefault: entry.isDefault === true,
 		upgrade: toText(entry.upgrade),
-		upgradeInfo: isObject(upgradeInfo) ? toUpgradeInfo(upgradeInfo) : null,
-		availabilityNux:
-			isObject(availabilityNux) && typeof availabilityNux.message === 'string'
-				? { ...availabilityNux, message: availabilityNux.message }
-				: null,
+		upgradeInfo: successor
+			? {
+					...info,
+					model: successor,
+					upgradeCopy: toStringOrNull(info.upgradeCopy),
+					modelLink: toStringOrNull(info.modelLink),
+					migrationMarkdown: toStringOrNull(info.migrationMarkdown),
+					retirementAt: typeof info.retirementAt === 'number' ? info.retirementAt : null,
+				}
+			: null,
+		availabilityNux: typeof nux.message === 'string' ? { ...nux, message: nux.message } : null,
 		supportedReasoningEfforts: toObjects(entry.supportedReasoningEfforts).flatMap(toEffort),
 		defaultReasoningEffort: toText(entry.defaultReasoningEffort),
 		serviceTiers: toObjects(entry.serviceTiers).flatMap(toServiceTier),
@@ -109,19 +120,6 @@ export function toCodexModel(entry: unknown): CodexModel | undefined {
 	};
 	// A copy, because the entry may belong to a host, which goes on to change it.
 	return JSON.parse(JSON.stringify(model), (_, part) => Object.freeze(part));
-}
-
-function toUpgradeInfo(info: Properties): CodexModel['upgradeInfo'] {
-	const model = toText(info.model);
-	if (model === null) return null;
-	return {
-		...info,
-		model,
-		upgradeCopy: toStringOrNull(info.upgradeCopy),
-		modelLink: toStringOrNull(info.modelLink),
-		migrationMarkdown: toStringOrNull(info.migrationMarkdown),
-		retirementAt: typeof info.retirementAt === 'number' ? info.retirementAt : null,
-	};
 }
 
 function toEffort(effort: Properties) {

@@ -47,8 +47,8 @@ export class CodexModelsError extends Error {
 	/** `ERR_CODEX_RPC`: the sanitized `data` of the JSON-RPC error; a placeholder string where it is over 16 KiB. */
 	declare readonly rpcData?: unknown;
 
-	constructor(code: CodexModelsErrorCode, message: string, { cause, ...facts }: Facts = {}) {
-		super(cut(message, 2_000), cause === undefined ? undefined : { cause });
+	constructor(code: CodexModelsErrorCode, message: string, facts: Facts = {}) {
+		super(cut(message, 2_000), facts);
 		this.code = code;
 		Object.assign(this, { hint: undefined }, facts);
 	}
@@ -65,18 +65,20 @@ CodexModelsError.prototype.name = 'CodexModelsError';
 
 export const checkLogin = 'Check the network and the login ("codex login status"), then try again.';
 
-export type At = { phase: FetchPhase; elapsedMs?: number };
+/** The step, and when the attempt began, by `performance.now()`. */
+export type At = { phase: FetchPhase; startedAt?: number | undefined };
 
 /** The message is `what` failed, where, Codex's own `words`, which are sanitized, and what a user can do. */
 export function makeError(
 	code: CodexModelsErrorCode,
-	{ phase, elapsedMs }: At,
 	[what, words, advice]: string[],
-	facts: Facts,
+	{ startedAt, ...facts }: At & Facts,
 ) {
-	const time = elapsedMs === undefined ? '' : `, after ${Math.round(elapsedMs)} ms`;
+	const time =
+		startedAt === undefined ? '' : `, after ${Math.round(performance.now() - startedAt)} ms`;
 	const quoted = words ? `: ${words}${/[.!?]$/.test(words) ? '' : '.'}` : '.';
-	return new CodexModelsError(code, `${what} (phase ${phase}${time})${quoted} ${advice}`, facts);
+	const message = `${what} (phase ${facts.phase}${time})${quoted} ${advice}`;
+	return new CodexModelsError(code, message, facts);
 }
 
 const afterTimeout = {
@@ -84,7 +86,7 @@ const afterTimeout = {
 	fetchTimeoutMs: 'The app-server was ended.',
 };
 
-/** @param progress - is `undefined` before a fetch has begun. */
+/** @param progress - is `undefined` before an app-server was started. */
 export function timeoutError(
 	limit: keyof typeof afterTimeout,
 	timeoutMs: number,
@@ -92,8 +94,9 @@ export function timeoutError(
 ) {
 	const { lastWords, ...facts } = progress;
 	const hint = `${afterTimeout[limit]} Allow a longer "${limit}" if this happens often.`;
-	const parts = [`Codex did not list its models within ${timeoutMs} ms`, lastWords, checkLogin];
-	return makeError('ERR_CODEX_TIMEOUT', facts, parts, { ...facts, timeoutMs, hint });
+	const what = `Codex did not list its models within ${timeoutMs} ms`;
+	const parts = [what, lastWords, checkLogin];
+	return makeError('ERR_CODEX_TIMEOUT', parts, { ...facts, timeoutMs, hint });
 }
 
 /** The same failure as a caller met it who joined the fetch late. */
@@ -103,24 +106,24 @@ export function withWait(error: unknown, waitedMs: number): unknown {
 	return new CodexModelsError(error.code, told, error);
 }
 
-const checkCommand = 'Check that the options "command" and "args" start `codex app-server`.';
-
 export function protocolError({
 	problem,
-	hint = checkCommand,
+	hint = 'Check that the options "command" and "args" start `codex app-server`.',
 	...at
 }: At & { problem: string; hint?: string }): CodexModelsError {
-	const update =
-		'Check that the program is the Codex CLI ("codex --version"), update it, then try again.';
-	const parts = [`Codex gave an answer that cannot be read: ${problem}`, '', update];
-	return makeError('ERR_CODEX_PROTOCOL', at, parts, { phase: at.phase, hint });
+	const parts = [
+		`Codex gave an answer that cannot be read: ${problem}`,
+		'',
+		'Check that the program is the Codex CLI ("codex --version"), update it, then try again.',
+	];
+	return makeError('ERR_CODEX_PROTOCOL', parts, { ...at, hint });
 }
 
 export function fallbackError(warnings: readonly { message: string }[], stderr: string) {
 	const words = warnings.map(({ message }) => message).join(' ');
 	const parts = ['Codex could not ask its server for the models', words, checkLogin];
 	const hint = 'Codex answered with its built-in list. A better list is known and is served on.';
-	return makeError('ERR_CODEX_FALLBACK', { phase: 'model/list' }, parts, { stderr, hint });
+	return makeError('ERR_CODEX_FALLBACK', parts, { phase: 'model/list', stderr, hint });
 }
 
 /** Calls a function of the host. Its error may hold anything, and stands in `cause` alone; a `CodexModelsError` passes. */
@@ -146,12 +149,17 @@ export function closedError(): CodexModelsError {
 }
 
 /** Any failure as a `CodexModelsError`: that of the system, as without file descriptors, is one of the start. */
-export function toCodexModelsError(error: unknown, elapsedMs?: number): CodexModelsError {
+export function toCodexModelsError(error: unknown, startedAt?: number): CodexModelsError {
 	if (error instanceof CodexModelsError) return error;
 	// Misuse names an option of this library, which says nothing to an end user.
 	const reason = error instanceof MisuseError ? 'its program was not named' : toReason(error);
-	const facts = { exitCode: null, signal: null, stderr: '', phase: 'spawn', cause: error } as const;
-	const advice = 'Try again in a while.';
 	const what = `Codex could not be started (${reason})`;
-	return makeError('ERR_CODEX_EXITED', { phase: 'spawn', elapsedMs }, [what, '', advice], facts);
+	return makeError('ERR_CODEX_EXITED', [what, '', 'Try again in a while.'], {
+		phase: 'spawn',
+		startedAt,
+		exitCode: null,
+		signal: null,
+		stderr: '',
+		cause: error,
+	});
 }

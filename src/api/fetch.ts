@@ -1,6 +1,14 @@
+import path from 'node:path';
 import { sanitizeLine } from '../system/sanitize.js';
-import { type CodexConfiguredModel, readConfigAnswer } from './codex-config.js';
-import { type CodexModel, toCodexModel, toObjects } from './codex-model.js';
+import {
+	type CodexModel,
+	isObject,
+	type Properties,
+	toCodexModel,
+	toObject,
+	toObjects,
+	toText,
+} from './codex-model.js';
 import type { FetchProgress } from './errors.js';
 import type { EmitEvent } from './events.js';
 
@@ -14,6 +22,14 @@ export type Target = Readonly<{
 	codexHome: string | undefined;
 	/** The CODEX_HOME in force, an absolute path. */
 	home: string;
+}>;
+
+/** The choice of the user's configuration (`config.toml`, `-c` arguments); `null` where it names none. */
+export type CodexConfiguredModel = Readonly<{
+	/** The `id` or `model` of a listed model, or a name that is on no list. */
+	model: string | null;
+	modelProvider: string | null;
+	reasoningEffort: string | null;
 }>;
 
 /** Words of Codex that make a list another one than the user expects. */
@@ -30,12 +46,9 @@ export type CatalogWarning = Readonly<{
 /** The longest text of a warning, in characters; those of Codex 0.169.0 have 300. */
 export const maxWarningLength = 1_000;
 
-function toWarnings(value: unknown): readonly CatalogWarning[] {
-	const warnings = toObjects(value).flatMap(({ type, message }) => {
-		if (type !== 'config-ignored' && type !== 'built-in-list') return [];
-		return Object.freeze({ type, message: sanitizeLine(String(message), maxWarningLength) });
-	});
-	return Object.freeze(warnings);
+function toWarning({ type, message }: Properties): CatalogWarning | [] {
+	if (type !== 'config-ignored' && type !== 'built-in-list') return [];
+	return Object.freeze({ type, message: sanitizeLine(String(message), maxWarningLength) });
 }
 
 /** Immutable. */
@@ -48,15 +61,31 @@ export type ModelListAnswer = {
 };
 
 /** Reads the entries of `model/list`, the result of `config/read`, and warnings, which may come from a host or a store. */
-export const readAnswer = (answer: {
-	models?: unknown;
-	config?: unknown;
-	warnings?: unknown;
-}): ModelListAnswer => ({
-	models: Object.freeze(toObjects(answer.models).flatMap((entry) => toCodexModel(entry) ?? [])),
-	warnings: toWarnings(answer.warnings),
-	...readConfigAnswer(answer.config),
-});
+export function readAnswer(
+	answer: Partial<Record<'models' | 'config' | 'warnings', unknown>>,
+): ModelListAnswer {
+	const { config, layers } = toObject(answer.config);
+	const known = toObject(config);
+	const files = toObjects(layers).map(({ name, source }) => {
+		// 0.66.0 has `name: 'user'` and `source: FILE` in place of an object.
+		if (!isObject(name)) return source;
+		const folder = toText(name.dotCodexFolder);
+		return folder === null ? name.file : path.join(folder, 'config.toml');
+	});
+	// The catalogue of models that is in force.
+	files.push(known.model_catalog_json);
+	return {
+		models: Object.freeze(toObjects(answer.models).flatMap((entry) => toCodexModel(entry) ?? [])),
+		// By Codex's own names or, from a store, by ours. The rest of a configuration may hold secrets and is dropped here.
+		configured: Object.freeze({
+			model: toText(known.model),
+			modelProvider: toText(known.model_provider ?? known.modelProvider),
+			reasoningEffort: toText(known.model_reasoning_effort ?? known.reasoningEffort),
+		}),
+		warnings: Object.freeze(toObjects(answer.warnings).flatMap(toWarning)),
+		files: files.filter((file) => typeof file === 'string').filter(path.isAbsolute),
+	};
+}
 
 export type FetchRequest = {
 	target: Target;

@@ -1,16 +1,12 @@
 import path from 'node:path';
 import { inspect } from 'node:util';
-import { isObject } from './codex-model.js';
+import { isObject, type Properties } from './codex-model.js';
 import { MisuseError } from './errors.js';
 
 export type Rule = ReturnType<typeof rule>;
 
 /** A rule for an option: the words for what passes, and the test. */
 export const rule = (expected: string, test: (value: unknown) => boolean) => ({ expected, test });
-
-/** A rule for what one of two rules lets pass. */
-export const either = (one: Rule, other: Rule): Rule =>
-	rule(`${one.expected}, or ${other.expected}`, (value) => one.test(value) || other.test(value));
 
 // The operating system ends a string at a NUL byte, and `spawn` refuses it.
 export const isString = (value: unknown): value is string =>
@@ -47,9 +43,9 @@ export const integer = (unit: string, min: number, max: number) =>
 
 // `setTimeout` takes anything longer for 1 ms.
 export const duration = integer('milliseconds', 0, 2_147_483_647);
-export const durationOrInfinity = either(
-	duration,
-	rule('Infinity', (value) => value === Infinity),
+export const durationOrInfinity = rule(
+	`${duration.expected}, or Infinity`,
+	(value) => value === Infinity || duration.test(value),
 );
 
 /** Throws where a value does not pass. Shows the value, but of one that may hold secrets the type only. */
@@ -71,22 +67,19 @@ function isSimilar(name: string, known: string): boolean {
 }
 
 /** The options that are given, and not as `undefined`; also an inherited one, such as a getter of a class. */
-export function check(
-	options: Record<string, unknown>,
-	rules: Record<string, Rule>,
-): Record<string, unknown> {
+export function check(options: Properties, rules: Record<string, Rule>): Properties {
 	checkValue('options', options, anObject);
 	const names = Object.keys(rules);
 	for (const name in options) {
 		// A mistyped `deadlineMs` must not mean 15 seconds.
 		if (names.includes(name) || options[name] === undefined) continue;
 		const similar = names.find((known) => isSimilar(name, known));
-		const question = similar === undefined ? '' : `Did you mean "${similar}"? `;
+		const question = similar ? `Did you mean "${similar}"? ` : '';
 		throw new MisuseError(
 			`Unknown option "${name}". ${question}The options are ${names.join(', ')}`,
 		);
 	}
-	const given: Record<string, unknown> = {};
+	const given: Properties = {};
 	for (const [name, wanted] of Object.entries(rules)) {
 		const value = options[name];
 		if (value === undefined) continue;

@@ -11,7 +11,6 @@ import {
 	check,
 	duration,
 	durationOrInfinity,
-	either,
 	integer,
 	isCommand,
 	isFunction,
@@ -62,7 +61,10 @@ export const listRules: Record<keyof ListOptions, Rule> = {
 };
 
 const catalogRules: Record<keyof CodexModelCatalogOptions, Rule> = {
-	command: either(aCommand, aFunction),
+	command: rule(
+		`${aCommand.expected}, or a function`,
+		(value) => isCommand(value) || isFunction(value),
+	),
 	args: rule(
 		'an array of strings without NUL',
 		(value) => Array.isArray(value) && value.every(isString),
@@ -71,7 +73,11 @@ const catalogRules: Record<keyof CodexModelCatalogOptions, Rule> = {
 	codexHome: absolutePath,
 	env: rule(
 		'an object whose values are strings without NUL, or undefined',
-		(value) => isObject(value) && Object.entries(value).flat().every(isStringOrUndefined),
+		(value) =>
+			isObject(value) &&
+			Object.entries(value)
+				.flat()
+				.every((text) => text === undefined || isString(text)),
 	),
 	clientInfo: rule(
 		'an object with the strings name and version, and perhaps title',
@@ -79,7 +85,7 @@ const catalogRules: Record<keyof CodexModelCatalogOptions, Rule> = {
 			isObject(value) &&
 			isString(value.name) &&
 			isString(value.version) &&
-			isStringOrUndefined(value.title),
+			(value.title === undefined || isString(value.title)),
 	),
 	deadlineMs: durationOrInfinity,
 	fetchTimeoutMs: duration,
@@ -113,21 +119,19 @@ export function resolveSettings(options: CodexModelCatalogOptions = {}): Setting
 		...settings,
 		env: { ...settings.env },
 		args: [...settings.args],
-		command: typeof command === 'string' ? toCommandPath(command) : command,
+		command: typeof command === 'string' ? checkCommand(command) : command,
 		cwd: resolvePath(settings.cwd),
 	};
 }
 
-function isStringOrUndefined(value: unknown): boolean {
-	return value === undefined || isString(value);
-}
-
-/** Paths start from the working directory of this process, not from that of the app-server. */
-const toCommandPath = (command: string) => (/[\\/]/.test(command) ? resolvePath(command) : command);
-
-/** The command that a function returned. @throws MisuseError that shows the type of the value only. */
+/**
+ * The command, also one that a function returned. Paths start from the working directory of this process, not from that of
+ * the app-server.
+ *
+ * @throws MisuseError that shows the type of the value only.
+ */
 export function checkCommand(command: unknown): string {
-	if (isCommand(command)) return toCommandPath(command);
+	if (isCommand(command)) return /[\\/]/.test(command) ? resolvePath(command) : command;
 	throw new MisuseError(
 		`Expected the function "command" to return ${aCommand.expected}, got a value (${typeof command})`,
 	);

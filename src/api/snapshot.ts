@@ -1,7 +1,6 @@
-import type { CodexConfiguredModel } from './codex-config.js';
 import type { CodexModel } from './codex-model.js';
 import type { CodexModelsError } from './errors.js';
-import type { CatalogWarning } from './fetch.js';
+import type { CatalogWarning, CodexConfiguredModel } from './fetch.js';
 
 /**
  * A list of models, and where it stands. Shared by all callers and deep-frozen, `refreshError` excepted: the same object until

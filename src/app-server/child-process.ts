@@ -1,4 +1,5 @@
 import { type ChildProcess, type ChildProcessWithoutNullStreams, spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { readdir, readFile } from 'node:fs/promises';
 import process from 'node:process';
 import { isWindows } from '../system/environment.js';
@@ -25,105 +26,85 @@ export const timings = {
 };
 
 /** The wait for the rest of a process group after each signal, in milliseconds. */
-const groupWaits = { SIGTERM: 300, SIGKILL: 100 };
+const groupWaits = [
+	['SIGTERM', 300],
+	['SIGKILL', 100],
+] as const;
 const pollMs = 10;
 
 export type Exit = { exitCode: number | null; signal: NodeJS.Signals | null };
 
-/** The reason why a process can no longer answer; nulls alone where it lives on and only closed a pipe. */
-export type Disconnect = Exit & { spawnError?: NodeJS.ErrnoException };
+/** Nulls alone where the process lives on, and only closed a pipe. */
+const readExit = ({ exitCode, signalCode: signal }: ChildProcess): Exit => ({ exitCode, signal });
 
-type Output = { onStdout(text: string): void; onStderr(text: string): void };
+/** @throws where it cannot be started; for some failures, such as ENOENT, the child has no `pid` and emits the error. */
+export function spawnProcess(spec: SpawnSpec): ChildProcessWithoutNullStreams {
+	const { file, args, ...options } = isWindows ? toWindowsSpec(spec) : spec;
+	// A process group of its own makes the npm launcher, the real program and what that starts one to end.
+	return spawn(file, args, { ...options, detached: !isWindows, windowsHide: true });
+}
 
-const unknownExit: Exit = { exitCode: null, signal: null };
-
-export type ServerProcess = ReturnType<typeof startProcess>;
+export type ServerProcess = ReturnType<typeof attendProcess>;
 
 /**
- * A child process: its pipes, its end, and the end of its process group. It neither keeps the parent process alive nor
+ * Attends to the end of a started child process and of its process group. It neither keeps the parent process alive nor
  * outlives it. Nothing here throws or rejects.
  */
-export function startProcess(spec: SpawnSpec, { onStdout, onStderr }: Output) {
-	let end: (disconnect: Disconnect) => void = () => {};
-	const ended = new Promise<Disconnect>((resolve) => {
-		end = resolve;
-	});
-	const child = spawnProcess(spec, end);
-	if (!child)
-		return { pid: undefined, disconnected: ended, exited: ended, write() {}, shutDown() {} };
-	const disconnected = awaitDisconnect(child, ended);
-	const shutdown = new AbortController();
-
-	child.stdout.setEncoding('utf8').on('data', onStdout);
-	child.stderr.setEncoding('utf8').on('data', onStderr);
+export function attendProcess(child: ChildProcessWithoutNullStreams) {
+	/** Is aborted when the process has ended, or is given up. */
+	const end = new AbortController();
+	child.once('exit', () => end.abort());
+	// That of a `kill` that is refused, which is no end.
+	child.on('error', () => {});
 	child.unref();
 	for (const stream of child.stdio) (stream as Partial<NodeJS.RefCounted>).unref?.();
 	const forgetParentExit = onParentExit(() =>
 		isWindows ? endTreeNow(child) : signalGroup(child, 'SIGKILL'),
 	);
 
-	const exited = ended.then(async (exit) => {
-		shutdown.abort();
+	const ended = once(end.signal, 'abort');
+	const disconnected = awaitDisconnect(child, ended);
+	const exited = ended.then(async () => {
 		await Promise.all([endRestOfGroup(child), disconnected]);
 		for (const stream of child.stdio) stream?.destroy();
 		forgetParentExit();
-		return exit;
+		return readExit(child);
 	});
 
 	return {
-		/** `undefined` where the process could not be started. */
-		pid: child.pid,
+		pid: child.pid as number,
 		/** Resolves when the process can no longer answer, and all that it wrote until then has been handed over. */
 		disconnected,
 		/** Resolves when the process and its group are gone, or SIGKILL does not end them. */
 		exited,
 
-		write(line: string): void {
-			child.stdin.write(`${line}\n`);
-		},
-
-		/** Ends the process: end of input, SIGTERM, then SIGKILL to its group. A later call can only bring the end forward. */
-		async shutDown(kind: 'gracefulShutdown' | 'fastShutdown'): Promise<void> {
+		/**
+		 * Ends the process: end of input, SIGTERM, then SIGKILL to its group. A later call can only bring the end forward.
+		 *
+		 * @returns `exited`
+		 */
+		async shutDown(kind: 'gracefulShutdown' | 'fastShutdown'): Promise<Exit> {
 			const { endOfInputMs, terminateMs } = timings[kind];
-			const { signal } = shutdown;
 			try {
 				child.stdin.end();
-				await sleep(endOfInputMs, signal);
+				await sleep(endOfInputMs, end.signal);
 				signalTree(child, 'SIGTERM');
-				await sleep(terminateMs, signal);
+				await sleep(terminateMs, end.signal);
 				signalTree(child, 'SIGKILL');
-				await sleep(timings.killMs, signal);
-				end(unknownExit);
+				await sleep(timings.killMs, end.signal);
+				end.abort();
 			} catch {
 				// The process has ended.
 			}
+			return exited;
 		},
 	};
 }
 
-/** `spawn` throws some errors (E2BIG) and emits others (ENOENT); `end` gets all of them. */
-function spawnProcess(spec: SpawnSpec, end: (disconnect: Disconnect) => void) {
-	try {
-		const { file, args, ...options } = isWindows ? toWindowsSpec(spec) : spec;
-		// A process group of its own makes the npm launcher, the real program and what that starts one to end.
-		const fixed = { stdio: 'pipe', detached: !isWindows, windowsHide: true } as const;
-		const child = spawn(file, args, { ...options, ...fixed });
-		child.once('exit', (exitCode, signal) => end({ exitCode, signal }));
-		child.on('error', (error: NodeJS.ErrnoException) => {
-			// A `kill` that is refused is no end; Node reports any other failure in place of `exit`.
-			if (error.syscall !== 'kill') end({ ...unknownExit, spawnError: error });
-		});
-		return child.pid === undefined ? undefined : child;
-	} catch (error) {
-		end({ ...unknownExit, spawnError: error as NodeJS.ErrnoException });
-		return undefined;
-	}
-}
-
 async function awaitDisconnect(
 	child: ChildProcessWithoutNullStreams,
-	ended: Promise<Disconnect>,
-): Promise<Disconnect> {
+	ended: Promise<unknown>,
+): Promise<Exit> {
 	const closed = new Promise((resolve) => child.once('close', resolve));
 	const pipeClosed = new Promise((resolve) => {
 		child.stdout.once('end', resolve);
@@ -133,9 +114,8 @@ async function awaitDisconnect(
 	await Promise.race([ended, pipeClosed]);
 	child.stdin.end();
 	// A closed pipe mostly is the first sign of an exit, whose code is worth a moment.
-	const exit = await Promise.race([ended, sleep(timings.outputToExitMs)]);
-	if (exit) await Promise.race([closed, sleep(timings.outputToExitMs)]);
-	return exit ?? unknownExit;
+	await Promise.race([closed, sleep(timings.outputToExitMs)]);
+	return readExit(child);
 }
 
 function signalTree(child: ChildProcess, signal: 'SIGTERM' | 'SIGKILL'): void {
@@ -155,8 +135,8 @@ function signalGroup({ pid }: ChildProcess, signal: NodeJS.Signals | 0): boolean
 /** The `git` of a plugin sync outlives its app-server (Codex 0.125.0 to 0.169.0), the real program a killed launcher. */
 async function endRestOfGroup(child: ChildProcess): Promise<void> {
 	if (isWindows) return;
-	for (const [signal, limitMs] of Object.entries(groupWaits)) {
-		signalGroup(child, signal as NodeJS.Signals);
+	for (const [signal, limitMs] of groupWaits) {
+		signalGroup(child, signal);
 		for (let waitedMs = 0; waitedMs < limitMs; waitedMs += pollMs) {
 			if (!(await isGroupAlive(child))) return;
 			await sleep(pollMs);
@@ -174,11 +154,11 @@ async function isGroupAlive(leader: ChildProcess): Promise<boolean> {
 	const names = await readdir('/proc').catch(() => undefined);
 	// Without a file descriptor nothing is known.
 	if (!names) return true;
+	// The name in brackets, the state, the parent and the group of a process.
+	const isAlive = new RegExp(`\\) [^ZX] \\d+ ${leader.pid} `);
 	for (const name of names) {
 		const stat = await readFile(`/proc/${name}/stat`, 'latin1').catch(() => '');
-		// The fields follow the name, which stands in brackets and may hold some: state, parent, group.
-		const [state = '', , ofGroup] = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
-		if (Number(ofGroup) === leader.pid && !/[ZX]/.test(state)) return true;
+		if (isAlive.test(stat)) return true;
 	}
 	return false;
 }

@@ -28,20 +28,18 @@ const maxScriptBytes = 256 * 1024;
 export async function resolveNativeBinary(file: string): Promise<string> {
 	try {
 		const launcher = await findLauncher(await realpath(file));
-		const root = path.dirname(path.dirname(launcher));
-		const name = isWindows ? 'codex.exe' : 'codex';
 		if (!/node_modules[\\/]@openai[\\/]codex[\\/]bin[\\/]codex\.js$/.test(launcher)) return file;
+		const root = path.dirname(path.dirname(launcher));
 		// Up to 0.98.0 the package of the launcher holds the binary. Since then that of the platform does, which a package
 		// manager puts below the other, or beside it.
-		for (const home of [
-			root,
-			`${root}/node_modules/@openai/codex-${platform}`,
-			`${root}-${platform}`,
-		]) {
+		const homes = [root, `${root}/node_modules/@openai/codex-${platform}`, `${root}-${platform}`];
+		for (const home of homes) {
 			const vendor = path.join(home, 'vendor', triples[platform] ?? '');
 			// Since 0.136.0, and before.
-			for (const binary of [path.join(vendor, 'bin', name), path.join(vendor, 'codex', name)])
+			for (const folder of ['bin', 'codex']) {
+				const binary = path.join(vendor, folder, isWindows ? 'codex.exe' : 'codex');
 				if (!(await findProblem('isFile', binary))) return binary;
+			}
 		}
 	} catch {
 		// The file is missing, or is too large for a script.

@@ -1,4 +1,4 @@
-import { isObject } from '../api/codex-model.js';
+import { toObject } from '../api/codex-model.js';
 import {
 	type At,
 	checkLogin,
@@ -14,13 +14,12 @@ const install = 'Install Codex with "npm install -g @openai/codex", then try aga
 const update = 'Update Codex with "npm install -g @openai/codex", then try again.';
 const checkProgram = `Check that the program is the Codex CLI ("codex --version"). ${update}`;
 
-/** With the folders in which a program was looked for, where it was looked for. */
-type StartCause = NodeJS.ErrnoException & { folders?: string[] };
+/** With the folders in which a program was looked for, or the `cwd` that it cannot be started in. */
+type StartCause = NodeJS.ErrnoException & { folders?: string[]; cwd?: string; spawnargs?: unknown };
 
 /** Why a program or the folder to start it in is to blame; `undefined` for a failure of the system, such as EMFILE or EAGAIN. */
-function describeStart({ code = '', folders }: StartCause, directory: string | undefined) {
-	if (directory !== undefined)
-		return ['does not exist or cannot be entered', 'Create the folder, then try again.'];
+function describeStart({ code = '', folders, cwd }: StartCause) {
+	if (cwd) return ['does not exist or cannot be entered', 'Create the folder, then try again.'];
 	if (folders) return ['was not found', install];
 	// The file was there a moment ago: ENOENT stands for a script without its interpreter, or a program for another libc.
 	if (code === 'ENOENT')
@@ -32,26 +31,26 @@ function describeStart({ code = '', folders }: StartCause, directory: string | u
 	return undefined;
 }
 
-type StartFailure = { elapsedMs: number; command: string; directory?: string; cause: StartCause };
-
-/** The error for an app-server that could not be started. */
-export function startError({ elapsedMs, command, directory, cause }: StartFailure) {
+/** Any failure of an attempt as a `CodexModelsError`: one of the system is a start that failed. */
+export function toFailure(cause: StartCause, command: string, startedAt: number) {
 	// Node adds the arguments, which are shown to all who print the error, and may hold a secret.
-	Object.assign(cause, { spawnargs: undefined });
-	const [words, advice = ''] = describeStart(cause, directory) ?? [];
-	if (words === undefined) return toCodexModelsError(cause, elapsedMs);
-	const [name, hint] =
-		directory === undefined
-			? [
-					`program "${command}"`,
-					'Set the option "command" to a program that runs, by its path or as a name on PATH.',
-				]
-			: [`folder "${directory}"`, 'Set the option "cwd" to another folder.'];
-	const what = `Codex could not be started: the ${sanitizeLine(name, 310)} ${words} (${cause.code})`;
-	const places = cause.folders?.length ? `It was looked for in ${cause.folders.join(', ')}` : '';
-	const facts = { command: sanitizeLine(command, 1_000), cause, hint };
-	const parts = [what, sanitizeLine(places, 1_000), advice];
-	return makeError('ERR_CODEX_NOT_FOUND', { phase: 'spawn', elapsedMs }, parts, facts);
+	delete cause.spawnargs;
+	const [words, advice = ''] = describeStart(cause) ?? [];
+	if (!words) return toCodexModelsError(cause, startedAt);
+	const { cwd, folders, code } = cause;
+	const subject = cwd ? `folder "${cwd}"` : `program "${command}"`;
+	const hint = cwd
+		? 'Set the option "cwd" to another folder.'
+		: 'Set the option "command" to a program that runs, by its path or as a name on PATH.';
+	const what = `Codex could not be started: the ${sanitizeLine(subject, 310)} ${words} (${code})`;
+	const places = folders?.length ? `It was looked for in ${folders.join(', ')}` : '';
+	return makeError('ERR_CODEX_NOT_FOUND', [what, sanitizeLine(places, 1_000), advice], {
+		phase: 'spawn',
+		startedAt,
+		command: sanitizeLine(command, 1_000),
+		cause,
+		hint,
+	});
 }
 
 const loginWords = [
@@ -95,10 +94,10 @@ const exitAdvice: [exitCodeAndWords: RegExp, advice: string][] = [
 type EarlyEnd = FetchProgress & At & Exit & { command: string };
 
 /** The error for an app-server that ended or closed its output before it answered. */
-export function exitedError({ elapsedMs, lastWords, command, ...facts }: EarlyEnd) {
-	const { phase, exitCode } = facts;
+export function exitedError({ lastWords, command, ...facts }: EarlyEnd) {
 	const seeMore = `To see more, run "${sanitizeLine(command, 300)} app-server" in a terminal.`;
-	const [, advice = ''] = exitAdvice.find(([fits]) => fits.test(`${exitCode} ${lastWords}`)) ?? [];
+	const [, advice = ''] =
+		exitAdvice.find(([fits]) => fits.test(`${facts.exitCode} ${lastWords}`)) ?? [];
 	const hint =
 		'See the property "stderr"; the option "onEvent" and NODE_DEBUG=codex-models show each attempt.';
 	const parts = [
@@ -106,7 +105,7 @@ export function exitedError({ elapsedMs, lastWords, command, ...facts }: EarlyEn
 		lastWords,
 		`${advice} ${seeMore}`.trim(),
 	];
-	return makeError('ERR_CODEX_EXITED', { phase, elapsedMs }, parts, { ...facts, hint });
+	return makeError('ERR_CODEX_EXITED', parts, { ...facts, hint });
 }
 
 function describeExit({ exitCode, signal }: Exit): string {
@@ -123,7 +122,7 @@ const maxRpcDataBytes = 16 * 1024;
 
 /** The error for an answer with an error. */
 export function rpcError(error: unknown, at: At) {
-	const { code, message, data } = isObject(error) ? error : {};
+	const { code, message, data } = toObject(error);
 	if (typeof code !== 'number') return protocolError({ problem: 'its error has no code', ...at });
 	const words = typeof message === 'string' ? sanitizeLine(message, 1_000) : '';
 	const rpcData = sanitizeJson(data, maxRpcDataBytes);
@@ -131,5 +130,5 @@ export function rpcError(error: unknown, at: At) {
 	const isLogin = login.test(`${words} ${JSON.stringify(rpcData)}`);
 	const advice = isUnknown ? update : isLogin ? checkLogin : 'Try again in a while.';
 	const parts = [`Codex answered with error ${code}`, words, advice];
-	return makeError('ERR_CODEX_RPC', at, parts, { phase: at.phase, rpcCode: code, rpcData });
+	return makeError('ERR_CODEX_RPC', parts, { ...at, rpcCode: code, rpcData });
 }

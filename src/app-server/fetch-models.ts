@@ -1,14 +1,17 @@
+import type { ChildProcessWithoutNullStreams } from 'node:child_process';
 import pRetry, { type RetryContext } from 'p-retry';
 import pTimeout from 'p-timeout';
-import { CodexModelsError, toCodexModelsError } from '../api/errors.js';
-import type { Fetch, Fetcher, FetchRequest, ModelListAnswer, Target } from '../api/fetch.js';
+import type { CodexModelsError } from '../api/errors.js';
+import type { Fetch, Fetcher, FetchRequest, ModelListAnswer } from '../api/fetch.js';
 import type { Settings } from '../api/settings.js';
 import { buildEnvironment } from '../system/environment.js';
 import { findExecutable, findProblem } from '../system/find-executable.js';
 import { unref } from '../system/timers.js';
+import { spawnProcess } from './child-process.js';
 import { resolveNativeBinary } from './executable.js';
-import { overloadedCode, startError } from './failures.js';
-import { AppServerSession, type SessionSpec } from './session.js';
+import { overloadedCode, toFailure } from './failures.js';
+import { AppServerSession } from './session.js';
+import type { SpawnSpec } from './windows.js';
 
 /**
  * The first wait before another attempt, in milliseconds: p-retry doubles each, and lengthens it by up to as much by chance.
@@ -21,36 +24,46 @@ const maxAppServers = 4;
 
 /** Fetches lists of models by app-servers. */
 export function createFetcher(settings: Settings): Fetcher {
-	const appServers = createAppServers(settings.keepAliveMs);
+	const appServers = createAppServers(settings);
 	return {
+		...appServers,
 		maxAtOnce: maxAppServers,
-		startFetch: (request) => startAttempts({ settings, appServers, ...request }),
-		evictIdle: appServers.evictIdle,
-		close: appServers.close,
+		startFetch: (request) => startAttempts(request, settings, appServers),
 	};
 }
 
-type Idle = { session: AppServerSession; key: string; inputs: string; timer: NodeJS.Timeout };
+type Idle = { session: AppServerSession; inputs: string; timer: NodeJS.Timeout };
 
 /** The app-servers of a catalog: at work, kept idle for the next fetch of their target, or about to end. */
-function createAppServers(keepAliveMs: number) {
+function createAppServers({ keepAliveMs, clientInfo }: Settings) {
 	const living = new Set<AppServerSession>();
 	/** By CODEX_HOME, one at most for each. */
 	const idle = new Map<string, Idle>();
-	function evict(home: string): void {
+
+	/** Makes room in a CODEX_HOME: returns its idle app-server if that was started from the inputs, and ends another one. */
+	function takeIdle(home: string, inputs?: string): AppServerSession | undefined {
 		const kept = idle.get(home);
+		if (!kept) return undefined;
 		idle.delete(home);
-		clearTimeout(kept?.timer);
-		kept?.session.process.shutDown('gracefulShutdown');
+		clearTimeout(kept.timer);
+		if (kept.inputs === inputs && !kept.session.isClosed) return kept.session;
+		kept.session.process.shutDown('gracefulShutdown');
+		return undefined;
 	}
 
-	const evictIdle = () => [...idle.keys()].forEach(evict);
+	function evictIdle(): void {
+		for (const home of idle.keys()) takeIdle(home);
+	}
 
 	return {
-		start({ target, emit }: Job, spec: SessionSpec, attempt: number): AppServerSession {
-			const session = new AppServerSession(spec);
+		takeIdle,
+		evictIdle,
+
+		/** Talks to an app-server that has been started. */
+		add(child: ChildProcessWithoutNullStreams, request: FetchRequest, attempt: number) {
+			const session = new AppServerSession(child, request, clientInfo);
 			const { pid, exited } = session.process;
-			if (pid === undefined) return session;
+			const { target, emit } = request;
 			const startedAt = performance.now();
 			living.add(session);
 			emit(target, { type: 'spawned', pid, attempt });
@@ -62,61 +75,49 @@ function createAppServers(keepAliveMs: number) {
 			return session;
 		},
 
-		/** The idle app-server of a target. Ends one of its CODEX_HOME that does not fit, to make room. */
-		takeIdle({ target: { key, home }, inputs }: Job): AppServerSession | undefined {
-			const kept = idle.get(home);
-			if (kept?.key !== key || kept.inputs !== inputs || kept.session.isClosed) {
-				evict(home);
-				return undefined;
-			}
-			idle.delete(home);
-			clearTimeout(kept.timer);
-			return kept.session;
+		/** Keeps an app-server that has answered for the next fetch from these inputs. */
+		keep(home: string, session: AppServerSession, inputs: string): void {
+			takeIdle(home);
+			const timer = unref(setTimeout(() => takeIdle(home), keepAliveMs));
+			idle.set(home, { session, inputs, timer });
 		},
 
-		/** Takes back an app-server that has answered: keeps it for `keepAliveMs`, or ends it. */
-		release({ key, home }: Target, session: AppServerSession, inputs: string | undefined): void {
-			if (keepAliveMs === 0 || session.isClosed || inputs === undefined) {
-				session.process.shutDown('gracefulShutdown');
-				return;
-			}
-			evict(home);
-			const timer = unref(setTimeout(() => evict(home), keepAliveMs));
-			idle.set(home, { session, key, inputs, timer });
-		},
-
-		evictIdle,
 		async close(): Promise<void> {
 			evictIdle();
-			for (const session of living) session.process.shutDown('fastShutdown');
-			await Promise.all([...living].map((session) => session.process.exited));
+			await Promise.all([...living].map(({ process }) => process.shutDown('fastShutdown')));
 		},
 	};
 }
 
 type AppServers = ReturnType<typeof createAppServers>;
-type Job = FetchRequest & { settings: Settings; appServers: AppServers };
 
-function startAttempts(job: Job): Fetch {
-	const { settings, appServers, target, signal, emit } = job;
-	/** The app-server of the latest attempt. */
+function startAttempts(request: FetchRequest, settings: Settings, appServers: AppServers): Fetch {
+	const { target, command, inputs, signal, emit } = request;
+	const startedAt = performance.now();
+	/** The app-server of the latest attempt, set without a wait after its spawn: an abort ends it. */
 	let session: AppServerSession | undefined;
-	let attempts = 0;
 	/** The exit code and the last words of the latest app-server that ended early. */
 	let previousEnd = '';
 
 	async function runAttempt(attempt: number): Promise<ModelListAnswer> {
 		// Two app-servers that refresh one rotating login token can log the user out (openai/codex #10332).
 		await session?.process.exited;
-		attempts = attempt;
-		const spec = await makeSpec(job);
-		signal.throwIfAborted();
-		const kept = appServers.takeIdle(job);
-		session = kept ?? appServers.start(job, spec, attempt);
+		fetch.attempts = attempt;
+		let kept: AppServerSession | undefined;
 		try {
+			const spec = await makeSpec(request, settings);
+			signal.throwIfAborted();
+			kept = appServers.takeIdle(target.home, inputs);
+			session = kept;
+			if (!session) {
+				const child = spawnProcess(spec);
+				if (child.pid === undefined) await new Promise((_, reject) => child.once('error', reject));
+				session = appServers.add(child, request, attempt);
+			}
 			return await session.listModels();
-		} catch (error) {
-			session.process.shutDown('fastShutdown');
+		} catch (thrown) {
+			session?.process.shutDown('fastShutdown');
+			const error = toFailure(thrown as Error, command, startedAt);
 			// A kept app-server may have ended while it was idle, or end because of the request: a new one is asked instead.
 			if (kept && isEarlyEnd(error)) return runAttempt(attempt);
 			throw error;
@@ -132,57 +133,37 @@ function startAttempts(job: Job): Fetch {
 		return true;
 	}
 
-	const options = {
-		retries: settings.retries,
-		minTimeout: backoffMs,
-		randomize: true,
-		unref: true,
-		shouldRetry,
-	};
+	const options = { minTimeout: backoffMs, randomize: true, unref: true, shouldRetry };
+	const work = pRetry(runAttempt, { retries: settings.retries, ...options });
 	// An abort ends every wait, also for a file system that does not come back.
-	const untilAborted = { milliseconds: Infinity, signal };
-	const answer = pTimeout(pRetry(runAttempt, options), untilAborted).catch((error) => {
-		session?.process.shutDown('fastShutdown');
-		throw signal.aborted ? error : toCodexModelsError(error);
-	});
-	return {
+	const answer = pTimeout(work, { milliseconds: Infinity, signal });
+	const gone = answer.catch(() => session?.process.shutDown('fastShutdown'));
+	const fetch: Fetch = {
 		answer,
-		get attempts() {
-			return attempts;
-		},
+		attempts: 0,
 		progress: () => session?.progress,
 		release(keptInputs) {
-			if (session) appServers.release(target, session, keptInputs);
+			const keeps = settings.keepAliveMs > 0 && keptInputs !== undefined;
+			if (keeps && session?.isClosed === false) appServers.keep(target.home, session, keptInputs);
+			else session?.process.shutDown('gracefulShutdown');
 		},
-		untilGone: () => answer.catch(() => session?.process.exited),
+		untilGone: () => gone,
 	};
+	return fetch;
 }
 
-async function makeSpec({ settings, target, command, emit }: Job): Promise<SessionSpec> {
-	const { args, clientInfo } = settings;
-	const { cwd, codexHome } = target;
-	const startedAt = performance.now();
-	const refuse = (cause: NodeJS.ErrnoException, directory?: string) => {
-		throw startError({ elapsedMs: performance.now() - startedAt, command, cause, directory });
-	};
+async function makeSpec(
+	{ target: { cwd, codexHome }, command }: FetchRequest,
+	{ args, env: overlay }: Settings,
+): Promise<SpawnSpec> {
 	const problem = await findProblem('isDirectory', cwd);
-	if (problem) refuse(problem, cwd);
-	const env = buildEnvironment(settings.env, codexHome);
-	const found = await findExecutable(command, env).catch((cause) => refuse(cause));
-	return {
-		file: await resolveNativeBinary(found),
-		args,
-		cwd,
-		env,
-		command,
-		clientInfo,
-		onConfigWarning: (summary, details) =>
-			emit(target, { type: 'config-warning', summary, details }),
-	};
+	if (problem) throw Object.assign(problem, { cwd });
+	const env = buildEnvironment(overlay, codexHome);
+	const file = await resolveNativeBinary(await findExecutable(command, env));
+	return { file, args, cwd, env };
 }
 
-const isEarlyEnd = (error: unknown) =>
-	error instanceof CodexModelsError && error.code === 'ERR_CODEX_EXITED';
+const isEarlyEnd = ({ code }: CodexModelsError) => code === 'ERR_CODEX_EXITED';
 
 /**
  * Whether another attempt may succeed. A second end like the first is deterministic, but for a database that several

@@ -1,13 +1,15 @@
+import type { ChildProcessWithoutNullStreams } from 'node:child_process';
 import { setImmediate as nextTurn } from 'node:timers/promises';
-import { isObject } from '../api/codex-model.js';
+import { type Properties, toObject } from '../api/codex-model.js';
 import {
+	type At,
 	type CodexModelsError,
-	type FetchPhase,
 	type FetchProgress,
 	protocolError,
 } from '../api/errors.js';
 import {
 	type CatalogWarning,
+	type FetchRequest,
 	type ModelListAnswer,
 	maxWarningLength,
 	readAnswer,
@@ -15,80 +17,73 @@ import {
 import type { ClientInfo } from '../api/options.js';
 import { sanitizeLine } from '../system/sanitize.js';
 import { sleep } from '../system/timers.js';
-import { type ServerProcess, startProcess } from './child-process.js';
-import { exitedError, rpcError, startError } from './failures.js';
+import { attendProcess, type ServerProcess } from './child-process.js';
+import { exitedError } from './failures.js';
 import { createJsonRpcClient, type JsonRpcClient } from './json-rpc.js';
-import { createStderrTail } from './stderr-tail.js';
-import type { SpawnSpec } from './windows.js';
+import { createStderrTail, type StderrTail } from './stderr-tail.js';
 
 const maxPages = 100;
-/** The number of warnings that are told of; Codex 0.171.0 has some three. */
-const maxWarnings = 20;
 /** The wait for the answer to `config/read` when the list is complete, in milliseconds; it takes 1 to 7 (0.66.0 to 0.171.0). */
 const configReadMs = 150;
 
 const builtInWords = 'Codex could not ask its server and lists the models that are built into it';
 
-export type SessionSpec = SpawnSpec & {
-	/** The command as the user knows it, where another file is started in its place. */
-	command: string;
-	clientInfo: ClientInfo;
-	onConfigWarning(summary: string, details: string | null): void;
-};
-
 /** A conversation with one `codex app-server` (https://developers.openai.com/codex/app-server). One list at a time. */
 export class AppServerSession {
 	readonly process: ServerProcess;
-	readonly #spec: SessionSpec;
+	readonly #request: FetchRequest;
+	readonly #clientInfo: ClientInfo;
 	readonly #rpc: JsonRpcClient;
-	readonly #stderr = createStderrTail();
+	readonly #stderr: StderrTail;
 	readonly #warnings: CatalogWarning[] = [];
-	#warningCount = 0;
-	#startedAt = 0;
-	#phase: FetchPhase = 'spawn';
+	readonly #at: At = { phase: 'spawn' };
 
-	constructor(spec: SessionSpec) {
-		this.#spec = spec;
-		this.#rpc = createJsonRpcClient({
-			write: (line) => this.process.write(line),
-			onNotification: (method, params) => {
-				if (method === 'configWarning') this.#onConfigWarning(params);
-			},
-			toError: (problem) => this.#protocolError(problem),
-		});
-		this.process = startProcess(spec, { onStdout: this.#rpc.push, onStderr: this.#stderr.push });
-		this.process.disconnected.then(({ spawnError: cause, ...exit }) =>
-			this.#rpc.close(() => {
-				const facts = { ...this.progress, ...this.#at, ...exit, command: spec.command };
-				return cause ? startError({ ...facts, cause }) : exitedError(facts);
-			}),
+	/**
+	 * @param child - has been started.
+	 * @param request - is the first of those that the app-server answers.
+	 */
+	constructor(
+		child: ChildProcessWithoutNullStreams,
+		request: FetchRequest,
+		clientInfo: ClientInfo,
+	) {
+		this.#request = request;
+		this.#clientInfo = clientInfo;
+		this.#rpc = createJsonRpcClient(child, this.#at, this.#onNotification);
+		this.#stderr = createStderrTail(child.stderr);
+		this.process = attendProcess(child);
+		this.process.disconnected.then((exit) =>
+			this.#rpc.close(() =>
+				exitedError({ ...this.progress, ...this.#at, ...exit, command: request.command }),
+			),
 		);
 	}
 
 	/** Whether the app-server will not answer any more. */
 	get isClosed(): boolean {
-		return this.#rpc.isClosed;
+		return this.#rpc.isClosed();
 	}
 
 	get progress(): FetchProgress {
 		const { stderr, lastWords } = this.#stderr.snapshot;
-		const words = lastWords || sanitizeLine(this.#rpc.lastNoise, maxWarningLength);
-		return { phase: this.#phase, stderr, lastWords: words };
+		const words = lastWords || sanitizeLine(this.#rpc.readNoise(), maxWarningLength);
+		return { phase: this.#at.phase, stderr, lastWords: words };
 	}
 
 	/** Fetches all models, hidden ones included, and the configuration. May be called again after an answer. */
 	async listModels(): Promise<ModelListAnswer> {
-		const { clientInfo, cwd } = this.#spec;
-		this.#startedAt = performance.now();
-		const isFirst = this.#phase === 'spawn';
+		this.#at.startedAt = performance.now();
+		const isFirst = this.#at.phase === 'spawn';
 		if (isFirst) {
-			await this.#request('initialize', { clientInfo });
-			this.process.write('{"method":"initialized"}');
+			this.#at.phase = 'initialize';
+			await this.#rpc.request('initialize', { clientInfo: this.#clientInfo });
+			this.#rpc.write({ method: 'initialized' });
+			this.#at.phase = 'model/list';
 		}
 		const listing = this.#listPages();
 		// Behind the first request, because up to 0.115.0 one that is in front delays the list by 4 ms.
 		const reading = this.#rpc
-			.request('config/read', { includeLayers: true, cwd })
+			.request('config/read', { includeLayers: true, cwd: this.#request.target.cwd })
 			.catch(() => undefined);
 		const models = await listing;
 		const listedAt = Date.now();
@@ -98,9 +93,9 @@ export class AppServerSession {
 		const { fallbackLine } = this.#stderr;
 		const warnings = [...this.#warnings];
 		// A kept app-server answers from its memory, whatever it complains of later.
-		if (isFirst && fallbackLine !== undefined && !isWrittenAfter(listedAt, fallbackLine))
+		if (isFirst && fallbackLine && !isWrittenAfter(listedAt, fallbackLine))
 			warnings.push({ type: 'built-in-list', message: `${builtInWords}: ${fallbackLine}` });
-		return readAnswer({ models, config: config?.result, warnings });
+		return readAnswer({ models, config, warnings });
 	}
 
 	/** The entries of all pages. */
@@ -110,8 +105,7 @@ export class AppServerSession {
 		for (;;) {
 			// No `limit`: all come on one page then, and a stalled network costs Codex 5 s a page (0.155.0, 0.169.0).
 			const params = { includeHidden: true, cursor: cursors.at(-1) };
-			const result = await this.#request('model/list', params);
-			const { data, nextCursor } = isObject(result) ? result : {};
+			const { data, nextCursor } = toObject(await this.#rpc.request('model/list', params));
 			if (!Array.isArray(data))
 				throw this.#protocolError('its result is no object, or has no array "data"');
 			entries = entries.concat(data);
@@ -125,28 +119,16 @@ export class AppServerSession {
 		}
 	}
 
-	async #request(method: 'initialize' | 'model/list', params: object): Promise<unknown> {
-		this.#phase = method;
-		const { result, error } = await this.#rpc.request(method, params);
-		if (error !== undefined && error !== null) throw rpcError(error, this.#at);
-		if (result === undefined) throw this.#protocolError('it has neither a result nor an error');
-		return result;
-	}
-
-	#onConfigWarning({ summary, details }: Record<string, unknown>): void {
-		if (typeof summary !== 'string' || this.#warningCount === maxWarnings) return;
-		this.#warningCount += 1;
+	readonly #onNotification = (method: string, { summary, details }: Properties) => {
+		if (method !== 'configWarning' || typeof summary !== 'string') return;
+		const { emit, target } = this.#request;
 		const message = sanitizeLine(summary, maxWarningLength);
 		const more = typeof details === 'string' ? sanitizeLine(details, maxWarningLength) : null;
-		this.#spec.onConfigWarning(message, more);
+		emit(target, { type: 'config-warning', summary: message, details: more });
 		// Other warnings, such as that of a missing bubblewrap, change no list.
 		if (/using (?:the )?defaults/i.test(summary))
 			this.#warnings.push({ type: 'config-ignored', message: `${message} ${more ?? ''}` });
-	}
-
-	get #at() {
-		return { phase: this.#phase, elapsedMs: performance.now() - this.#startedAt };
-	}
+	};
 
 	#protocolError(problem: string): CodexModelsError {
 		return protocolError({ problem, ...this.#at });
@@ -154,7 +136,5 @@ export class AppServerSession {
 }
 
 /** A complaint behind the list is about a request that Codex made behind it, and the list is that of the server. */
-function isWrittenAfter(listedAt: number, line: string): boolean {
-	const [writtenAt = ''] = /\d{4}-\d\d-\d\dT[\d:.]+Z/.exec(line) ?? [];
-	return Date.parse(writtenAt) > listedAt;
-}
+const isWrittenAfter = (listedAt: number, line: string) =>
+	Date.parse(/\d{4}-\d\d-\d\dT[\d:.]+Z/.exec(line)?.[0] ?? '') > listedAt;

@@ -1,3 +1,4 @@
+import type { Readable } from 'node:stream';
 import { sanitize, sanitizeLine } from '../system/sanitize.js';
 
 /** The length of the text that an error quotes, in bytes, and of its last words. */
@@ -8,30 +9,17 @@ const keptLength = 4 * quotedBytes;
 
 /** The line by which Codex says that it answers with the models that are built into it (0.136.0 to 0.171.0). */
 const fallback = /^.*failed to refresh available models.*(?=\n)/m;
-/** Lines of a log that explain no failure. */
-const isHarmless = (line: string) =>
-	/^(?:\S*\d{2}:\d{2}\S*\s+)?(?:WARN|INFO|DEBUG|TRACE)/i.test(line);
+/** Lines that explain no failure: empty ones, and those of a log. */
+const harmless = /^$|^(?:\S*\d{2}:\d{2}\S*\s+)?(?:WARN|INFO|DEBUG|TRACE)/i;
+
+export type StderrTail = ReturnType<typeof createStderrTail>;
 
 /** The end of what a process writes to stderr. */
-export function createStderrTail() {
+export function createStderrTail(stderr: Readable) {
 	let text = '';
-	let fallbackLine: string | undefined;
-
-	return {
-		/** The first complaint of Codex that it could not ask its server, as a whole line. */
-		get fallbackLine() {
-			return fallbackLine;
-		},
-
-		push(chunk: string): void {
-			text += chunk;
-			fallbackLine ??= fallback.exec(text)?.[0];
-			if (text.length < 2 * keptLength) return;
-			// In whole lines, so that no token is cut in two and past recognition.
-			const excess = text.length - keptLength;
-			const lineStart = text.indexOf('\n', excess) + 1;
-			text = text.slice(lineStart || excess);
-		},
+	const tail = {
+		/** The first complaint of Codex that it could not ask its server, as a whole line; '' while there is none. */
+		fallbackLine: '',
 
 		/** Sanitized: `stderr` has 4 KiB at most in UTF-8, and `lastWords` is a line that explains a failure, or ''. */
 		get snapshot() {
@@ -44,6 +32,15 @@ export function createStderrTail() {
 			return { stderr, lastWords: findLastWords(clean) };
 		},
 	};
+
+	stderr.setEncoding('utf8').on('data', (chunk: string) => {
+		text += chunk;
+		tail.fallbackLine ||= fallback.exec(text)?.[0] ?? '';
+		const excess = text.length - keptLength;
+		// In whole lines, so that no token is cut in two and past recognition.
+		if (excess > 0) text = text.slice(text.indexOf('\n', excess) + 1 || excess);
+	});
+	return tail;
 }
 
 /** The last line, after the last `Error: …` if that is another line: a cause or an advice may have followed it (clap). */
@@ -51,7 +48,7 @@ function findLastWords(text: string): string {
 	// The frames of a backtrace (`RUST_BACKTRACE`, the npm launcher) explain nothing to a user.
 	const [message = ''] = text.split(/\n\s*Stack backtrace:|\n\s+at .*:\d+:\d+/);
 	const lines = message.split('\n').map((line) => line.trim());
-	const telling = lines.filter((line) => line !== '' && !isHarmless(line));
+	const telling = lines.filter((line) => !harmless.test(line));
 	const last = telling.at(-1) ?? '';
 	const error = telling.findLast((line) => /^error: /i.test(line));
 	// The gist of an error stands at its start, and that of other text at its end.

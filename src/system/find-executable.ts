@@ -87,7 +87,8 @@ export async function findExecutable(
 	let failure: NodeJS.ErrnoException | undefined;
 	for (const folder of folders) {
 		for (const suffix of isWhole ? [''] : suffixes) {
-			const file = await findLatest(path.resolve(folder, command + suffix));
+			const pattern = path.resolve(folder, command + suffix);
+			const file = pattern.includes('*') ? await findLatest(pattern) : pattern;
 			const problem = await findProblem('isFile', file);
 			if (!problem) return file;
 			// A folder that is missing, or is a file, tells nothing.
@@ -116,11 +117,11 @@ export function listFolders(command: string, environment: NodeJS.ProcessEnv): st
 	return [...new Set(folders)];
 }
 
-/** The path itself; with a `*` in place of a folder's name, that of the file which was changed last. */
+/** The file that was changed last, with any folder in place of the `*`; the pattern where there is none. */
 async function findLatest(pattern: string): Promise<string> {
 	const [parent = '', below] = pattern.split('*');
 	let latest = { file: pattern, mtimeMs: 0 };
-	for (const name of below ? await readdir(parent).catch(() => []) : []) {
+	for (const name of await readdir(parent).catch(() => [])) {
 		const file = parent + name + below;
 		const { mtimeMs } = await stat(file).catch(() => latest);
 		if (mtimeMs > latest.mtimeMs) latest = { file, mtimeMs };

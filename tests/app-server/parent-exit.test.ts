@@ -18,14 +18,14 @@ afterAll(() => rmSync(folder, { recursive: true }));
 function startHost(source: string, before = '') {
 	const script = `(${deaf}) & echo "$$ up $!"; ${deaf}`;
 	const host = runModule(`
-		import { startProcess } from ${JSON.stringify(moduleFile)};
+		import { attendProcess, spawnProcess } from ${JSON.stringify(moduleFile)};
 		let resolve;
 		const up = new Promise((r) => { resolve = r; });
 		${before}
-		const server = startProcess(
-			{ file: '/bin/sh', args: ['-c', ${JSON.stringify(script)}], cwd: '/', env: process.env },
-			{ onStdout: (chunk) => resolve(String(chunk)), onStderr() {} },
-		);
+		const args = ['-c', ${JSON.stringify(script)}];
+		const child = spawnProcess({ file: '/bin/sh', args, cwd: '/', env: process.env });
+		const server = attendProcess(child);
+		child.stdout.once('data', (chunk) => resolve(String(chunk)));
 		const alive = setTimeout(() => {}, 60_000);
 		const words = await up;
 		clearTimeout(alive);

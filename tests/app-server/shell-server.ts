@@ -1,8 +1,9 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
+import type { FetchRequest } from '../../src/api/fetch.js';
 import type { CodexModelCatalogOptions } from '../../src/api/options.js';
-import { timings } from '../../src/app-server/child-process.js';
-import { AppServerSession, type SessionSpec } from '../../src/app-server/session.js';
+import { spawnProcess, timings } from '../../src/app-server/child-process.js';
+import { AppServerSession } from '../../src/app-server/session.js';
 import { afterTest, idsOf, makeCatalog, makeDirectory, neverMs, until } from '../harness.js';
 
 /** Waits that are short enough for a test, and long enough for a shell on a busy machine. */
@@ -88,19 +89,21 @@ function makeLog() {
 }
 
 /** A session with a shell script, which is ended after the test. */
-export function startSession(shell: Shell, spec: Partial<SessionSpec> = {}) {
+export function startSession(shell: Shell, { cwd = '/' } = {}) {
 	const log = makeLog();
 	const warnings: [summary: string, details: string | null][] = [];
-	const session = new AppServerSession({
-		file: '/bin/sh',
-		args: ['-c', makeScript(shell, log.file)],
-		cwd: '/',
-		env: process.env,
+	const args = ['-c', makeScript(shell, log.file)];
+	const child = spawnProcess({ file: '/bin/sh', args, cwd, env: process.env });
+	const request: FetchRequest = {
+		target: { key: '', cwd, codexHome: undefined, home: '/' },
 		command: 'codex',
-		clientInfo: { name: 'tests', version: '1' },
-		onConfigWarning: (summary, details) => warnings.push([summary, details]),
-		...spec,
-	});
+		inputs: '',
+		signal: new AbortController().signal,
+		emit: (_, event) => {
+			if (event.type === 'config-warning') warnings.push([event.summary, event.details]);
+		},
+	};
+	const session = new AppServerSession(child, request, { name: 'tests', version: '1' });
 	afterTest(async () => {
 		session.process.shutDown('fastShutdown');
 		await session.process.exited;

@@ -132,6 +132,19 @@ test('a command function that never returns ends at the deadline of its caller, 
 	expect(starts()).toBe(0);
 });
 
+test('a program without its interpreter is ERR_CODEX_NOT_FOUND, whose cause does not show the arguments', async () => {
+	const command = path.join(makeDirectory(), 'my-codex');
+	writeFileSync(command, '#!/there/is/none\n', { mode: 0o755 });
+	const { error, events } = await fail({}, { command, args: ['opaque-secret'] });
+	expect(error).toMatchObject({
+		code: 'ERR_CODEX_NOT_FOUND',
+		command,
+		cause: { code: 'ENOENT', syscall: `spawn ${command}` },
+	});
+	expect(events.all.map(({ type }) => type)).toEqual(['failed']);
+	expect(inspect([error, events.all], { showHidden: true, depth: 9 })).not.toContain('opaque');
+});
+
 test('arguments that are too long fail as ERR_CODEX_EXITED, whose cause does not show them', async () => {
 	const args = ['opaque-secret', 'x'.repeat(4_000_000)];
 	const { error, events } = await fail({}, { args });
