@@ -145,10 +145,10 @@ export class Revalidation {
 		const answer = await fetch.answer;
 		const fetchedAt = Date.now();
 		const after = await withPatience(entry.lookAtInputs(answer.files));
-		const isOver = signal.aborted || entry.isDropped || after?.login !== entry.login;
-		const isKept = !isOver && heldStill(before, after);
-		const list = makeModelList(answer, fetchedAt, isKept ? after : undefined);
-		fetch.release?.(isKept && !list.isBuiltIn ? digest(after) : undefined);
+		const isStill = heldStill(before, after) && !entry.isDropped && !signal.aborted;
+		const isMine = isStill && after?.login === entry.login;
+		const list = makeModelList(answer, fetchedAt, isMine ? after : undefined);
+		fetch.release?.(isStill && !list.isBuiltIn ? digest(after) : undefined);
 		signal.throwIfAborted();
 		if (list.isBuiltIn) {
 			// Another process may have stored a better list meanwhile.
@@ -160,7 +160,7 @@ export class Revalidation {
 		const models = list.models.length;
 		const durationMs = performance.now() - startedAt;
 		emit(entry.target, { type: 'refreshed', durationMs, models, attempts: fetch.attempts });
-		return isKept && models > 0 ? entry.remember(list) : list;
+		return isMine && models > 0 ? entry.remember(list) : list;
 	}
 
 	/** All that comes behind the result, and that callers do not wait for. */
