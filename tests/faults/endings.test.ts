@@ -1,4 +1,5 @@
 import type { Step } from '../harness.js';
+import { deaf } from '../host.js';
 import { describeFaults } from './page.js';
 import {
 	type Cell,
@@ -19,7 +20,6 @@ const code = (exitCode: number) => ({ exitCode, signal: null });
 const by = (signal: NodeJS.Signals) => ({ exitCode: null, signal });
 const words = "thread 'main' panicked at core/src/main.rs:7:5:\nno reactor running\n";
 const half = '{"id":2,"result":{"data":[{"id":"ha';
-const deaf: { ignores: ('end' | 'SIGTERM')[] } = { ignores: ['end', 'SIGTERM'] };
 const afterAnswer: Phase = 'after the answer';
 const atTheEnd: Phase = 'while being ended';
 

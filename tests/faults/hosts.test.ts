@@ -2,20 +2,24 @@ import { readFileSync } from 'node:fs';
 import { expect } from 'vitest';
 import * as harness from '../harness.js';
 import { isAlive, type Step, untilGone } from '../harness.js';
-import { gated, lackOf, model, runHost, serve, served, startHost } from './host.js';
+import { answers, deaf, gated, model, runHost, serve, served, startHost } from '../host.js';
 import { describeFaults } from './page.js';
+import { lackOf } from './system.js';
 
 const testFault = describeFaults('hosts');
 
-const deaf = { ...model, ignores: ['end', 'SIGTERM'] as ('end' | 'SIGTERM')[] };
-const waitsAt = (phase: string): Step => ['answers', { ...deaf, gates: { [phase]: 'never' } }];
+const deafAnswers: Step = ['answers', { ...model, ...deaf }];
+const waitsAt = (phase: string) => gated('never', deafAnswers, phase);
 /** An app-server that ignores all requests to end, and the entry of its log that shows how far it is. */
 const phases: [step: Step, sign: 'waits' | 'end of input'][] = [
 	[waitsAt('start'), 'waits'],
 	[waitsAt('initialize'), 'waits'],
 	[waitsAt('model/list'), 'waits'],
-	[['answers', deaf], 'end of input'],
-	[['leavesAGrandchild', { ...deaf, holdsPipes: true, ignoresSigterm: true }], 'end of input'],
+	[deafAnswers, 'end of input'],
+	[
+		['leavesAGrandchild', { ...model, ...deaf, holdsPipes: true, ignoresSigterm: true }],
+		'end of input',
+	],
 ];
 
 const raise = (signal: string): [string, number | string] => [
@@ -67,8 +71,8 @@ testFault(
 	'any',
 	'a Codex stays that ignores the end of its input',
 	async () => {
-		const well: Step = ['answers', { gates: { 'model/list': 'never' } }];
-		for (const [step, isDeaf] of [[well, false] as const, [waitsAt('model/list'), true] as const]) {
+		for (const isDeaf of [false, true]) {
+			const step = isDeaf ? waitsAt('model/list') : gated('never');
 			const { server, facts } = serve(step);
 			const { child, done } = startHost('make().list().catch(() => {});', { facts });
 			await server.untilLogged('waits');
@@ -85,7 +89,7 @@ testFault(
 
 testFault('the host is stopped and goes on', 'initialize, model/list', 'the list', async () => {
 	for (const phase of ['initialize', 'model/list']) {
-		const { server, facts } = serve(gated(phase));
+		const { server, facts } = serve(gated('open', answers, phase));
 		const { child, done } = startHost('await listOnce();', { facts });
 		await server.untilLogged('waits');
 		child.kill('SIGSTOP');
@@ -137,13 +141,14 @@ testFault(
 testFault('the host is a worker thread', 'any', 'the list; no process is left', async () => {
 	const { server, facts } = serve();
 	const inner = `
-		import { parentPort } from 'node:worker_threads';
-		const { CodexModelCatalog } = await import(${JSON.stringify(facts.index)});
+		import { parentPort, workerData } from 'node:worker_threads';
+		const { CodexModelCatalog } = await import(workerData);
 		const catalog = new CodexModelCatalog(${JSON.stringify(facts.options)});
 		parentPort.postMessage({ ids: (await catalog.list()).map(({ id }) => id) });`;
 	const source = `
 		import { Worker } from 'node:worker_threads';
-		new Worker(new URL('data:text/javascript,' + encodeURIComponent(facts.inner))).on('message', tell);`;
+		const url = new URL('data:text/javascript,' + encodeURIComponent(facts.inner));
+		new Worker(url, { workerData: import.meta.resolve('codex-models') }).on('message', tell);`;
 	expect(await runHost(source, { facts: { ...facts, inner } })).toEqual([served]);
 	await untilGone(...server.pids);
 });

@@ -1,6 +1,6 @@
 import { expect } from 'vitest';
 import type { Step } from '../harness.js';
-import { serve, startHost } from './host.js';
+import { serve, startHost } from '../host.js';
 import { describeFaults } from './page.js';
 
 const testFault = describeFaults('texts');
