@@ -21,9 +21,6 @@ const scriptedAppServer = fileURLToPath(new URL('scripted-app-server.js', import
 /** The real Codex, which is installed for the tests. */
 export const realCodex = fileURLToPath(new URL('../node_modules/.bin/codex', import.meta.url));
 
-/** The package that hosts import. */
-const builtPackage = new URL('../dist/index.js', import.meta.url).href;
-
 /** Longer than any test takes: a promise that settles nevertheless has not waited for it. */
 export const neverMs = 300_000;
 
@@ -303,13 +300,3 @@ export function follow<Child extends ChildProcessByStdio<Writable | null, Readab
 /** A process of its own; `source` is that of a module. */
 export const runModule = (source: string) =>
 	follow(spawn(process.execPath, ['--input-type=module', '-e', source]));
-
-/** A process of its own that uses the built package; `source` is a module in which the package's names are there. */
-export function runHost(source: string, facts: object = {}) {
-	const head = `
-		import * as codexModelsPackage from ${JSON.stringify(builtPackage)};
-		const { CodexModelCatalog, listCodexModels } = codexModelsPackage;
-		const facts = ${JSON.stringify(facts)};
-	`;
-	return runModule(head + source);
-}
