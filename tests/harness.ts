@@ -100,13 +100,15 @@ export function findProcesses(): number[] {
 	});
 }
 
-type Phase = 'start' | 'initialize' | 'model/list';
+export type Phase =
+	| ('spawn' | 'initialize' | 'model/list' | 'config/read' | 'between pages')
+	| ('after the answer' | 'while being ended');
 
 export type LogEntry = {
 	pid: number;
 	/** Epoch ms. */
 	at: number;
-	what: 'start' | 'message' | 'waits' | 'SIGTERM' | 'end of input' | 'grandchild' | 'written';
+	what: 'start' | 'message' | 'waits' | 'SIGTERM' | 'end of input' | 'grandchild';
 	argv: string[];
 	cwd: string;
 	env: Record<string, string>;
@@ -131,8 +133,8 @@ type Settings = {
 	[setting: string]: unknown;
 };
 
-/** The name of a behaviour of `scripted-app-server.js`, and its settings. */
-export type Step = readonly [behaviour: string, settings?: Settings];
+/** The name of an act of `scripted-app-server.js`, and its settings. */
+export type Step = readonly [act: string, settings?: Settings];
 
 /** A scripted app-server: its nth start follows the nth step, all further ones the last. */
 export function script(...steps: Step[]) {
@@ -143,7 +145,7 @@ export function script(...steps: Step[]) {
 		path.join(directory, 'settings.json'),
 		JSON.stringify(steps.map(([, settings = {}]) => settings)),
 	);
-	const args = [scriptedAppServer, directory, ...steps.map(([behaviour]) => behaviour)];
+	const args = [scriptedAppServer, directory, ...steps.map(([act]) => act)];
 	const read = () =>
 		readFileSync(logFile, 'utf8')
 			.split('\n')

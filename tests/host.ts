@@ -11,11 +11,10 @@ export const served = { ids: ['a'] };
 export const deaf: { ignores: ('end' | 'SIGTERM')[] } = { ignores: ['end', 'SIGTERM'] };
 
 /** Does that step when the gate is open. */
-export const gated = (
-	gate: string,
-	[behaviour, settings] = answers,
-	phase = 'model/list',
-): Step => [behaviour, { ...settings, gates: { [phase]: gate } }];
+export const gated = (gate: string, [act, settings] = answers, phase = 'model/list'): Step => [
+	act,
+	{ ...settings, gates: { [phase]: gate } },
+];
 
 /** An app-server, and the facts of hosts that use it. */
 export function serve(...steps: Step[]) {

@@ -22,8 +22,8 @@ const models = [
 ];
 
 const refusal: Step = [
-	'refuses',
-	{ at: 'model/list', error: { code: -32600, message: 'not\nnow\u001b[2J\u202e' } },
+	'answersWith',
+	{ message: { error: { code: -32600, message: 'not\nnow\u001b[2J\u202e' } } },
 ];
 
 test('-h and --help print the help, which names each option in lines of 80 columns', async () => {

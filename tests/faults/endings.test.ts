@@ -1,4 +1,4 @@
-import type { Step } from '../harness.js';
+import type { Phase, Step } from '../harness.js';
 import { deaf } from '../host.js';
 import { describeFaults } from './page.js';
 import {
@@ -11,7 +11,6 @@ import {
 	knownIds,
 	listed,
 	misbehaves,
-	type Phase,
 	testFaults,
 	timedOut,
 } from './table.js';
@@ -40,11 +39,8 @@ const isSignalled = (phase: Phase, signal: NodeJS.Signals): Cell =>
 /** The grandchild holds the pipes, or not. */
 const leavesAGrandchild = (phase: Phase): Cell[] =>
 	[true, false].map((holdsPipes) => {
-		const settings = { models: known, holdsPipes, ignoresSigterm: true };
-		if (phase !== 'initialize' && phase !== 'model/list')
-			return cell(['leavesAGrandchild', settings], { ids: knownIds }, code(0));
-		const step: Step = ['leavesAGrandchild', { ...settings, at: phase, code: 1 }];
-		return cell(step, exited(phase, 1), code(1));
+		const grandchild = { holdsPipes, ignoresSigterm: true };
+		return phase === atTheEnd ? answers({ grandchild }, code(0)) : exits(phase, 1, { grandchild });
 	});
 
 function closesItsOutput(phase: Phase): Cell {

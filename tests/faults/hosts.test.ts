@@ -8,18 +8,16 @@ import { lackOf } from './system.js';
 
 const testFault = describeFaults('hosts');
 
+const stubborn = { holdsPipes: true, ignoresSigterm: true };
 const deafAnswers: Step = ['answers', { ...model, ...deaf }];
 const waitsAt = (phase: string) => gated('never', deafAnswers, phase);
 /** An app-server that ignores all requests to end, and the entry of its log that shows how far it is. */
 const phases: [step: Step, sign: 'waits' | 'end of input'][] = [
-	[waitsAt('start'), 'waits'],
+	[waitsAt('spawn'), 'waits'],
 	[waitsAt('initialize'), 'waits'],
 	[waitsAt('model/list'), 'waits'],
 	[deafAnswers, 'end of input'],
-	[
-		['leavesAGrandchild', { ...model, ...deaf, holdsPipes: true, ignoresSigterm: true }],
-		'end of input',
-	],
+	[['answers', { ...model, ...deaf, grandchild: stubborn }], 'end of input'],
 ];
 
 const raise = (signal: string): [string, number | string] => [
@@ -110,8 +108,8 @@ testFault(
 	'`ERR_CODEX_EXITED`, then the list; a zombie delays neither a fetch nor `close()`',
 	async () => {
 		const { server, facts } = serve(
-			['leavesAGrandchild', { at: 'model/list', code: 1 }],
-			['leavesAGrandchild', model],
+			['exits', { code: 1, grandchild: {} }],
+			['answers', { ...model, grandchild: {} }],
 		);
 		const [failure, list, signals, ...states] = await runHost(
 			`const signals = [];
@@ -154,11 +152,11 @@ testFault('the host is a worker thread', 'any', 'the list; no process is left', 
 });
 
 testFault('Codex starts a process by `setsid`', 'any', 'the list; that process stays', async () => {
-	const settings = { isDetached: true, holdsPipes: true, ignoresSigterm: true };
-	const { server, facts } = serve(['leavesAGrandchild', { ...model, ...settings }]);
+	const grandchild = { ...stubborn, isDetached: true };
+	const { server, facts } = serve(['answers', { ...model, grandchild }]);
 	expect(await runHost('await listOnce();', { facts })).toEqual([served]);
 	await untilGone(...server.pids);
-	const grandchild = server.find('grandchild')[0]?.grandchild as number;
-	expect(isAlive(grandchild)).toBe(true);
-	process.kill(grandchild, 'SIGKILL');
+	const pid = server.find('grandchild')[0]?.grandchild as number;
+	expect(isAlive(pid)).toBe(true);
+	process.kill(pid, 'SIGKILL');
 });

@@ -108,7 +108,7 @@ testFault(
 	'`ERR_CODEX_RPC`; the next Codex starts when that one is gone',
 	async () => {
 		const error = { code: -32_600, message: 'Not today' };
-		const refuses: Step = ['refuses', { at: 'model/list', error, ...deaf }];
+		const refuses: Step = ['answersWith', { message: { error }, ...deaf }];
 		const { server, facts } = serve(gated('open', refuses), answers);
 		const holder = startHost(lists, { facts });
 		await server.untilAsked('model/list');
