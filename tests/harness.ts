@@ -75,11 +75,13 @@ export async function untilGone(...pids: number[]): Promise<void> {
 }
 
 /** In the environment of every process that comes from this test file. */
-const marker = `CODEX_MODELS_TEST_${process.pid}_${Date.now()}`;
+export const marker = `CODEX_MODELS_TEST_${process.pid}_${Date.now()}`;
 process.env[marker] = '1';
 
 /** The living processes that come from this test file, its own one aside. */
 export function findProcesses(): number[] {
+	// The tests that run on Windows start none, and there is no `ps`.
+	if (process.platform === 'win32') return [];
 	if (process.platform !== 'linux') {
 		const table = execFileSync('ps', ['-axEww', '-o', 'pid=,command='], { encoding: 'utf8' });
 		const pids = table
