@@ -5,19 +5,14 @@ import * as onWindows from './tests/windows/portable-tests.js';
 const { version } = JSON.parse(readFileSync(new URL('package.json', import.meta.url), 'utf8'));
 
 /** A suite of its own: `npx vitest run --project NAME`. */
-function project(
-	name: string,
-	include: string[],
-	globalSetup: string[] = [],
-	setupFiles = ['tests/setup.ts'],
-) {
+function project(name: string, include: string[], globalSetup: string[] = []) {
 	return {
 		define: { PACKAGE_VERSION: JSON.stringify(version) },
 		test: {
 			name,
 			include,
 			globalSetup,
-			setupFiles,
+			setupFiles: ['tests/setup.ts'],
 			pool: 'forks' as const,
 			testTimeout: 60_000,
 			hookTimeout: 60_000,
@@ -49,8 +44,7 @@ export default defineConfig({
 			project('releases', ['tests/releases/**/*.test.ts'], ['tests/releases/install.ts']),
 			project('runtimes', ['tests/runtimes/**/*.test.ts'], ['tests/runtimes/install.ts']),
 			project('bundles', ['tests/bundles/**/*.test.ts'], ['tests/runtimes/install.ts']),
-			// Its own setup looks for the processes that Wine left.
-			project('windows', ['tests/windows/**/*.test.ts'], ['tests/windows/install.ts'], []),
+			project('windows', ['tests/windows/**/*.test.ts'], ['tests/windows/install.ts']),
 		],
 	},
 });

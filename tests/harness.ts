@@ -21,9 +21,6 @@ const scriptedAppServer = fileURLToPath(new URL('scripted-app-server.js', import
 /** The real Codex, which is installed for the tests. */
 export const realCodex = fileURLToPath(new URL('../node_modules/.bin/codex', import.meta.url));
 
-/** The package that hosts import. */
-const builtPackage = new URL('../dist/index.js', import.meta.url).href;
-
 /** Longer than any test takes: a promise that settles nevertheless has not waited for it. */
 export const neverMs = 300_000;
 
@@ -78,11 +75,13 @@ export async function untilGone(...pids: number[]): Promise<void> {
 }
 
 /** In the environment of every process that comes from this test file. */
-const marker = `CODEX_MODELS_TEST_${process.pid}_${Date.now()}`;
+export const marker = `CODEX_MODELS_TEST_${process.pid}_${Date.now()}`;
 process.env[marker] = '1';
 
 /** The living processes that come from this test file, its own one aside. */
 export function findProcesses(): number[] {
+	// The tests that run on Windows start none, and there is no `ps`.
+	if (process.platform === 'win32') return [];
 	if (process.platform !== 'linux') {
 		const table = execFileSync('ps', ['-axEww', '-o', 'pid=,command='], { encoding: 'utf8' });
 		const pids = table
@@ -103,13 +102,15 @@ export function findProcesses(): number[] {
 	});
 }
 
-type Phase = 'start' | 'initialize' | 'model/list';
+export type Phase =
+	| ('spawn' | 'initialize' | 'model/list' | 'config/read' | 'between pages')
+	| ('after the answer' | 'while being ended');
 
 export type LogEntry = {
 	pid: number;
 	/** Epoch ms. */
 	at: number;
-	what: 'start' | 'message' | 'waits' | 'SIGTERM' | 'end of input' | 'grandchild' | 'written';
+	what: 'start' | 'message' | 'waits' | 'SIGTERM' | 'end of input' | 'grandchild';
 	argv: string[];
 	cwd: string;
 	env: Record<string, string>;
@@ -134,8 +135,8 @@ type Settings = {
 	[setting: string]: unknown;
 };
 
-/** The name of a behaviour of `scripted-app-server.js`, and its settings. */
-export type Step = readonly [behaviour: string, settings?: Settings];
+/** The name of an act of `scripted-app-server.js`, and its settings. */
+export type Step = readonly [act: string, settings?: Settings];
 
 /** A scripted app-server: its nth start follows the nth step, all further ones the last. */
 export function script(...steps: Step[]) {
@@ -146,7 +147,7 @@ export function script(...steps: Step[]) {
 		path.join(directory, 'settings.json'),
 		JSON.stringify(steps.map(([, settings = {}]) => settings)),
 	);
-	const args = [scriptedAppServer, directory, ...steps.map(([behaviour]) => behaviour)];
+	const args = [scriptedAppServer, directory, ...steps.map(([act]) => act)];
 	const read = () =>
 		readFileSync(logFile, 'utf8')
 			.split('\n')
@@ -303,13 +304,3 @@ export function follow<Child extends ChildProcessByStdio<Writable | null, Readab
 /** A process of its own; `source` is that of a module. */
 export const runModule = (source: string) =>
 	follow(spawn(process.execPath, ['--input-type=module', '-e', source]));
-
-/** A process of its own that uses the built package; `source` is a module in which the package's names are there. */
-export function runHost(source: string, facts: object = {}) {
-	const head = `
-		import * as codexModelsPackage from ${JSON.stringify(builtPackage)};
-		const { CodexModelCatalog, listCodexModels } = codexModelsPackage;
-		const facts = ${JSON.stringify(facts)};
-	`;
-	return runModule(head + source);
-}

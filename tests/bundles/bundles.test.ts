@@ -9,6 +9,7 @@ import { installTool, makeConsumer, root } from './consumer.js';
 
 const run = promisify(execFile);
 const program = path.join(root, 'tests', 'bundles', 'program.ts');
+const ownCodex = path.join(root, 'tests', 'bundles', 'own-codex.ts');
 
 type Command = [file: string, ...args: string[]];
 
@@ -29,11 +30,12 @@ async function bundle(format: 'esm' | 'cjs'): Promise<Command> {
 	return [process.execPath, outfile];
 }
 
-/** Compiles the program into one executable. */
-async function compile(runtime: string): Promise<Command> {
+/** Compiles a program into one executable. */
+async function compile(runtime: string, entry = program, ...options: string[]): Promise<Command> {
 	const bun = inject('runtimes').find(({ name }) => name === runtime)?.file as string;
 	const outfile = path.join(makeDirectory(), 'program');
-	await run(bun, ['build', '--compile', program, '--outfile', outfile], { cwd: root });
+	const args = ['build', '--compile', ...options, entry, '--outfile', outfile];
+	await run(bun, args, { cwd: root });
 	return [outfile];
 }
 
@@ -74,3 +76,9 @@ test.each<[string, () => Promise<Command>]>([
 		for (const { ids } of reports) expect(ids).toEqual(reports[0]?.ids);
 	},
 );
+
+test.each(['bun-1.3.14', 'bun'])('an executable of %s is its own scripted Codex', async (name) => {
+	const [file] = await compile(name, ownCodex, '--minify');
+	const { stdout } = await run(file, { cwd: path.dirname(file) });
+	expect(JSON.parse(stdout)).toEqual({ ids: ['a'], starts: 1 });
+});

@@ -6,10 +6,7 @@ import { installScript, run } from './run.js';
 
 const answer: Step = ['answers', { models: [{ id: 'first' }] }];
 const newer: Step = ['answers', { models: [{ id: 'newer' }] }];
-const refusal: Step = [
-	'refuses',
-	{ at: 'model/list', error: { code: -32600, message: 'not now' } },
-];
+const refusal: Step = ['answersWith', { message: { error: { code: -32600, message: 'not now' } } }];
 
 /** A Codex that follows these steps, and runs of the command line that share a directory for lists. */
 function makeKeep(...steps: Step[]) {

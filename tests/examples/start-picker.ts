@@ -15,16 +15,15 @@ export const wireModel = (id: string, rest = {}) => ({
 export const answers = (models: object[], config = {}): Step => ['answers', { models, config }];
 export const lists = (...ids: string[]) => answers(ids.map((id) => wireModel(id)));
 
-const at = 'model/list';
-const gates = { [at]: 'go' };
+const gates = { 'model/list': 'go' };
 
 /** An app-server that lists its model when the test opens the gate `go`. */
 export const answersLate = (id: string): Step => ['answers', { models: [wireModel(id)], gates }];
 
 /** An app-server that answers the request for its models with an error. */
 export const refuses = (message: string): Step => [
-	'refuses',
-	{ at, error: { code: -32000, message } },
+	'answersWith',
+	{ message: { error: { code: -32000, message } } },
 ];
 
 type Options = ConstructorParameters<typeof CodexModelCatalog>[0];

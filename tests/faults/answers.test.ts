@@ -1,5 +1,12 @@
 import { expect } from 'vitest';
-import { failureOf, idsOf, makeCatalog, makeScriptedCatalog, type Step } from '../harness.js';
+import {
+	failureOf,
+	idsOf,
+	makeCatalog,
+	makeScriptedCatalog,
+	type Phase,
+	type Step,
+} from '../harness.js';
 import { describeFaults } from './page.js';
 import {
 	type Cell,
@@ -13,7 +20,6 @@ import {
 	listed,
 	misbehaves,
 	type Outcome,
-	type Phase,
 	pages,
 	testFaults,
 } from './table.js';
@@ -42,6 +48,10 @@ const answers = (data: unknown): Step => ['answers', { result: { data, nextCurso
 const answersWith = (phase: Phase, message: object, length = 0) =>
 	misbehaves('answersWith', phase, { message, length });
 const unreadable = (phase: Phase, says: string) => fails('PROTOCOL', phase, { says });
+
+const toPages = (count: number) => Array.from({ length: count }, (_, page) => [{ id: `${page}` }]);
+const wholeList = { data: pages.flat(), nextCursor: null };
+const stderrLines = `${'e'.repeat(1023)}\n`.repeat(1024);
 
 const wrong = [null, true, 7, 'text', [], [[]], {}, { a: 1 }, { id: ' ', model: '\t' }];
 
@@ -76,19 +86,19 @@ const faults: Fault[] = [
 			cells(
 				listed,
 				misbehaves('writes', phase, { text: 'x\n'.repeat(1_000), times: 100 }),
-				['floodsStderr', { mebibytes: 32, pages }],
-				['answersInALineOfLength', { length: limit, pages }],
+				misbehaves('writes', phase, { stream: 'stderr', text: stderrLines, times: 32 }),
+				answersWith(phase, { result: wholeList }, limit),
 			),
 	],
 	[
 		'the app-server writes a line without end, or an answer in a line of 8 MiB and a byte',
 		early,
 		(phase) => {
-			const tooLong: Step[] = [['answersInALineOfLength', { length: limit + 1, pages }]];
+			const tooLong = answersWith(phase, { result: wholeList }, limit + 1);
 			return cells(
 				unreadable(phase, String(limit)),
 				misbehaves('writes', phase, { text: 'x'.repeat(65_536), times: null }),
-				...(phase === 'model/list' ? tooLong : []),
+				...(phase === 'model/list' ? [tooLong] : []),
 			);
 		},
 	],
@@ -98,10 +108,10 @@ const faults: Fault[] = [
 		(phase) => [
 			...cells(
 				unreadable(phase, '" came twice'),
-				['turnsPages', { count: 3, lastCursor: '2' }],
-				['turnsPages', { count: 3, lastCursor: '1' }],
+				['answers', { pages: toPages(3), lastCursor: '2' }],
+				['answers', { pages: toPages(3), lastCursor: '1' }],
 			),
-			...cells(unreadable(phase, 'more than 100 pages'), ['turnsPages', { count: 1_000_000 }]),
+			...cells(unreadable(phase, 'more than 100 pages'), ['answers', { pages: toPages(101) }]),
 		],
 	],
 	[
@@ -147,7 +157,7 @@ const faults: Fault[] = [
 				misbehaves('hangs', phase),
 				answersWith(phase, { error: { code: -32601, message: 'no' } }),
 				answersWith(phase, { result: 'text' }),
-				answersWith(phase, { result: { config: {} } }, limit),
+				answersWith(phase, { result: { config: {} } }, limit + 1),
 			),
 	],
 ];
@@ -173,8 +183,8 @@ testFault(
 	'model/list',
 	'`ERR_CODEX_FALLBACK`; the better list is served',
 	async () => {
-		const stderrAtList = '2026-01-01T00:00:00Z ERROR failed to refresh available models: 503\n';
-		const builtIn: Step = ['answers', { models: [{ id: 'built-in' }], stderrAtList }];
+		const text = '2026-01-01T00:00:00Z ERROR failed to refresh available models: 503\n';
+		const builtIn: Step = ['writes', { stream: 'stderr', text, models: [{ id: 'built-in' }] }];
 		const store = new Map();
 		const steps: Step[] = [['answers', { models: known }], builtIn];
 		const { catalog, server } = makeScriptedCatalog(steps, { store });

@@ -1,4 +1,5 @@
-import type { Step } from '../harness.js';
+import type { Phase, Step } from '../harness.js';
+import { deaf } from '../host.js';
 import { describeFaults } from './page.js';
 import {
 	type Cell,
@@ -10,7 +11,6 @@ import {
 	knownIds,
 	listed,
 	misbehaves,
-	type Phase,
 	testFaults,
 	timedOut,
 } from './table.js';
@@ -19,7 +19,6 @@ const code = (exitCode: number) => ({ exitCode, signal: null });
 const by = (signal: NodeJS.Signals) => ({ exitCode: null, signal });
 const words = "thread 'main' panicked at core/src/main.rs:7:5:\nno reactor running\n";
 const half = '{"id":2,"result":{"data":[{"id":"ha';
-const deaf: { ignores: ('end' | 'SIGTERM')[] } = { ignores: ['end', 'SIGTERM'] };
 const afterAnswer: Phase = 'after the answer';
 const atTheEnd: Phase = 'while being ended';
 
@@ -40,11 +39,8 @@ const isSignalled = (phase: Phase, signal: NodeJS.Signals): Cell =>
 /** The grandchild holds the pipes, or not. */
 const leavesAGrandchild = (phase: Phase): Cell[] =>
 	[true, false].map((holdsPipes) => {
-		const settings = { models: known, holdsPipes, ignoresSigterm: true };
-		if (phase !== 'initialize' && phase !== 'model/list')
-			return cell(['leavesAGrandchild', settings], { ids: knownIds }, code(0));
-		const step: Step = ['leavesAGrandchild', { ...settings, at: phase, code: 1 }];
-		return cell(step, exited(phase, 1), code(1));
+		const grandchild = { holdsPipes, ignoresSigterm: true };
+		return phase === atTheEnd ? answers({ grandchild }, code(0)) : exits(phase, 1, { grandchild });
 	});
 
 function closesItsOutput(phase: Phase): Cell {

@@ -3,9 +3,9 @@ import path from 'node:path';
 import { expect } from 'vitest';
 import * as harness from '../harness.js';
 import { afterTest, makeDirectory } from '../harness.js';
-import * as host from './host.js';
-import { lackOfMount, run, runHost, serve, served, startHost } from './host.js';
+import { runHost, serve, served, startHost } from '../host.js';
 import { describeFaults } from './page.js';
+import { asUser, lackOf, lackOfMount, lackOfUser, run } from './system.js';
 import { exited, expectOutcome } from './table.js';
 
 const testFault = describeFaults('homes');
@@ -63,13 +63,13 @@ testFault(
 			run('chmod', '-R', 'a+rwX', server.directory);
 			const { done } = startHost(`${listForHomes} process.exit(0);`, {
 				facts: { ...facts, codexHomes, renames },
-				through: host.asUser,
+				through: asUser,
 			});
 			const told = [served, [served, served, served], 'the host can read'];
 			expect(await done).toMatchObject({ exitCode: 0, stderr: '', told });
 		}
 	},
-	host.lackOfUser,
+	lackOfUser,
 );
 
 /** A directory on a mount that never answers, as that of a file server which is gone. */
@@ -107,7 +107,7 @@ testFault(
 		child.kill('SIGKILL');
 		await done;
 	},
-	lackOfMount ?? host.lackOf('grep', '-q', 'autofs', '/proc/filesystems'),
+	lackOfMount ?? lackOf('grep', '-q', 'autofs', '/proc/filesystems'),
 );
 
 testFault('HOME does not exist, and CODEX_HOME does', 'any', 'the list', async () => {

@@ -2,20 +2,22 @@ import { readFileSync } from 'node:fs';
 import { expect } from 'vitest';
 import * as harness from '../harness.js';
 import { isAlive, type Step, untilGone } from '../harness.js';
-import { gated, lackOf, model, runHost, serve, served, startHost } from './host.js';
+import { answers, deaf, gated, model, runHost, serve, served, startHost } from '../host.js';
 import { describeFaults } from './page.js';
+import { lackOf } from './system.js';
 
 const testFault = describeFaults('hosts');
 
-const deaf = { ...model, ignores: ['end', 'SIGTERM'] as ('end' | 'SIGTERM')[] };
-const waitsAt = (phase: string): Step => ['answers', { ...deaf, gates: { [phase]: 'never' } }];
+const stubborn = { holdsPipes: true, ignoresSigterm: true };
+const deafAnswers: Step = ['answers', { ...model, ...deaf }];
+const waitsAt = (phase: string) => gated('never', deafAnswers, phase);
 /** An app-server that ignores all requests to end, and the entry of its log that shows how far it is. */
 const phases: [step: Step, sign: 'waits' | 'end of input'][] = [
-	[waitsAt('start'), 'waits'],
+	[waitsAt('spawn'), 'waits'],
 	[waitsAt('initialize'), 'waits'],
 	[waitsAt('model/list'), 'waits'],
-	[['answers', deaf], 'end of input'],
-	[['leavesAGrandchild', { ...deaf, holdsPipes: true, ignoresSigterm: true }], 'end of input'],
+	[deafAnswers, 'end of input'],
+	[['answers', { ...model, ...deaf, grandchild: stubborn }], 'end of input'],
 ];
 
 const raise = (signal: string): [string, number | string] => [
@@ -67,8 +69,8 @@ testFault(
 	'any',
 	'a Codex stays that ignores the end of its input',
 	async () => {
-		const well: Step = ['answers', { gates: { 'model/list': 'never' } }];
-		for (const [step, isDeaf] of [[well, false] as const, [waitsAt('model/list'), true] as const]) {
+		for (const isDeaf of [false, true]) {
+			const step = isDeaf ? waitsAt('model/list') : gated('never');
 			const { server, facts } = serve(step);
 			const { child, done } = startHost('make().list().catch(() => {});', { facts });
 			await server.untilLogged('waits');
@@ -85,7 +87,7 @@ testFault(
 
 testFault('the host is stopped and goes on', 'initialize, model/list', 'the list', async () => {
 	for (const phase of ['initialize', 'model/list']) {
-		const { server, facts } = serve(gated(phase));
+		const { server, facts } = serve(gated('open', answers, phase));
 		const { child, done } = startHost('await listOnce();', { facts });
 		await server.untilLogged('waits');
 		child.kill('SIGSTOP');
@@ -106,8 +108,8 @@ testFault(
 	'`ERR_CODEX_EXITED`, then the list; a zombie delays neither a fetch nor `close()`',
 	async () => {
 		const { server, facts } = serve(
-			['leavesAGrandchild', { at: 'model/list', code: 1 }],
-			['leavesAGrandchild', model],
+			['exits', { code: 1, grandchild: {} }],
+			['answers', { ...model, grandchild: {} }],
 		);
 		const [failure, list, signals, ...states] = await runHost(
 			`const signals = [];
@@ -137,23 +139,24 @@ testFault(
 testFault('the host is a worker thread', 'any', 'the list; no process is left', async () => {
 	const { server, facts } = serve();
 	const inner = `
-		import { parentPort } from 'node:worker_threads';
-		const { CodexModelCatalog } = await import(${JSON.stringify(facts.index)});
+		import { parentPort, workerData } from 'node:worker_threads';
+		const { CodexModelCatalog } = await import(workerData);
 		const catalog = new CodexModelCatalog(${JSON.stringify(facts.options)});
 		parentPort.postMessage({ ids: (await catalog.list()).map(({ id }) => id) });`;
 	const source = `
 		import { Worker } from 'node:worker_threads';
-		new Worker(new URL('data:text/javascript,' + encodeURIComponent(facts.inner))).on('message', tell);`;
+		const url = new URL('data:text/javascript,' + encodeURIComponent(facts.inner));
+		new Worker(url, { workerData: import.meta.resolve('codex-models') }).on('message', tell);`;
 	expect(await runHost(source, { facts: { ...facts, inner } })).toEqual([served]);
 	await untilGone(...server.pids);
 });
 
 testFault('Codex starts a process by `setsid`', 'any', 'the list; that process stays', async () => {
-	const settings = { isDetached: true, holdsPipes: true, ignoresSigterm: true };
-	const { server, facts } = serve(['leavesAGrandchild', { ...model, ...settings }]);
+	const grandchild = { ...stubborn, isDetached: true };
+	const { server, facts } = serve(['answers', { ...model, grandchild }]);
 	expect(await runHost('await listOnce();', { facts })).toEqual([served]);
 	await untilGone(...server.pids);
-	const grandchild = server.find('grandchild')[0]?.grandchild as number;
-	expect(isAlive(grandchild)).toBe(true);
-	process.kill(grandchild, 'SIGKILL');
+	const pid = server.find('grandchild')[0]?.grandchild as number;
+	expect(isAlive(pid)).toBe(true);
+	process.kill(pid, 'SIGKILL');
 });

@@ -4,9 +4,10 @@ import { pathToFileURL } from 'node:url';
 import { expect, vi } from 'vitest';
 import * as harness from '../harness.js';
 import { makeDirectory, neverMs, type Step, script } from '../harness.js';
-import * as host from './host.js';
-import { run, runHost, serve, served, startHost } from './host.js';
+import { runHost, serve, served, startHost } from '../host.js';
 import { describeFaults } from './page.js';
+import * as system from './system.js';
+import { run } from './system.js';
 import { exited, expectOutcome, known, knownIds, type Outcome } from './table.js';
 
 const testFault = describeFaults('machine');
@@ -113,10 +114,11 @@ testFault(
 
 // Resources that the system denies a host.
 
-const denied = (cause: string) => ({
-	...{ name: 'CodexModelsError', code: 'ERR_CODEX_EXITED', cause, phase: 'spawn' },
-	message: expect.stringContaining(cause),
-});
+const denied = (cause: string) =>
+	expect.objectContaining({
+		...{ name: 'CodexModelsError', code: 'ERR_CODEX_EXITED', cause, phase: 'spawn' },
+		message: expect.stringContaining(cause),
+	});
 
 const exhaust = `
 	/** Takes all descriptors but some, and returns a function that gives them back. */
@@ -189,7 +191,7 @@ testFault(
 
 testFault('the folder of the package is removed', 'before the spawn', 'the list', async () => {
 	const { directory, facts } = serve();
-	const built = fs.realpathSync(host.builtDirectory);
+	const built = fs.realpathSync(system.builtDirectory);
 	const copy = path.join(directory, 'dist');
 	fs.cpSync(built, copy, { recursive: true });
 	for (const name of ['node_modules', 'package.json'])
@@ -217,10 +219,10 @@ testFault(
 				tell([await settle(cold.list()), await settle(warm.list({ refresh: true })), await settle(warm.list())]);
 			}
 			await Promise.all([cold.close(), warm.close()]);`,
-			{ facts, through: host.asUser },
+			{ facts, through: system.asUser },
 		);
 		const limit = (soft: string) =>
-			run(...host.asUser, 'prlimit', '--pid', String(child.pid), `--nproc=${soft}:`);
+			run(...system.asUser, 'prlimit', '--pid', String(child.pid), `--nproc=${soft}:`);
 		await nth(1);
 		limit('1');
 		write('go');
@@ -231,5 +233,5 @@ testFault(
 		expect(await nth(4)).toEqual([served, served, served]);
 		expect(await done).toMatchObject({ exitCode: 0, stderr: '' });
 	},
-	host.lackOfUser ?? host.lackOf('prlimit', '--version'),
+	system.lackOfUser ?? system.lackOf('prlimit', '--version'),
 );

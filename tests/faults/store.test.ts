@@ -2,29 +2,28 @@ import { execFileSync } from 'node:child_process';
 import { chmodSync, readdirSync, rmSync } from 'node:fs';
 import path from 'node:path';
 import { expect } from 'vitest';
-import type { Step } from '../harness.js';
-import { answers, runHost, serve, served, startHost } from './host.js';
+import { afterTest, isAlive, type Step } from '../harness.js';
+import { answers, deaf, gated, runHost, serve, served, startHost } from '../host.js';
 import { describeFaults } from './page.js';
 
 const testFault = describeFaults('store');
 
+/** Lists once, also with a deadline of 50 ms where the host `tells` how far it is, and tells what happened. */
 const lists = `
-	const failures = [];
-	const onEvent = ({ type, reason }) => type === 'store-failed' && failures.push(reason);
-	const catalog = make({ store: openStore(), deadlineMs: 40_000, onEvent });
+	const events = [];
+	const onEvent = ({ type, at, reason, signal }) => events.push({ type, at, reason, signal });
+	const catalog = make({ store: openStore(), deadlineMs: 40_000, ...facts.more, onEvent });
 	const startedAt = performance.now();
-	const list = settle(catalog.list());
-	if (facts.tells) tell(await settle(catalog.list({ deadlineMs: 50 })));
-	tell({ ...(await list), ms: performance.now() - startedAt, failures });
+	const list = settle(catalog.list(facts.call));
+	if (facts.tells) tell(await settle(catalog.list({ ...facts.call, deadlineMs: 50 })));
+	const outcome = await list;
+	const ms = performance.now() - startedAt;
+	const { fetchedAt, isFresh } = catalog.peek() ?? {};
 	await catalog.close();
+	tell({ ...outcome, ms, fetchedAt, isFresh, events });
 `;
 
-const gated = (gate: string, step: Step = answers): Step => [
-	step[0],
-	{ ...step[1], gates: { 'model/list': gate } },
-];
-
-/** Hosts that wait for the lock, because another one holds it: each has told that its first call ran out of time. */
+/** Hosts that wait for the lock, or hold it: each has told that its second call ran out of time. */
 async function startWaiting(count: number, facts: object) {
 	const hosts = Array.from({ length: count }, () =>
 		startHost(lists, { facts: { ...facts, tells: true } }),
@@ -33,21 +32,20 @@ async function startWaiting(count: number, facts: object) {
 	return hosts;
 }
 
-/** The lock of the only list in the store. */
-const _lockIn = (directory: string) => {
-	const [name = ''] = readdirSync(directory).filter((other) => other.endsWith('.lock'));
-	return path.join(directory, name);
-};
+/** The last value that each host has told, when all have ended. */
+const lastOf = (hosts: ReturnType<typeof startHost>[]) =>
+	Promise.all(hosts.map(async ({ done }) => (await done).told.at(-1)));
+
+type Event = { type: string; at: number; reason?: string; signal?: string };
+
+const failuresIn = (events: Event[]) => events.filter(({ type }) => /fail|retried/.test(type));
 
 testFault(
 	'the process that fetches for others is stopped (SIGSTOP), and goes on later',
 	'model/list',
 	'the list',
 	async () => {
-		const { server, facts } = serve(
-			['answers', { models: [{ id: 'a' }], gates: { 'model/list': 'open' } }],
-			answers,
-		);
+		const { server, facts } = serve(gated('open'), answers);
 		const holder = startHost(lists, { facts });
 		await server.untilAsked('model/list');
 		holder.child.kill('SIGSTOP');
@@ -57,6 +55,103 @@ testFault(
 		holder.child.kill('SIGCONT');
 		server.open('open');
 		expect((await holder.done).told).toMatchObject([served]);
+	},
+);
+
+testFault(
+	'SIGKILL ends the process that fetches for others, and its Codex ends with it or lives on',
+	'model/list',
+	'the list; another process starts Codex within 5 s',
+	async () => {
+		for (const step of [gated('never'), gated('never', ['answers', deaf])]) {
+			const { server, facts } = serve(step, answers);
+			const holder = startHost(lists, { facts });
+			await server.untilAsked('model/list');
+			const [orphan = 0] = server.pids;
+			afterTest(() => isAlive(orphan) && process.kill(orphan, 'SIGKILL'));
+			const hosts = await startWaiting(3, facts);
+			expect(server.starts).toBe(1);
+			const killedAt = Date.now();
+			holder.child.kill('SIGKILL');
+			const told = await lastOf(hosts);
+			expect(told).toMatchObject([served, served, served]);
+			const spawned = told
+				.flatMap(({ events }): Event[] => events)
+				.filter(({ type }) => type === 'spawned');
+			expect(spawned).toHaveLength(1);
+			expect((spawned[0] as Event).at - killedAt).toBeLessThan(5_000);
+			expect(server.starts).toBe(2);
+		}
+	},
+);
+
+testFault(
+	'Codex fails twice while four processes want the list',
+	'model/list',
+	'`ERR_CODEX_EXITED` for two processes, one after the other; then the list for the others',
+	async () => {
+		const exits: Step = ['exits', { at: 'model/list', code: 1 }];
+		const { server, facts } = serve(gated('open', exits), exits, answers);
+		const hosts = await startWaiting(4, facts);
+		server.open('open');
+		const told = await lastOf(hosts);
+		const outcomes = told.map(({ code, ids }) => code ?? ids.join());
+		expect(outcomes.toSorted()).toEqual(['ERR_CODEX_EXITED', 'ERR_CODEX_EXITED', 'a', 'a']);
+		expect(server.starts).toBe(3);
+	},
+);
+
+// Two that refresh one rotating login token at once can log the user out (openai/codex #10332).
+testFault(
+	'Codex refuses, and ignores the end of its input and SIGTERM, while another process waits',
+	'model/list',
+	'`ERR_CODEX_RPC`; the next Codex starts when that one is gone',
+	async () => {
+		const error = { code: -32_600, message: 'Not today' };
+		const refuses: Step = ['answersWith', { message: { error }, ...deaf }];
+		const { server, facts } = serve(gated('open', refuses), answers);
+		const holder = startHost(lists, { facts });
+		await server.untilAsked('model/list');
+		const others = await startWaiting(1, facts);
+		server.open('open');
+		const [failed, listed] = await lastOf([holder, ...others]);
+		expect(failed).toMatchObject({ code: 'ERR_CODEX_RPC' });
+		expect(listed).toMatchObject(served);
+		const exited = failed.events.find(({ type }: Event) => type === 'exited');
+		const spawned = listed.events.find(({ type }: Event) => type === 'spawned');
+		expect(exited.signal).toBe('SIGKILL');
+		expect(spawned.at).toBeGreaterThanOrEqual(exited.at);
+		expect(server.starts).toBe(2);
+	},
+);
+
+const newer: Step = ['answers', { models: [{ id: 'newer' }] }];
+
+testFault(
+	'Codex takes long for the refresh of another process',
+	'model/list',
+	'the stale list; a refresh waits for the list of the other, and the host may end',
+	async () => {
+		const { server, facts } = serve(answers, gated('open', newer));
+		await runHost(lists, { facts });
+		const call = { refresh: true };
+		const holder = startHost(lists, { facts: { ...facts, call } });
+		await server.untilAsked('model/list', 2);
+		// There is a fresh one in the store, which would do for any other call.
+		const others = await startWaiting(1, { ...facts, call });
+		const stale = `
+			const catalog = make({ store: openStore(), maxAgeMs: 0 });
+			tell(await settle(catalog.list()));
+			tell(await settle(catalog.list({ refresh: true, deadlineMs: 50 })));
+		`;
+		const timedOut = { code: 'ERR_CODEX_TIMEOUT' };
+		expect(await runHost(stale, { facts })).toMatchObject([served, timedOut]);
+		expect(server.starts).toBe(2);
+		server.open('open');
+		const told = await lastOf([holder, ...others]);
+		expect(told).toMatchObject([{ ids: ['newer'] }, { ids: ['newer'] }]);
+		expect(told[1].events).toContainEqual(expect.objectContaining({ type: 'loaded' }));
+		expect(server.starts).toBe(2);
 	},
 );
 
@@ -84,19 +179,21 @@ testFault(
 );
 
 testFault(
-	'six processes want the list, and Codex takes 13 s for it',
+	'twenty processes want the list at once, and Codex takes 13 s for it',
 	'model/list',
 	'the list, from one app-server',
 	async () => {
 		const { server, facts } = serve(gated('open'));
-		const holder = startHost(lists, { facts });
-		await server.untilAsked('model/list');
-		const hosts = [holder, ...(await startWaiting(5, facts))];
+		const hosts = await startWaiting(20, facts);
 		// Longer than a lock without beats lasts.
 		await new Promise((resolve) => setTimeout(resolve, 13_000));
 		expect(server.starts).toBe(1);
 		server.open('open');
-		for (const host of hosts) expect((await host.done).told.at(-1)).toMatchObject(served);
+		const told = await lastOf(hosts);
+		for (const each of told) {
+			expect(each).toMatchObject({ ...served, isFresh: true, fetchedAt: told[0].fetchedAt });
+			expect(failuresIn(each.events)).toEqual([]);
+		}
 		expect(server.starts).toBe(1);
 	},
 );
@@ -120,7 +217,7 @@ testFault(
 		await startWaiting(1, facts);
 		expect(server.starts).toBe(2);
 		server.open('answer');
-		for (const host of hosts) expect((await host.done).told.at(-1)).toMatchObject(served);
+		for (const told of await lastOf(hosts)) expect(told).toMatchObject(served);
 		expect(server.starts).toBe(2);
 	},
 );
@@ -177,7 +274,8 @@ testFault(
 			execFileSync('sh', ['-ec', plant, directory]);
 			const [told] = await runHost(lists, { facts: { ...facts, ...serve().facts, directory } });
 			expect(told).toMatchObject(served);
-			expect(new Set(told.failures)).toEqual(
+			const reasons = failuresIn(told.events).map(({ reason }) => reason);
+			expect(new Set(reasons)).toEqual(
 				new Set([expect.stringContaining(`(chmod go-w): ${directory}`)]),
 			);
 			expect(readdirSync(directory)).toEqual(files);

@@ -1,6 +1,6 @@
 import { expect } from 'vitest';
 import { timings } from '../../src/app-server/child-process.js';
-import { idsOf, isAlive, makeScriptedCatalog, type Step } from '../harness.js';
+import { idsOf, isAlive, makeScriptedCatalog, type Phase, type Step } from '../harness.js';
 import type { describeFaults } from './page.js';
 
 /** The ids that a caller gets, or an error's code and facts, and some words of its message. */
@@ -17,10 +17,6 @@ export const cell = (step: Step, gets: Outcome, exit?: Exit, end?: 'by close()')
 	...{ step, gets, exit },
 	isEndedByClose: end !== undefined,
 });
-
-export type Phase =
-	| ('spawn' | 'initialize' | 'model/list' | 'config/read' | 'between pages')
-	| ('after the answer' | 'while being ended');
 
 /** One row of the page: a fault, run in each phase with each of its cells. */
 export type Fault = readonly [
@@ -46,8 +42,8 @@ export const listed = { ids: ['page-1', 'page-2'] };
 
 /** An app-server of two pages that does this in that phase. */
 export const misbehaves = (act: string, phase: Phase, settings: object = {}): Step => [
-	'misbehaves',
-	{ act, phase, pages, ...settings },
+	act,
+	{ at: phase, pages, ...settings },
 ];
 
 /** The phase that an error names. */

@@ -1,6 +1,6 @@
 import { expect } from 'vitest';
 import type { Step } from '../harness.js';
-import { serve, startHost } from './host.js';
+import { serve, startHost } from '../host.js';
 import { describeFaults } from './page.js';
 
 const testFault = describeFaults('texts');
@@ -82,10 +82,7 @@ testFault(
 	'errors, warnings and events without them',
 	async () => {
 		const words = `${colors} ${token} ${'x'.repeat(5_000)}`;
-		const answersWith = (message: object): Step => [
-			'misbehaves',
-			{ act: 'answersWith', phase: 'model/list', message },
-		];
+		const answersWith = (message: object): Step => ['answersWith', { message }];
 		const { facts } = serve(
 			answersWith({ result: { data: [{ id: 'a' }], nextCursor: words } }),
 			answersWith({ error: { code: -32000, message: words, data: { [words]: words } } }),

@@ -35,7 +35,7 @@ const badConfig = (what: string, text: string, words: RegExp): Situation => ({
 	what,
 	files: { 'config.toml': text },
 	failure: (version) => (isOld(version) ? { words, exitCode: 1 } : undefined),
-	warning: /Invalid configuration; using defaults/,
+	warning: /^Invalid configuration; using defaults/,
 });
 
 const badHome = (old: RegExp, words: RegExp) => (version: string) => ({
@@ -128,7 +128,10 @@ test.each(cases)('$version with $what lists, or fails with its own words', async
 	} else {
 		expect((await list).length).toBeGreaterThan(0);
 		const summaries = events.ofType('config-warning').map(({ summary }) => summary);
-		if (warning) expect(summaries).toContainEqual(expect.stringMatching(warning));
+		if (warning) {
+			expect(summaries).toContainEqual(expect.stringMatching(warning));
+			expect((await catalog.read()).warnings).toMatchObject([{ type: 'config-ignored' }]);
+		}
 	}
 	await catalog.close();
 	const { pid } = await events.nth('exited');

@@ -1,4 +1,4 @@
-import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import type { TestProject } from 'vitest/node';
 import { type Cell, type Outcome, updatePage } from './compatibility-page.js';
@@ -21,12 +21,12 @@ declare module 'vitest' {
 
 const page = fileURLToPath(new URL('../../docs/compatibility.md', import.meta.url));
 
-/** Installs the releases before the suite, and writes docs/compatibility.md after it. */
+/** Installs the releases before the suite, and writes the table of docs/compatibility.md after it. */
 export default async function install(project: TestProject): Promise<() => void> {
 	project.provide('releases', await runScript<Release[]>('install-releases.js'));
 	project.provide('triedRelease', process.env.CODEX_MODELS_RELEASE || undefined);
 	return () => {
-		const before = existsSync(page) ? readFileSync(page, 'utf8') : '';
+		const before = readFileSync(page, 'utf8');
 		const after = updatePage(before, collectOutcomes(project), {
 			rewriteTimes: process.env.CODEX_MODELS_REWRITE_TIMES === '1',
 		});

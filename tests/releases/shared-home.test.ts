@@ -1,23 +1,35 @@
 import { expect, test } from 'vitest';
 import { makeDirectory } from '../harness.js';
-import { startLister } from '../hosts/start-lister.js';
+import { startHost } from '../host.js';
 import { decideCell, isTrial, pickReleases } from './release-harness.js';
 
 // In a new CODEX_HOME, app-servers of 0.131 to 0.166 that start together migrate one database and disturb each other: about
 // half of two exit with code 1 (0.136.0, the release of the incident).
 
+const lists = `
+	const types = [];
+	const onEvent = ({ type }) => types.push(type);
+	const catalog = make({ store: facts.directory && openStore(), deadlineMs: 30_000, onEvent });
+	tell('is up');
+	await next();
+	const { ids } = await settle(catalog.list());
+	await catalog.close();
+	tell({ ids, types });
+`;
+
 /** The lists of that many processes that start together in a new CODEX_HOME, all the same, and their events. */
 async function listTogether(command: string, count: number, retries: number, directory?: string) {
-	const options = { command, codexHome: makeDirectory(), deadlineMs: 30_000, retries };
-	const store = directory === undefined ? {} : { directory };
-	const hosts = Array.from({ length: count }, () => startLister({ options, ...store }));
-	await Promise.all(hosts.map((host) => host.untilReady()));
-	const lists = await Promise.all(hosts.map((host) => host.list()));
-	expect(lists[0]?.length).toBeGreaterThan(1);
-	expect(new Set(lists.map((ids) => ids.join())).size).toBe(1);
-	for (const host of hosts) host.leave();
-	await Promise.all(hosts.map((host) => host.gone));
-	return hosts.flatMap(({ events }) => events.map(({ type }) => type));
+	const options = { command, codexHome: makeDirectory(), retries };
+	const hosts = Array.from({ length: count }, () =>
+		startHost(lists, { facts: { options, directory } }),
+	);
+	for (const host of hosts) await host.nth(1);
+	for (const host of hosts) host.write('go');
+	const ends = await Promise.all(hosts.map(({ done }) => done));
+	const [first, ...others] = ends.map(({ told }) => told[1]);
+	expect(first.ids.length).toBeGreaterThan(1);
+	for (const { ids } of others) expect(ids).toEqual(first.ids);
+	return [first, ...others].flatMap(({ types }): string[] => types);
 }
 
 test.each(pickReleases('0.136.0'))(

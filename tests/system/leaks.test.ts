@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { runHost } from '../harness.js';
+import { runHost } from '../host.js';
 
 /** Answers with a list that grows no page, in a few milliseconds; the end of its input ends it. */
 const answerer = `
@@ -22,8 +22,6 @@ const failures = [
 
 /** The figures of a host, before and after. */
 const meter = `
-	import { execFileSync } from 'node:child_process';
-	import { readdirSync, readFileSync } from 'node:fs';
 	import { setFlagsFromString } from 'node:v8';
 	import { runInNewContext } from 'node:vm';
 	setFlagsFromString('--expose_gc');
@@ -85,28 +83,15 @@ const meter = `
 		new CodexModelCatalog({ command: '/bin/sh', args: ['-c', source], cwd: '/', retries: 0, maxAgeMs: 0, ...options });
 `;
 
-type Counts = {
-	descriptors: number;
-	children: number;
-	resources: string[];
-	timers: number;
-	listeners: Record<string, number>;
-};
-
-async function measure(source: string, facts: object = {}) {
-	const { done } = runHost(meter + source, { answerer, failures, ...facts });
-	const { exitCode, stdout, stderr } = await done;
-	expect({ exitCode, stderr }).toEqual({ exitCode: 0, stderr: '' });
-	const told: { before: Counts; after: Counts; bytes: number; [fact: string]: unknown } =
-		JSON.parse(stdout);
+async function measure(source: string) {
+	const [told] = await runHost(meter + source, { facts: { answerer, failures } });
 	expect(told.after).toEqual(told.before);
 	expect(told.after.children).toBe(0);
 	return told;
 }
 
 test('a thousand fetches with real processes leave nothing in the host, and under 1 kB of its heap each', async () => {
-	const { bytes, fetches, exits } = await measure(
-		`
+	const { bytes, fetches, exits } = await measure(`
 		let exits = 0;
 		const catalog = sh(facts.answerer, { onEvent: ({ type }) => { if (type === 'exited') exits++; } });
 		let fetches = 0;
@@ -120,9 +105,8 @@ test('a thousand fetches with real processes leave nothing in the host, and unde
 		const bytes = await slopeOf(1_000, fetch);
 		const after = await atRest();
 		await catalog.close();
-		console.log(JSON.stringify({ before, after, bytes, fetches, exits }));
-	`,
-	);
+		tell({ before, after, bytes, fetches, exits });
+	`);
 	expect(fetches).toBe(1_050);
 	expect(exits).toBe(1_050);
 	expect(bytes).toBeLessThan(1_000);
@@ -145,7 +129,7 @@ test('fetches that fail, in four ways, leave nothing in the host, and under 1 kB
 		const bytes = (await slopeOf(120, failAll)) / 5;
 		const after = await atRest();
 		await Promise.all([...catalogs, missing].map((catalog) => catalog.close()));
-		console.log(JSON.stringify({ before, after, bytes, codes: [...codes].sort() }));
+		tell({ before, after, bytes, codes: [...codes].sort() });
 	`);
 	expect(codes).toEqual([
 		'ERR_CODEX_EXITED',
@@ -170,7 +154,7 @@ test('catalogs that are made, used and closed leave nothing in the host, and und
 		const before = await atRest();
 		const bytes = (await slopeOf(300, use)) / 2;
 		const after = await atRest();
-		console.log(JSON.stringify({ before, after, bytes }));
+		tell({ before, after, bytes });
 	`);
 	expect(bytes).toBeLessThan(1_000);
 });
@@ -214,7 +198,7 @@ test('ten thousand hits, joins, deadlines and aborts leave nothing in the host, 
 		const after = await atRest();
 		const listenersLeft = getEventListeners(shared.signal, 'abort').length;
 		await hits.close();
-		console.log(JSON.stringify({ before, after, bytes: Math.max(hitBytes, joinBytes), outcomes, listenersLeft }));
+		tell({ before, after, bytes: Math.max(hitBytes, joinBytes), outcomes, listenersLeft });
 	`);
 	expect(outcomes).toEqual({
 		AbortError: 2_500,

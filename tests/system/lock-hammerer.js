@@ -2,12 +2,8 @@
 //
 //   node lock-hammerer.js '{ "module": URL, "directory", "locks", "turns", "seed", "times" }'
 //
-// Each line of its output is one JSON object, with the time `at` in milliseconds of the machine's monotonic clock:
-//   { what: 'waits', lock, at }     it asks for the lock
-//   { what: 'enters', lock, at }    it holds the lock
-//   { what: 'leaves', lock, at }    it is about to release the lock
-//   { what: 'dies' | 'stops' | 'hangs' | 'dawdles', at }    what it does as the holder
-// The lines are written before the next step, so that a signal loses none.
+// It writes a line of JSON before each step, so that a signal loses none: { what, lock, at }, with the time in milliseconds of the
+// machine's monotonic clock. It `waits` for the lock, `enters`, may do one of the deeds, and `leaves`.
 
 import { writeSync } from 'node:fs';
 

@@ -68,13 +68,3 @@ test('three thousand models come in order, and a slug that is there twice comes 
 	const models = await makeRealCatalogOf(entries).catalog.list();
 	expect(idsOf(models)).toEqual(entries.map(({ slug }) => slug));
 });
-
-test('a broken configuration gives a list with a warning, and an event', async () => {
-	const { catalog, events } = makeRealCatalog({}, 'model = [\n');
-	const { models, warnings } = await catalog.read();
-	expect(models.length).toBeGreaterThan(0);
-	expect(warnings).toMatchObject([{ type: 'config-ignored' }]);
-	expect(events.ofType('config-warning').map(({ summary }) => summary)).toContainEqual(
-		expect.stringMatching(/^Invalid configuration/),
-	);
-});

@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest';
 import {
 	endAll,
+	findCommandLines,
 	findLeft,
 	listAndClose,
 	listed,
@@ -10,7 +11,6 @@ import {
 	runListAndClose,
 	startHost,
 	systemFolder,
-	type Timed,
 	toWindows,
 } from './wine.js';
 
@@ -31,14 +31,14 @@ for (const { taskkill, env } of [
 		const facts = { options: { command: nodeProgram, args } };
 		// The host goes on after close(), so that its own exit does not end the app-server.
 		const source = `${listAndClose}\nawait new Promise((resolve) => setTimeout(resolve, 15_000));`;
-		const host = startHost<Timed<string[]>>(source, { env, facts });
+		const host = startHost(source, { env, facts });
 		await host.untilReported(2);
-		const left = await findLeft(0);
+		const left = findCommandLines();
 		host.kill();
 
 		expect(host.reportsSoFar()).toMatchObject(listed);
 		expect(host.reportsSoFar()[1]?.elapsedMs).toBeLessThan(boundMs);
-		expect(left.filter(({ commandLine }) => commandLine.includes('app-server.mjs'))).toEqual([]);
+		expect(left.filter((line) => line.includes('app-server.mjs'))).toEqual([]);
 		await host.done;
 	});
 }

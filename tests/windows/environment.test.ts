@@ -10,7 +10,6 @@ import {
 	runHost,
 	runListAndClose,
 	systemFolder,
-	type Timed,
 	toWindows,
 } from './wine.js';
 
@@ -39,7 +38,7 @@ for (const name of ['PATH', 'Path', 'path']) {
 				${listAndClose}
 			}
 		`;
-		const { reports } = await runHost<Timed<string[]>>(source, { facts: { name, folder } });
+		const reports = await runHost(source, { facts: { name, folder } });
 		expect(reports).toMatchObject(listed);
 	});
 }

@@ -3,7 +3,7 @@ import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { expect, test } from 'vitest';
 import { installForWindows } from './install.js';
-import { exclude, include, setupFiles } from './portable-tests.js';
+import { exclude, include } from './portable-tests.js';
 import { drive, runNode, toWindows } from './wine.js';
 
 const project = fileURLToPath(new URL('../..', import.meta.url));
@@ -36,7 +36,14 @@ test('the tests without processes pass on Node for Windows', { timeout: 300_000 
 	const define = { PACKAGE_VERSION: '"0.0.0"' };
 	const config = {
 		define,
-		test: { include, exclude, setupFiles, pool: 'threads', maxWorkers: 2, testTimeout: 60_000 },
+		test: {
+			include,
+			exclude,
+			setupFiles: ['tests/setup.ts'],
+			pool: 'threads',
+			maxWorkers: 2,
+			testTimeout: 60_000,
+		},
 	};
 	writeFileSync(
 		path.join(folder, 'vitest.config.mjs'),

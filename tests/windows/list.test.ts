@@ -50,7 +50,7 @@ test('the command line prints the models, and its second run starts no app-serve
 			report({ status, stdout, stderr });
 		}
 	`;
-	const { reports } = await runHost<{ stdout: string }>(source, {
+	const reports = await runHost(source, {
 		env: { PATH: `${folder};${systemFolder}`, LOCALAPPDATA: toWindows(local) },
 		facts: { folder: `${toWindows(makeFolder())}\\` },
 	});

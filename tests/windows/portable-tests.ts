@@ -6,5 +6,3 @@ export const include = [
 
 /** Tests that set HOME, which Windows ignores, use POSIX paths, or start programs without a suffix. */
 export const exclude = ['tests/catalog/{app-servers,files,targets}.test.ts'];
-
-export const setupFiles = ['tests/windows/in-process-setup.ts'];

@@ -1,78 +1,56 @@
-import { spawn } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
 import {
 	closeSync,
 	existsSync,
 	mkdirSync,
 	mkdtempSync,
 	openSync,
-	readdirSync,
 	readFileSync,
 	rmSync,
 	writeFileSync,
 } from 'node:fs';
 import path from 'node:path';
 import { afterEach, beforeEach, expect, inject } from 'vitest';
+import { afterTest, findProcesses, marker } from '../harness.js';
 
 const machine = inject('windows');
 
 /** The folder of the drive C:. */
 export const drive = machine.root ?? '';
 
-/** In the environment of every process that comes from this test file. */
-const marker = `CODEX_MODELS_WINDOWS_TEST_${process.pid}_${Date.now()}`;
-
-const folders: string[] = [];
-const hosts: Promise<unknown>[] = [];
-
 beforeEach(({ skip }) => {
 	if (machine.missing !== undefined) skip(`skipped: ${machine.missing}`);
 });
 
 afterEach(async () => {
-	if (machine.missing !== undefined) return;
 	const left = await findLeft();
-	const names = left.map(({ commandLine }) => commandLine);
-	await endAll();
-	await Promise.all(hosts.splice(0));
-	for (const folder of folders.splice(0))
-		rmSync(folder, { recursive: true, force: true, maxRetries: 5 });
-	expect(names, 'processes that the test left behind').toEqual([]);
+	if (left.length > 0) await endAll();
+	expect(left, 'processes that the test left behind').toEqual([]);
 });
 
-/** The living processes that come from this test file. Wine shows each process of Windows as one of Linux. */
-function findProcesses(): { pid: number; commandLine: string }[] {
-	return readdirSync('/proc').flatMap((name) => {
-		const pid = Number(name);
-		if (!Number.isInteger(pid) || pid === process.pid) return [];
+/** The command lines of this test's processes that are there. Wine shows each process of Windows as one of Linux. */
+export const findCommandLines = () =>
+	findProcesses().flatMap((pid) => {
 		try {
-			if (!readFileSync(`/proc/${pid}/environ`, 'latin1').includes(marker)) return [];
-			const commandLine = readFileSync(`/proc/${pid}/cmdline`, 'utf8').replaceAll('\0', ' ');
-			return [{ pid, commandLine }];
+			return readFileSync(`/proc/${pid}/cmdline`, 'utf8').replaceAll('\0', ' ');
 		} catch {
 			return [];
 		}
 	});
-}
 
 /** The processes that are still there after a time in which those that are about to end do so. */
-export async function findLeft(withinMs = 2_000) {
-	const limit = performance.now() + withinMs;
+export async function findLeft(): Promise<string[]> {
+	const limit = performance.now() + 2_000;
 	for (;;) {
-		const left = findProcesses();
+		const left = findCommandLines();
 		if (left.length === 0 || performance.now() > limit) return left;
 		await new Promise((resolve) => setTimeout(resolve, 20));
 	}
 }
 
-/** Ends every process of the test file, for a test that expects some to be left. */
+/** Ends every process of the test. */
 export async function endAll(): Promise<void> {
-	for (const { pid } of findProcesses()) {
-		try {
-			process.kill(pid, 'SIGKILL');
-		} catch {
-			// The process ended by itself.
-		}
-	}
+	spawnSync('kill', ['-KILL', ...findProcesses().map(String)]);
 	await findLeft();
 }
 
@@ -83,7 +61,7 @@ export const toWindows = (file: string) =>
 /** A new folder on the drive C:, removed after the test. */
 export function makeFolder(...names: string[]): string {
 	const base = mkdtempSync(path.join(machine.run, 'test-'));
-	folders.push(base);
+	afterTest(() => rmSync(base, { recursive: true, force: true, maxRetries: 5 }));
 	const folder = path.join(base, ...names);
 	mkdirSync(folder, { recursive: true });
 	return folder;
@@ -131,8 +109,10 @@ type HostOptions = {
 	env?: Record<string, string>;
 };
 
-type NodeResult = { exitCode: number | null; elapsedMs: number; output: string };
-type HostResult<T> = NodeResult & { reports: T[] };
+// biome-ignore lint/suspicious/noExplicitAny: a host's source is a string, and so has no types.
+type Report = any;
+
+type NodeResult = { exitCode: number | null; output: string };
 
 const prelude = `
 import fs, { appendFileSync } from 'node:fs';
@@ -159,21 +139,18 @@ export const listAndClose = `
 `;
 
 /** Both reports of a host that has ended. */
-export async function runListAndClose(options: object, host: Omit<HostOptions, 'facts'> = {}) {
-	const { reports } = await runHost<Timed<string[]>>(listAndClose, { ...host, facts: { options } });
-	return reports as [Timed<string[]>, Timed<string[]>];
-}
+export const runListAndClose = (options: object, host: Omit<HostOptions, 'facts'> = {}) =>
+	runHost(listAndClose, { ...host, facts: { options } });
 
 /** The reports of a host that got its list, and closed its catalog. */
 export const listed = [{ outcome: 'resolved', value: ['gpt-windows'] }, { outcome: 'resolved' }];
 
 /** A process on Windows that uses the installed package; `source` is a module in which its names and `report` are there. */
-export function startHost<T>(
+export function startHost(
 	source: string,
 	{ facts = {}, cwd = makeFolder(), env = {} }: HostOptions = {},
 ) {
-	const folder = mkdtempSync(path.join(machine.run, 'host-'));
-	folders.push(folder);
+	const folder = makeFolder();
 	const reports = path.join(folder, 'reports');
 	const output = path.join(folder, 'output');
 	const all = JSON.stringify({ ...facts, reports: toWindows(reports) });
@@ -182,9 +159,9 @@ export function startHost<T>(
 	writeFileSync(file, head + prelude + source);
 
 	const { done, kill } = startNode([toWindows(file)], { cwd, output });
-	const reportsSoFar = (): T[] => readLines(reports).map((line) => JSON.parse(line));
+	const reportsSoFar = (): Report[] => readLines(reports).map((line) => JSON.parse(line));
 	return {
-		done: done.then((result): HostResult<T> => ({ ...result, reports: reportsSoFar() })),
+		done: done.then((result) => ({ ...result, reports: reportsSoFar() })),
 		kill,
 		reportsSoFar,
 		/** Waits until the host has made that many reports. */
@@ -200,7 +177,6 @@ function startNode(
 ) {
 	// A pipe can fail with EBADF in Node under Wine 8; a file does not.
 	const descriptor = openSync(output, 'a');
-	const startedAt = performance.now();
 	const { PATH, HOME } = process.env;
 	const child = spawn('wine', [nodeProgram, ...args], {
 		cwd,
@@ -208,19 +184,16 @@ function startNode(
 		stdio: ['ignore', descriptor, descriptor],
 	});
 	closeSync(descriptor);
-	const limit = setTimeout(() => child.kill('SIGKILL'), limitMs);
+	const kill = () => child.kill('SIGKILL');
+	const limit = setTimeout(kill, limitMs);
 	const done = new Promise<NodeResult>((resolve) => {
 		child.once('exit', (exitCode) => {
 			clearTimeout(limit);
-			resolve({
-				exitCode,
-				elapsedMs: performance.now() - startedAt,
-				output: readFileSync(output, 'utf8'),
-			});
+			resolve({ exitCode, output: readFileSync(output, 'utf8') });
 		});
 	});
-	hosts.push(done);
-	return { done, kill: () => child.kill('SIGKILL') };
+	afterTest(() => kill() && done);
+	return { done, kill };
 }
 
 /** Runs Node for Windows to its end. */
@@ -230,18 +203,9 @@ export const runNode = (
 ): Promise<NodeResult> =>
 	startNode(args, { ...options, output: path.join(makeFolder(), 'output') }).done;
 
-/** Runs a host to its end; one that fails, fails the test with what the host printed. */
-export async function runHost<T>(source: string, options?: HostOptions): Promise<HostResult<T>> {
-	const result = await startHost<T>(source, options).done;
-	if (result.exitCode !== 0)
-		throw new Error(`The host ended with ${result.exitCode}:\n${result.output}`);
-	return result;
+/** The reports of a host that has ended; one that fails, fails the test with what the host printed. */
+export async function runHost(source: string, options?: HostOptions): Promise<Report[]> {
+	const { exitCode, output, reports } = await startHost(source, options).done;
+	if (exitCode !== 0) throw new Error(`The host ended with ${exitCode}:\n${output}`);
+	return reports;
 }
-
-export type Timed<T> = {
-	/** `resolved`, `pending`, or `rejected: ` and the message. */
-	outcome: string;
-	elapsedMs: number;
-	value: T;
-	error: { code: string; message: string; exitCode?: number; stderr?: string };
-};
