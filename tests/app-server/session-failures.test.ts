@@ -194,9 +194,12 @@ test('a file that is gone, and arguments too long, fail with their cause and wit
 	expect(tooLong.error).toMatchObject({
 		code: 'ERR_CODEX_EXITED',
 		phase: 'spawn',
-		exitCode: null,
+		...{ exitCode: null, signal: null, stderr: '' },
 		cause: { code: 'E2BIG' },
 	});
+	expect(tooLong.message).toBe(
+		'Codex could not be started (spawn E2BIG) (phase spawn, after 7 ms). Try again in a while.',
+	);
 	for (const { error, session } of [missing, tooLong]) {
 		expect(inspect(error, { showHidden: true, depth: 9 })).not.toContain(secret);
 		// Each further call fails with an error of its own, of the same facts.
