@@ -1,4 +1,5 @@
-import { beforeEach, expect, test } from 'vitest';
+import { beforeEach, expect, test, vi } from 'vitest';
+import { exitedError, toFailure } from '../../src/app-server/failures.js';
 import { failureOf } from '../harness.js';
 import {
 	complain,
@@ -53,7 +54,9 @@ test.each([
 		expect(message).toBe(
 			`Codex ended with exit code ${exitCode} before it answered (phase initialize, after 7 ms)${quoted}${quoted.endsWith('!') ? '' : '.'} ${advice}${seeMore}`,
 		);
-		expect(error.hint).toContain('"stderr"');
+		expect(error.hint).toBe(
+			'See the property "stderr"; the option "onEvent" and NODE_DEBUG=codex-models show each attempt.',
+		);
 	},
 );
 
@@ -63,6 +66,18 @@ test.each([
 ])('an end by %s is told as such', async (start, what) => {
 	const { message } = await fail({ start });
 	expect(message).toBe(`${what} (phase initialize, after 7 ms). ${login}${seeMore}`);
+});
+
+test.each([
+	[0x7fff_ffff, '2147483647'],
+	[0x8000_0000, '2147483648 (0x80000000)'],
+	[0xc000_013a, '3221225786 (0xC000013A)'],
+])('the exit code %d of Windows is told as %s', (exitCode, told) => {
+	const progress = { phase: 'initialize', stderr: '', lastWords: '' } as const;
+	const end = { exitCode, signal: null, command: 'codex' };
+	expect(exitedError({ ...progress, ...end }).message).toBe(
+		`Codex ended with exit code ${told} before it answered (phase initialize). ${login}To see more, run "codex app-server" in a terminal.`,
+	);
 });
 
 test.each([
@@ -76,4 +91,29 @@ test.each([
 	expect(message).toBe(
 		`Codex answered with error ${refusal.code} (phase model/list, after 7 ms): ${refusal.message}. ${advice.trim()}`,
 	);
+});
+
+const cannotRun = ['EACCES', 'EPERM', 'ENOTDIR', 'ELOOP', 'ENAMETOOLONG', 'EISDIR', 'UNKNOWN'];
+const noInterpreter = 'exists, but the interpreter that its first line names does not';
+const isForeign = 'is for another kind of processor or system';
+type Row = [code: string, words: string, advice: string, folders?: string[], places?: string];
+
+test.each<Row>([
+	['ENOENT', 'was not found', install, ['/a', '/b'], ': It was looked for in /a, /b'],
+	['ENOENT', 'was not found', install, []],
+	['ENOENT', noInterpreter, install],
+	['ENOEXEC', isForeign, install],
+	['EFTYPE', isForeign, install],
+	...cannotRun.map((code): Row => [code, 'may not be run', `Check its permissions. ${install}`]),
+])('a start that fails with %s %s', (code, words, advice, folders, places = '') => {
+	const cause = Object.assign(new Error('spawn'), { code, folders, spawnargs: ['secret'] });
+	vi.useFakeTimers({ toFake: ['performance'] });
+	expect(toFailure(cause, 'my\ncodex', performance.now() - 6.6)).toMatchObject({
+		code: 'ERR_CODEX_NOT_FOUND',
+		message: `Codex could not be started: the program "my codex" ${words} (${code}) (phase spawn, after 7 ms)${places}. ${advice.trim()}`,
+		hint: 'Set the option "command" to a program that runs, by its path or as a name on PATH.',
+		command: 'my codex',
+		cause: { code },
+	});
+	expect(cause.spawnargs).toBeUndefined();
 });

@@ -1,5 +1,14 @@
-import { expect, test } from 'vitest';
-import { sanitize, sanitizeJson, sanitizeLine, toReason } from '../../src/system/sanitize.js';
+import { beforeEach, expect, test, vi } from 'vitest';
+import * as module from '../../src/system/sanitize.js';
+
+// Mutation testing leaves out the patterns of a module that is loaded before the test.
+let { sanitize, sanitizeJson, sanitizeLine, toReason } = module;
+beforeEach(async () => {
+	vi.resetModules();
+	({ sanitize, sanitizeJson, sanitizeLine, toReason } = await import(
+		'../../src/system/sanitize.js'
+	));
+});
 
 const jwt = 'eyJhbGciOiJub25lIn0.eyJlbWFpbCI6ImFAYi5jIn0.c2lnbmF0dXJl';
 
@@ -11,36 +20,35 @@ test.each([
 	['sk-proj-AbC_dEf-0123456789abcdef', '[redacted]'],
 	['sk-svcacct-abcdefgh_0123', '[redacted]'],
 	["Incorrect API key provided: 'sk-abcdefgh'.", "Incorrect API key provided: '[redacted]'."],
-	['Incorrect API key provided: sk-abcde***fgh1.', 'provided: [redacted]'],
+	['provided: sk-abcde***fgh1.', 'provided: [redacted]'],
 	['sess-0123456789abcdef', '[redacted]'],
 	[`id_token ${jwt}.`, 'id_token [redacted]'],
 	[jwt.slice(0, 30), '[redacted]'],
-	['refresh token rt_abcdefghijk.lmn was used', 'refresh token [redacted]'],
-	['Authorization: Bearer abc123.def-456_ghi', '[redacted]'],
+	['refresh token rt_abcdefghijk.lmn was used', 'refresh token [redacted] was used'],
+	['Authorization: Bearer abc123.def-456_ghi', 'Authorization: [redacted]'],
 	['bearer abcdefghijklmnopqrstuvwx', 'bearer [redacted]'],
 	['Bearer "SECRET123abc"', 'Bearer "[redacted]"'],
 	['Bearer [SECRETabc]', 'Bearer [redacted]'],
 	['sk-\u00adabcdefghijkl', '[redacted]'],
 	['Authorization: ApiKey opaque123', 'Authorization: [redacted]'],
-	['authorization: bearer opaque', '[redacted]'],
-	['{"authorization":"Bearer opaque"}', '"authorization":"[redacted]"'],
-	['authorization: basic dXNlcjpwYXNzd29yZDEyMw==', '[redacted]'],
+	['authorization: bearer opaque', 'authorization: [redacted]'],
+	['{"authorization":"Bearer opaque"}', '{"authorization":"[redacted]"}'],
+	['authorization: basic dXNlcjpwYXNzd29yZDEyMw==', 'authorization: [redacted]'],
 	['{"refresh_token":"opaque-value"}', '{"refresh_token":"[redacted]"}'],
-	['{\\"access_token\\": \\"opaque\\"}', '\\"[redacted]'],
-	['{ accessToken: "opaque" }', 'accessToken: "[redacted]"'],
+	['{\\"access_token\\": \\"opaque\\"}', '{\\"access_token\\": \\"[redacted]\\"}'],
+	['{ accessToken: "opaque" }', '{ accessToken: "[redacted]" }'],
 	['access token: opaque-0123456789', 'access token: [redacted]'],
-	['https://h/cb?access_token=opaque&x=1', '?access_token=[redacted]'],
-	['proxy http://user:opaque@host:8080/', 'http://[redacted]@host:8080/'],
+	['https://h/cb?access_token=opaque&x=1', 'https://h/cb?access_token=[redacted]'],
+	['proxy http://user:opaque@host:8080/', 'proxy http://[redacted]@host:8080/'],
 	['https://user:a@opaque@h/', 'https://[redacted]@h/'],
 	['https://opaque@h/', 'https://[redacted]@h/'],
-	['proxy-authorization: Negotiate opaque', 'authorization: [redacted]'],
+	['proxy-authorization: Negotiate opaque', 'proxy-authorization: [redacted]'],
 	['OPENAI_API_KEY=opaque-value', 'OPENAI_API_KEY=[redacted]'],
+	['apikey: opaque and more', 'apikey: [redacted] and more'],
 	['x-api-key: opaque', 'x-api-key: [redacted]'],
 	['--token=opaque', '--token=[redacted]'],
 ])('%s becomes %s', (text, expected) => {
-	const result = sanitize(text);
-	expect(result).toContain(expected);
-	expect(result).not.toMatch(told);
+	expect(sanitize(text)).toBe(expected);
 });
 
 test.each([
@@ -112,14 +120,15 @@ test('a reason is the message of an error, or the text of another value', () => 
 	const throws = () => {
 		throw new Error('no');
 	};
+	const none = 'a value that cannot be shown';
 	const strange = [
 		Object.create(null),
 		{ toString: 1, valueOf: 1 },
 		Symbol('s'),
 		{ toString: throws },
 	];
-	for (const value of strange) expect(toReason(value)).toEqual(expect.any(String));
-	expect(toReason('x'.repeat(1e6)).length).toBeLessThanOrEqual(500);
+	expect(strange.map(toReason)).toEqual([none, none, 'Symbol(s)', none]);
+	expect(toReason('x'.repeat(1e6))).toHaveLength(500);
 });
 
 test('the strings in a JSON value are redacted, with their names in mind, and the rest stays', () => {
