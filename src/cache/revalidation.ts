@@ -34,6 +34,8 @@ export class Revalidation {
 	readonly controller = new AbortController();
 	readonly #startedAt = Date.now();
 	#stored: ReturnType<typeof createStoredList>;
+	/** The list that the store had for this revalidation. */
+	#loaded?: ModelList;
 	#fetch?: Fetch;
 
 	/** @param running - holds all that are under way, this one from now until it has ended. */
@@ -99,7 +101,10 @@ export class Revalidation {
 		// The login may have changed during the wait for a turn, a lock or the store.
 		if (entry.isDropped || this.controller.signal.aborted || look?.login !== entry.login) return;
 		// A list of another machine brings no files, and those of this machine count from now on.
-		entry.remember({ ...stored, inputs: files.length > 0 ? stored.inputs : look }, look);
+		this.#loaded = entry.remember(
+			{ ...stored, inputs: files.length > 0 ? stored.inputs : look },
+			look,
+		);
 	}
 
 	/**
@@ -123,7 +128,7 @@ export class Revalidation {
 	get #newEnoughList(): ModelList | undefined {
 		const list = this.entry.getServable();
 		if (!list) return undefined;
-		const isOfNow = list.fetchedAt > this.#startedAt && list.fetchedAt <= Date.now();
+		const isOfNow = list === this.#loaded && list.fetchedAt > this.#startedAt;
 		return isOfNow || (!this.isRefresh && this.entry.isFresh()) ? list : undefined;
 	}
 
