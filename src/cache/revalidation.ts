@@ -135,7 +135,6 @@ export class Revalidation {
 	/** Fetches under the lock of the store, and decides whether the answer is remembered. */
 	async #lockAndFetch(): Promise<ModelList> {
 		const { entry } = this;
-		const { fetcher, command, emit } = entry.context;
 		const { signal } = this.controller;
 		// Another process may have saved its list during the wait for the lock.
 		if (await this.#stored?.lock(signal)) await this.#load();
@@ -145,6 +144,8 @@ export class Revalidation {
 		signal.throwIfAborted();
 		const startedAt = performance.now();
 		const inputs = digest(before);
+		// Another call of the function may have named another program during the waits.
+		const { fetcher, command, emit } = entry.context;
 		const fetch = fetcher.startFetch({ target: entry.target, command, inputs, signal, emit });
 		this.#fetch = fetch;
 		const answer = await fetch.answer;
