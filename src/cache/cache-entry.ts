@@ -122,14 +122,17 @@ export class CacheEntry {
 	/** Compares with what there is now. Another login drops the list, and one that comes back finds its own. */
 	async #lookAndCompare(): Promise<Inputs> {
 		const { formerLists, onChange } = this.context;
-		const seen = await this.lookAtInputs();
+		let seen = await this.lookAtInputs();
+		if (this.login === undefined) {
+			this.login = seen.login;
+			this.list = formerLists.get(this.key);
+			// Its list may name further files.
+			if (this.list) seen = await this.lookAtInputs();
+		}
 		this.#looking = undefined;
 		this.#lookedAt = seen.at;
 		const { login = this.login } = seen;
-		if (this.login === undefined && login !== undefined) {
-			this.login = login;
-			this.list = formerLists.get(this.key);
-		} else if (this.login !== login && !this.isDropped) {
+		if (this.login !== login && !this.isDropped) {
 			this.isDropped = true;
 			if (this.list) formerLists.set(this.key, this.list);
 		}

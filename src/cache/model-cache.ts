@@ -94,6 +94,7 @@ export class ModelCache {
 			emit(target, { type: 'miss', waitedMs: performance.now() - startedAt });
 			return snapshot;
 		} catch (error) {
+			signal?.throwIfAborted();
 			if (!(error instanceof TimeoutError)) throw withWait(error, performance.now() - startedAt);
 			const served = this.#serve(this.#getEntry(target), options);
 			if (served) return served;

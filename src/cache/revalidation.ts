@@ -34,6 +34,8 @@ export class Revalidation {
 	readonly controller = new AbortController();
 	readonly #startedAt = Date.now();
 	#stored: ReturnType<typeof createStoredList>;
+	/** The list that the store had for this revalidation. */
+	#loaded?: ModelList;
 	#fetch?: Fetch;
 
 	/** @param running - holds all that are under way, this one from now until it has ended. */
@@ -99,7 +101,10 @@ export class Revalidation {
 		// The login may have changed during the wait for a turn, a lock or the store.
 		if (entry.isDropped || this.controller.signal.aborted || look?.login !== entry.login) return;
 		// A list of another machine brings no files, and those of this machine count from now on.
-		entry.remember({ ...stored, inputs: files.length > 0 ? stored.inputs : look }, look);
+		this.#loaded = entry.remember(
+			{ ...stored, inputs: files.length > 0 ? stored.inputs : look },
+			look,
+		);
 	}
 
 	/**
@@ -123,14 +128,13 @@ export class Revalidation {
 	get #newEnoughList(): ModelList | undefined {
 		const list = this.entry.getServable();
 		if (!list) return undefined;
-		const isOfNow = list.fetchedAt > this.#startedAt && list.fetchedAt <= Date.now();
+		const isOfNow = list === this.#loaded && list.fetchedAt > this.#startedAt;
 		return isOfNow || (!this.isRefresh && this.entry.isFresh()) ? list : undefined;
 	}
 
 	/** Fetches under the lock of the store, and decides whether the answer is remembered. */
 	async #lockAndFetch(): Promise<ModelList> {
 		const { entry } = this;
-		const { fetcher, command, emit } = entry.context;
 		const { signal } = this.controller;
 		// Another process may have saved its list during the wait for the lock.
 		if (await this.#stored?.lock(signal)) await this.#load();
@@ -140,6 +144,8 @@ export class Revalidation {
 		signal.throwIfAborted();
 		const startedAt = performance.now();
 		const inputs = digest(before);
+		// Another call of the function may have named another program during the waits.
+		const { fetcher, command, emit } = entry.context;
 		const fetch = fetcher.startFetch({ target: entry.target, command, inputs, signal, emit });
 		this.#fetch = fetch;
 		const answer = await fetch.answer;

@@ -1,6 +1,6 @@
 import { writeFileSync } from 'node:fs';
 import path from 'node:path';
-import { expect, test } from 'vitest';
+import { expect, test, vi } from 'vitest';
 import {
 	failureOf,
 	idsOf,
@@ -11,6 +11,7 @@ import {
 	script,
 	until,
 } from '../harness.js';
+import { makeGate, makeStore } from './harness.js';
 
 // The rules of the cache that need processes; the others are tested with the fetch of a host.
 
@@ -77,4 +78,27 @@ test('a command function is asked before a store is, and each program has lists 
 		expect(idsOf(await makeCatalog(options).catalog.list())).toEqual([id]);
 	}
 	expect(events.count('spawned')).toBe(4);
+});
+
+test('a program that a command function names during the wait for a lock is the one that is asked', async () => {
+	const programs = [script(answers('one')), script(answers('two'))].map((server) =>
+		path.join(server.installAsCodex(), 'codex'),
+	);
+	const [waits, locked] = [makeGate(), makeGate()];
+	const lock = vi
+		.fn(async () => () => {})
+		.mockImplementationOnce(async () => {
+			waits.open();
+			await locked.opened;
+			return () => {};
+		});
+	const command = () => programs[lock.mock.calls.length] as string;
+	const options = { codexHome: makeDirectory(), store: makeStore({ lock }), command };
+	const { catalog } = makeCatalog(options);
+	const list = catalog.list();
+	await waits.opened;
+	await catalog.list({ cwd: makeDirectory() });
+	locked.open();
+	await list;
+	expect(idsOf(catalog.peek()?.models ?? [])).toEqual(['two']);
 });

@@ -1,5 +1,7 @@
 import { getEventListeners } from 'node:events';
+import { TimeoutError } from 'p-timeout';
 import { expect, test, vi } from 'vitest';
+import { CodexModelsError } from '../../src/index.js';
 import { failureOf } from '../harness.js';
 import * as harness from './harness.js';
 
@@ -147,4 +149,16 @@ test('the wait for a lock counts for fetchTimeoutMs, and a lock that comes later
 	locked.open(release);
 	await settle();
 	expect(release).toHaveBeenCalledTimes(1);
+});
+
+test('an abort rejects with its reason, whatever class that has', async () => {
+	const ofAnother = new CodexModelsError('ERR_CODEX_TIMEOUT', 'within 9 ms', { timeoutMs: 9 });
+	for (const reason of [new TimeoutError(), ofAnother]) {
+		const made = makeHostCatalog();
+		const controller = new AbortController();
+		const leaving = failureOf(made.catalog.list({ signal: controller.signal }));
+		await made.fetch(1);
+		controller.abort(reason);
+		expect(await leaving).toBe(reason);
+	}
 });

@@ -188,3 +188,18 @@ test('while files cannot be looked at a known list is served, and a new one is n
 		restore();
 	}
 });
+
+test('the list of a login that comes back is stale after a change of a file that its answer named', async () => {
+	const made = makeHostCatalog();
+	made.home.write('layer', 'one');
+	const more = { config: { layers: [{ name: { file: made.home.fileOf('layer') } }] } };
+	clock.advance(1);
+	await made.readWith(['of none'], { more });
+	made.home.logIn('first');
+	nextLook();
+	await made.readWith(['of the first']);
+	made.home.write('layer', 'two');
+	made.home.remove('auth.json');
+	nextLook();
+	expect(await made.catalog.read()).toMatchObject({ models: [{ id: 'of none' }], isFresh: false });
+});

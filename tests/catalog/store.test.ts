@@ -230,3 +230,16 @@ test('a list that another process stored spares the refresh of a stale one, unle
 		expect(made.fetches).toHaveLength(isStale ? 2 : 1);
 	}
 });
+
+test('a list in memory does not spare a refresh whose wait for a lock outlasts a clock that was set back', async () => {
+	const { store, grant, release } = makeLockingStore();
+	const lock = vi.fn(store.lock).mockResolvedValueOnce(release);
+	const made = await makeFilledCatalog(['old'], { store: { ...store, lock } });
+	clock.advance(-2_000);
+	const list = made.ids({ refresh: true });
+	await settle();
+	clock.advance(3_000);
+	grant();
+	await made.answer(2, ['new']);
+	expect(await list).toEqual(['new']);
+});

@@ -1,5 +1,11 @@
 import { afterEach, expect, test, vi } from 'vitest';
-import { keepProcessAlive, sleep, unref, unrefTimers } from '../../src/system/timers.js';
+import {
+	keepProcessAlive,
+	sleep,
+	unref,
+	unrefTimers,
+	withPatience,
+} from '../../src/system/timers.js';
 
 afterEach(() => vi.unstubAllGlobals());
 
@@ -42,4 +48,15 @@ test('timers that are numbers, as in a renderer of Electron, are taken as they a
 	expect(timer).toBe(7);
 	unrefTimers.clearTimeout(timer);
 	expect(cleared).toHaveBeenCalledWith(7);
+});
+
+test('work of several steps is waited for also where the event loop stands still at each', async () => {
+	const work = async () => {
+		for (let step = 0; step < 6; step++) {
+			await new Promise(setImmediate);
+			for (const end = performance.now() + 30; performance.now() < end; );
+		}
+		return 'done';
+	};
+	expect(await withPatience(work(), 100)).toBe('done');
 });
