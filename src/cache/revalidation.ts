@@ -128,7 +128,7 @@ export class Revalidation {
 	get #newEnoughList(): ModelList | undefined {
 		const list = this.entry.getServable();
 		if (!list) return undefined;
-		const isOfNow = list === this.#loaded && list.fetchedAt > this.#startedAt;
+		const isOfNow = list === this.#loaded && list.fetchedAt >= this.#startedAt;
 		return isOfNow || (!this.isRefresh && this.entry.isFresh()) ? list : undefined;
 	}
 
@@ -143,10 +143,15 @@ export class Revalidation {
 		const before = await withPatience(entry.lookAtInputs());
 		signal.throwIfAborted();
 		const startedAt = performance.now();
-		const inputs = digest(before);
 		// Another call of the function may have named another program during the waits.
 		const { fetcher, command, emit } = entry.context;
-		const fetch = fetcher.startFetch({ target: entry.target, command, inputs, signal, emit });
+		const fetch = fetcher.startFetch({
+			target: entry.target,
+			command,
+			inputs: digest(before),
+			signal,
+			emit,
+		});
 		this.#fetch = fetch;
 		const answer = await fetch.answer;
 		const fetchedAt = Date.now();

@@ -72,7 +72,6 @@ test('a good list that only the store has counts as well, also one that came dur
 		clock.advance(10);
 		const read = made.catalog.read({ refresh: true }).catch((error) => error);
 		const fetch = await made.fetch(1);
-		clock.advance(1);
 		if (isLate) await fill();
 		fetch.succeed(['built in'], builtIn);
 		expect(await read).toMatchObject(isLate ? { models: [{ id: 'good' }] } : fallback);
