@@ -53,7 +53,7 @@ export class CodexModelsError extends Error {
 		Object.assign(this, { hint: undefined }, facts);
 	}
 
-	/** For logs and answers in JSON: everything but `cause` and `stack`. */
+	/** For logs and answers in JSON: everything but `cause` and `stack`, which are not enumerable. */
 	toJSON(): Record<string, unknown> {
 		const { name, code, message } = this;
 		return { name, code, message, ...(this as object) };

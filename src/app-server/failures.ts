@@ -98,14 +98,11 @@ export function exitedError({ lastWords, command, ...facts }: EarlyEnd) {
 	const seeMore = `To see more, run "${sanitizeLine(command, 300)} app-server" in a terminal.`;
 	const [, advice = ''] =
 		exitAdvice.find(([fits]) => fits.test(`${facts.exitCode} ${lastWords}`)) ?? [];
-	const hint =
-		'See the property "stderr"; the option "onEvent" and NODE_DEBUG=codex-models show each attempt.';
-	const parts = [
-		`${describeExit(facts)} before it answered`,
-		lastWords,
-		`${advice} ${seeMore}`.trim(),
-	];
-	return makeError('ERR_CODEX_EXITED', parts, { ...facts, hint });
+	const what = `${describeExit(facts)} before it answered`;
+	return makeError('ERR_CODEX_EXITED', [what, lastWords, `${advice} ${seeMore}`.trim()], {
+		...facts,
+		hint: 'See the property "stderr"; the option "onEvent" and NODE_DEBUG=codex-models show each attempt.',
+	});
 }
 
 function describeExit({ exitCode, signal }: Exit): string {
