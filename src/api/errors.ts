@@ -142,10 +142,11 @@ export async function callHost<T>(
 }
 
 export function closedError(): CodexModelsError {
-	const message = 'The list of models is closed. Start the program again, then try again.';
-	return new CodexModelsError('ERR_CODEX_CLOSED', message, {
-		hint: 'The catalog was closed. Make a new one.',
-	});
+	return new CodexModelsError(
+		'ERR_CODEX_CLOSED',
+		'The list of models is closed. Start the program again, then try again.',
+		{ hint: 'The catalog was closed. Make a new one.' },
+	);
 }
 
 /** Any failure as a `CodexModelsError`: that of the system, as without file descriptors, is one of the start. */

@@ -91,10 +91,12 @@ const exitAdvice: [exitCodeAndWords: RegExp, advice: string][] = [
 	[/^0 /, checkProgram],
 ];
 
-type EarlyEnd = FetchProgress & At & Exit & { command: string };
-
 /** The error for an app-server that ended or closed its output before it answered. */
-export function exitedError({ lastWords, command, ...facts }: EarlyEnd) {
+export function exitedError({
+	lastWords,
+	command,
+	...facts
+}: FetchProgress & At & Exit & { command: string }) {
 	const seeMore = `To see more, run "${sanitizeLine(command, 300)} app-server" in a terminal.`;
 	const [, advice = ''] =
 		exitAdvice.find(([fits]) => fits.test(`${facts.exitCode} ${lastWords}`)) ?? [];
@@ -113,7 +115,6 @@ function describeExit({ exitCode, signal }: Exit): string {
 	return `Codex ended with exit code ${exitCode}${hexadecimal}`;
 }
 
-export const overloadedCode = -32001;
 /** The largest `data` of an error, in bytes of JSON. */
 const maxRpcDataBytes = 16 * 1024;
 
