@@ -23,6 +23,8 @@ import { createJsonRpcClient, type JsonRpcClient } from './json-rpc.js';
 import { createStderrTail, type StderrTail } from './stderr-tail.js';
 
 const maxPages = 100;
+/** The number of warnings that are told of; Codex 0.171.0 has some three. */
+const maxWarnings = 20;
 /** The wait for the answer to `config/read` when the list is complete, in milliseconds; it takes 1 to 7 (0.66.0 to 0.171.0). */
 const configReadMs = 150;
 
@@ -36,6 +38,7 @@ export class AppServerSession {
 	readonly #rpc: JsonRpcClient;
 	readonly #stderr: StderrTail;
 	readonly #warnings: CatalogWarning[] = [];
+	#warningCount = 0;
 	readonly #at: At = { phase: 'spawn' };
 
 	/**
@@ -121,6 +124,8 @@ export class AppServerSession {
 
 	readonly #onNotification = (method: string, { summary, details }: Properties) => {
 		if (method !== 'configWarning' || typeof summary !== 'string') return;
+		if (this.#warningCount === maxWarnings) return;
+		this.#warningCount += 1;
 		const { emit, target } = this.#request;
 		const message = sanitizeLine(summary, maxWarningLength);
 		const more = typeof details === 'string' ? sanitizeLine(details, maxWarningLength) : null;
