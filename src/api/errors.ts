@@ -122,8 +122,11 @@ export function protocolError({
 export function fallbackError(warnings: readonly { message: string }[], stderr: string) {
 	const words = warnings.map(({ message }) => message).join(' ');
 	const parts = ['Codex could not ask its server for the models', words, checkLogin];
-	const hint = 'Codex answered with its built-in list. A better list is known and is served on.';
-	return makeError('ERR_CODEX_FALLBACK', parts, { phase: 'model/list', stderr, hint });
+	return makeError('ERR_CODEX_FALLBACK', parts, {
+		phase: 'model/list',
+		stderr,
+		hint: 'Codex answered with its built-in list. A better list is known and is served on.',
+	});
 }
 
 /** Calls a function of the host. Its error may hold anything, and stands in `cause` alone; a `CodexModelsError` passes. */
@@ -136,8 +139,10 @@ export async function callHost<T>(
 	} catch (cause) {
 		if (cause instanceof CodexModelsError) throw cause;
 		const message = 'The program that asked for the models of Codex failed. Try again.';
-		const hint = `The function that is the option "${option}" failed with "cause".`;
-		throw new CodexModelsError('ERR_CODEX_FETCH', message, { cause, hint });
+		throw new CodexModelsError('ERR_CODEX_FETCH', message, {
+			cause,
+			hint: `The function that is the option "${option}" failed with "cause".`,
+		});
 	}
 }
 

@@ -1,12 +1,7 @@
 import type { ChildProcessWithoutNullStreams } from 'node:child_process';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { type Properties, toObject } from '../api/codex-model.js';
-import {
-	type At,
-	type CodexModelsError,
-	type FetchProgress,
-	protocolError,
-} from '../api/errors.js';
+import { type At, type FetchProgress, protocolError } from '../api/errors.js';
 import {
 	type CatalogWarning,
 	type FetchRequest,
@@ -135,7 +130,7 @@ export class AppServerSession {
 			this.#warnings.push({ type: 'config-ignored', message: `${message} ${more ?? ''}` });
 	};
 
-	#protocolError(problem: string): CodexModelsError {
+	#protocolError(problem: string) {
 		return protocolError({ problem, ...this.#at });
 	}
 }
