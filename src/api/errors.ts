@@ -93,10 +93,12 @@ export function timeoutError(
 	progress: FetchProgress = { phase: 'spawn', stderr: '', lastWords: '' },
 ) {
 	const { lastWords, ...facts } = progress;
-	const hint = `${afterTimeout[limit]} Allow a longer "${limit}" if this happens often.`;
 	const what = `Codex did not list its models within ${timeoutMs} ms`;
-	const parts = [what, lastWords, checkLogin];
-	return makeError('ERR_CODEX_TIMEOUT', parts, { ...facts, timeoutMs, hint });
+	return makeError('ERR_CODEX_TIMEOUT', [what, lastWords, checkLogin], {
+		...facts,
+		timeoutMs,
+		hint: `${afterTimeout[limit]} Allow a longer "${limit}" if this happens often.`,
+	});
 }
 
 /** The same failure as a caller met it who joined the fetch late. */
