@@ -82,8 +82,8 @@ const toStringOrNull = (value: unknown) => (typeof value === 'string' ? value : 
  *
  * @returns a deep-frozen copy; `undefined` for an entry without an `id` and a `model`.
  */
-export function toCodexModel(entry: unknown): CodexModel | undefined {
-	if (!isObject(entry)) return undefined;
+export function toCodexModel(value: unknown): CodexModel | undefined {
+	const entry = toObject(value);
 	const id = toText(entry.id) ?? toText(entry.model);
 	if (id === null) return undefined;
 	const nux = toObject(entry.availabilityNux);

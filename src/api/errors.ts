@@ -53,7 +53,7 @@ export class CodexModelsError extends Error {
 		Object.assign(this, { hint: undefined }, facts);
 	}
 
-	/** For logs and answers in JSON: everything but `cause` and `stack`. */
+	/** For logs and answers in JSON: everything but `cause` and `stack`, which are not enumerable. */
 	toJSON(): Record<string, unknown> {
 		const { name, code, message } = this;
 		return { name, code, message, ...(this as object) };
@@ -93,10 +93,12 @@ export function timeoutError(
 	progress: FetchProgress = { phase: 'spawn', stderr: '', lastWords: '' },
 ) {
 	const { lastWords, ...facts } = progress;
-	const hint = `${afterTimeout[limit]} Allow a longer "${limit}" if this happens often.`;
 	const what = `Codex did not list its models within ${timeoutMs} ms`;
-	const parts = [what, lastWords, checkLogin];
-	return makeError('ERR_CODEX_TIMEOUT', parts, { ...facts, timeoutMs, hint });
+	return makeError('ERR_CODEX_TIMEOUT', [what, lastWords, checkLogin], {
+		...facts,
+		timeoutMs,
+		hint: `${afterTimeout[limit]} Allow a longer "${limit}" if this happens often.`,
+	});
 }
 
 /** The same failure as a caller met it who joined the fetch late. */
@@ -122,8 +124,11 @@ export function protocolError({
 export function fallbackError(warnings: readonly { message: string }[], stderr: string) {
 	const words = warnings.map(({ message }) => message).join(' ');
 	const parts = ['Codex could not ask its server for the models', words, checkLogin];
-	const hint = 'Codex answered with its built-in list. A better list is known and is served on.';
-	return makeError('ERR_CODEX_FALLBACK', parts, { phase: 'model/list', stderr, hint });
+	return makeError('ERR_CODEX_FALLBACK', parts, {
+		phase: 'model/list',
+		stderr,
+		hint: 'Codex answered with its built-in list. A better list is known and is served on.',
+	});
 }
 
 /** Calls a function of the host. Its error may hold anything, and stands in `cause` alone; a `CodexModelsError` passes. */
@@ -136,16 +141,19 @@ export async function callHost<T>(
 	} catch (cause) {
 		if (cause instanceof CodexModelsError) throw cause;
 		const message = 'The program that asked for the models of Codex failed. Try again.';
-		const hint = `The function that is the option "${option}" failed with "cause".`;
-		throw new CodexModelsError('ERR_CODEX_FETCH', message, { cause, hint });
+		throw new CodexModelsError('ERR_CODEX_FETCH', message, {
+			cause,
+			hint: `The function that is the option "${option}" failed with "cause".`,
+		});
 	}
 }
 
 export function closedError(): CodexModelsError {
-	const message = 'The list of models is closed. Start the program again, then try again.';
-	return new CodexModelsError('ERR_CODEX_CLOSED', message, {
-		hint: 'The catalog was closed. Make a new one.',
-	});
+	return new CodexModelsError(
+		'ERR_CODEX_CLOSED',
+		'The list of models is closed. Start the program again, then try again.',
+		{ hint: 'The catalog was closed. Make a new one.' },
+	);
 }
 
 /** Any failure as a `CodexModelsError`: that of the system, as without file descriptors, is one of the start. */

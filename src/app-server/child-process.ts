@@ -109,7 +109,7 @@ async function awaitDisconnect(
 	const pipeClosed = new Promise((resolve) => {
 		child.stdout.once('end', resolve);
 		// A child that closes its input gives an EPIPE here.
-		for (const stream of [child.stdin, child.stdout, child.stderr]) stream.on('error', resolve);
+		for (const stream of child.stdio) stream?.on('error', resolve);
 	});
 	await Promise.race([ended, pipeClosed]);
 	child.stdin.end();

@@ -17,7 +17,7 @@ const checkProgram = `Check that the program is the Codex CLI ("codex --version"
 /** With the folders in which a program was looked for, or the `cwd` that it cannot be started in. */
 type StartCause = NodeJS.ErrnoException & { folders?: string[]; cwd?: string; spawnargs?: unknown };
 
-/** Why a program or the folder to start it in is to blame; `undefined` for a failure of the system, such as EMFILE or EAGAIN. */
+/** Why a program or the folder to start it in is to blame; nothing for a failure of the system, such as EMFILE or EAGAIN. */
 function describeStart({ code = '', folders, cwd }: StartCause) {
 	if (cwd) return ['does not exist or cannot be entered', 'Create the folder, then try again.'];
 	if (folders) return ['was not found', install];
@@ -28,14 +28,14 @@ function describeStart({ code = '', folders, cwd }: StartCause) {
 		return ['is for another kind of processor or system', install];
 	if (/^(?:EACCES|EPERM|ENOTDIR|ELOOP|ENAMETOOLONG|EISDIR|UNKNOWN)$/.test(code))
 		return ['may not be run', `Check its permissions. ${install}`];
-	return undefined;
+	return [];
 }
 
 /** Any failure of an attempt as a `CodexModelsError`: one of the system is a start that failed. */
 export function toFailure(cause: StartCause, command: string, startedAt: number) {
 	// Node adds the arguments, which are shown to all who print the error, and may hold a secret.
 	delete cause.spawnargs;
-	const [words, advice = ''] = describeStart(cause) ?? [];
+	const [words, advice = ''] = describeStart(cause);
 	if (!words) return toCodexModelsError(cause, startedAt);
 	const { cwd, folders, code } = cause;
 	const subject = cwd ? `folder "${cwd}"` : `program "${command}"`;
@@ -91,21 +91,20 @@ const exitAdvice: [exitCodeAndWords: RegExp, advice: string][] = [
 	[/^0 /, checkProgram],
 ];
 
-type EarlyEnd = FetchProgress & At & Exit & { command: string };
-
 /** The error for an app-server that ended or closed its output before it answered. */
-export function exitedError({ lastWords, command, ...facts }: EarlyEnd) {
+export function exitedError({
+	lastWords,
+	command,
+	...facts
+}: FetchProgress & At & Exit & { command: string }) {
 	const seeMore = `To see more, run "${sanitizeLine(command, 300)} app-server" in a terminal.`;
 	const [, advice = ''] =
 		exitAdvice.find(([fits]) => fits.test(`${facts.exitCode} ${lastWords}`)) ?? [];
-	const hint =
-		'See the property "stderr"; the option "onEvent" and NODE_DEBUG=codex-models show each attempt.';
-	const parts = [
-		`${describeExit(facts)} before it answered`,
-		lastWords,
-		`${advice} ${seeMore}`.trim(),
-	];
-	return makeError('ERR_CODEX_EXITED', parts, { ...facts, hint });
+	const what = `${describeExit(facts)} before it answered`;
+	return makeError('ERR_CODEX_EXITED', [what, lastWords, `${advice} ${seeMore}`.trim()], {
+		...facts,
+		hint: 'See the property "stderr"; the option "onEvent" and NODE_DEBUG=codex-models show each attempt.',
+	});
 }
 
 function describeExit({ exitCode, signal }: Exit): string {
@@ -116,7 +115,6 @@ function describeExit({ exitCode, signal }: Exit): string {
 	return `Codex ended with exit code ${exitCode}${hexadecimal}`;
 }
 
-export const overloadedCode = -32001;
 /** The largest `data` of an error, in bytes of JSON. */
 const maxRpcDataBytes = 16 * 1024;
 

@@ -9,7 +9,7 @@ import { findExecutable, findProblem } from '../system/find-executable.js';
 import { unref } from '../system/timers.js';
 import { spawnProcess } from './child-process.js';
 import { resolveNativeBinary } from './executable.js';
-import { overloadedCode, toFailure } from './failures.js';
+import { toFailure } from './failures.js';
 import { AppServerSession } from './session.js';
 import type { SpawnSpec } from './windows.js';
 
@@ -18,6 +18,8 @@ import type { SpawnSpec } from './windows.js';
  * A fifth of the hosts that start four at a time in a new CODEX_HOME needs two attempts, and none of 180 three (0.136.0, 0.155.0).
  */
 const backoffMs = 50;
+
+const overloadedCode = -32001;
 
 /** Twenty app-servers at once take eight times as long as one, and some releases fail at two (0.136.0 to 0.160.0). */
 const maxAppServers = 4;

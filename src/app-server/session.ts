@@ -1,12 +1,7 @@
 import type { ChildProcessWithoutNullStreams } from 'node:child_process';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { type Properties, toObject } from '../api/codex-model.js';
-import {
-	type At,
-	type CodexModelsError,
-	type FetchProgress,
-	protocolError,
-} from '../api/errors.js';
+import { type At, type FetchProgress, protocolError } from '../api/errors.js';
 import {
 	type CatalogWarning,
 	type FetchRequest,
@@ -23,6 +18,8 @@ import { createJsonRpcClient, type JsonRpcClient } from './json-rpc.js';
 import { createStderrTail, type StderrTail } from './stderr-tail.js';
 
 const maxPages = 100;
+/** The number of warnings that are told of; Codex 0.171.0 has some three. */
+const maxWarnings = 20;
 /** The wait for the answer to `config/read` when the list is complete, in milliseconds; it takes 1 to 7 (0.66.0 to 0.171.0). */
 const configReadMs = 150;
 
@@ -36,6 +33,7 @@ export class AppServerSession {
 	readonly #rpc: JsonRpcClient;
 	readonly #stderr: StderrTail;
 	readonly #warnings: CatalogWarning[] = [];
+	#warningCount = 0;
 	readonly #at: At = { phase: 'spawn' };
 
 	/**
@@ -121,6 +119,8 @@ export class AppServerSession {
 
 	readonly #onNotification = (method: string, { summary, details }: Properties) => {
 		if (method !== 'configWarning' || typeof summary !== 'string') return;
+		if (this.#warningCount === maxWarnings) return;
+		this.#warningCount += 1;
 		const { emit, target } = this.#request;
 		const message = sanitizeLine(summary, maxWarningLength);
 		const more = typeof details === 'string' ? sanitizeLine(details, maxWarningLength) : null;
@@ -130,7 +130,7 @@ export class AppServerSession {
 			this.#warnings.push({ type: 'config-ignored', message: `${message} ${more ?? ''}` });
 	};
 
-	#protocolError(problem: string): CodexModelsError {
+	#protocolError(problem: string) {
 		return protocolError({ problem, ...this.#at });
 	}
 }

@@ -47,8 +47,10 @@ export function createStderrTail(stderr: Readable) {
 function findLastWords(text: string): string {
 	// The frames of a backtrace (`RUST_BACKTRACE`, the npm launcher) explain nothing to a user.
 	const [message = ''] = text.split(/\n\s*Stack backtrace:|\n\s+at .*:\d+:\d+/);
-	const lines = message.split('\n').map((line) => line.trim());
-	const telling = lines.filter((line) => !harmless.test(line));
+	const telling = message
+		.split('\n')
+		.map((line) => line.trim())
+		.filter((line) => !harmless.test(line));
 	const last = telling.at(-1) ?? '';
 	const error = telling.findLast((line) => /^error: /i.test(line));
 	// The gist of an error stands at its start, and that of other text at its end.

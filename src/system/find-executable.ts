@@ -113,7 +113,7 @@ export function listFolders(command: string, environment: NodeJS.ProcessEnv): st
 	const folders = onPath
 		.split(path.delimiter)
 		.concat(installed.map((folder) => path.normalize(folder.replace(/^\$(\w+)/, fill))))
-		.filter((folder) => path.isAbsolute(folder));
+		.filter(path.isAbsolute);
 	return [...new Set(folders)];
 }
 
