@@ -106,20 +106,13 @@ export type Phase =
 	| ('spawn' | 'initialize' | 'model/list' | 'config/read' | 'between pages')
 	| ('after the answer' | 'while being ended');
 
-export type LogEntry = {
+type LogEntry = {
 	pid: number;
-	/** Epoch ms. */
-	at: number;
 	what: 'start' | 'message' | 'waits' | 'SIGTERM' | 'end of input' | 'grandchild';
 	argv: string[];
 	cwd: string;
 	env: Record<string, string>;
-	message: {
-		id?: unknown;
-		method?: string;
-		params?: Record<string, unknown>;
-		error?: { code: number };
-	};
+	message: { method?: string };
 	grandchild: number;
 };
 
@@ -148,13 +141,13 @@ export function script(...steps: Step[]) {
 		JSON.stringify(steps.map(([, settings = {}]) => settings)),
 	);
 	const args = [scriptedAppServer, directory, ...steps.map(([act]) => act)];
-	const read = () =>
+	const find = (what: LogEntry['what']) =>
 		readFileSync(logFile, 'utf8')
 			.split('\n')
 			.slice(0, -1)
-			.map((line): LogEntry => JSON.parse(line));
-	const find = (what: LogEntry['what']) => read().filter((entry) => entry.what === what);
-	const server = {
+			.map((line): LogEntry => JSON.parse(line))
+			.filter((entry) => entry.what === what);
+	return {
 		directory,
 		command: process.execPath,
 		args,
@@ -167,16 +160,18 @@ export function script(...steps: Step[]) {
 		get pids() {
 			return find('start').map(({ pid }) => pid);
 		},
-		/** The requests with that method, or with any. */
-		requests: (method?: string) =>
-			find('message')
-				.map(({ message }) => message)
-				.filter((message) => (method === undefined ? message.method : message.method === method)),
+		/** The processes that it started, and that outlive it. */
+		get grandchildren() {
+			return find('grandchild').map(({ grandchild }) => grandchild);
+		},
 		open: (gate: string) => writeFileSync(path.join(directory, gate), ''),
-		untilLogged: (what: LogEntry['what'], count = 1) =>
-			until(`there is ${count} × "${what}" in the log`, () => find(what).length >= count),
+		untilLogged: (what: LogEntry['what']) =>
+			until(`"${what}" is in the log`, () => find(what).length > 0),
 		untilAsked: (method: string, count = 1) =>
-			until(`it was asked for ${method}`, () => server.requests(method).length >= count),
+			until(
+				`it was asked ${count} times for ${method}`,
+				() => find('message').filter(({ message }) => message.method === method).length >= count,
+			),
 		/** A program that is called `codex`, in a directory for PATH. */
 		installAsCodex: () => {
 			const file = path.join(directory, 'codex');
@@ -186,7 +181,6 @@ export function script(...steps: Step[]) {
 			return directory;
 		},
 	};
-	return server;
 }
 
 type EventOf<T extends CatalogEvent['type']> = Extract<CatalogEvent, { type: T }>;

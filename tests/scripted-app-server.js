@@ -30,10 +30,7 @@ const [directory, ...rest] = process.argv.slice(2);
 const logFile = path.join(directory, 'log');
 
 function log(what, facts) {
-	appendFileSync(
-		logFile,
-		`${JSON.stringify({ pid: process.pid, at: Date.now(), what, ...facts })}\n`,
-	);
+	appendFileSync(logFile, `${JSON.stringify({ pid: process.pid, what, ...facts })}\n`);
 }
 
 log('start', { argv: process.argv.slice(2), cwd: process.cwd(), env: process.env });

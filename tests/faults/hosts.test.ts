@@ -55,8 +55,7 @@ for (const [fault, ways] of Object.entries(waysToEnd)) {
 			write('now');
 			const { exitCode, signal } = await done;
 			expect(exitCode ?? signal).toBe(end);
-			const grandchildren = server.find('grandchild').map(({ grandchild }) => grandchild);
-			await untilGone(...server.pids, ...grandchildren);
+			await untilGone(...server.pids, ...server.grandchildren);
 			expect(server.starts).toBe(1);
 		};
 		for (const [act, end] of ways)
@@ -156,7 +155,7 @@ testFault('Codex starts a process by `setsid`', 'any', 'the list; that process s
 	const { server, facts } = serve(['answers', { ...model, grandchild }]);
 	expect(await runHost('await listOnce();', { facts })).toEqual([served]);
 	await untilGone(...server.pids);
-	const pid = server.find('grandchild')[0]?.grandchild as number;
+	const pid = server.grandchildren[0] as number;
 	expect(isAlive(pid)).toBe(true);
 	process.kill(pid, 'SIGKILL');
 });

@@ -114,8 +114,7 @@ async function runCell({ step, gets, exit, isEndedByClose }: Cell, isWarm: boole
 	expect(server.starts).toBe(isRemembered && !isWarm ? 1 : 2);
 	await catalog.close();
 	if (exit && !isWarm) expect(events.ofType('exited')[0]).toMatchObject(exit);
-	const grandchildren = server.find('grandchild').map(({ grandchild }) => grandchild);
-	expect([...server.pids, ...grandchildren].filter(isAlive), 'processes left').toEqual([]);
+	expect([...server.pids, ...server.grandchildren].filter(isAlive), 'processes left').toEqual([]);
 }
 
 /** Such as that of too many listeners. */

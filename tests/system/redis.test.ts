@@ -12,11 +12,9 @@ import {
 	makeDirectory,
 	neverMs,
 	type Step,
-	script,
 	until,
 } from '../harness.js';
-
-const lists = (...ids: string[]): Step => ['answers', { models: ids.map((id) => ({ id })) }];
+import { serve } from '../host.js';
 
 const program = ['redis-server', 'valkey-server'].find((name) => {
 	try {
@@ -84,17 +82,14 @@ function connect(url: string): Keyv {
 	return store;
 }
 
-/** One app-server, in a home of its own, for any number of catalogs and processes. */
+/** One app-server, in a home of its own, for any number of catalogs. */
 function setUp(...steps: Step[]) {
-	const server = script(...steps);
-	const codexHome = makeDirectory();
-	const { command, args } = server;
-	const options = { command, args, codexHome, retries: 0 };
+	const { server, facts } = serve(...steps);
+	const options = { ...facts.options, retries: 0, deadlineMs: 60_000, fetchTimeoutMs: neverMs };
 	return {
 		server,
-		options,
 		open: (store: ModelListStore, more: CodexModelCatalogOptions = {}) =>
-			makeCatalog({ ...options, store, deadlineMs: 60_000, fetchTimeoutMs: neverMs, ...more }),
+			makeCatalog({ ...options, store, ...more }),
 	};
 }
 
@@ -122,7 +117,7 @@ testWithRedis(
 	'a list stays in Redis until it may no longer be served, and clear() deletes it',
 	async () => {
 		const { url } = await startRedis();
-		const { open } = setUp(lists('a'));
+		const { open } = setUp();
 		const store = connect(url);
 		const { catalog } = open(store, { maxAgeMs: 1_000, staleWhileRevalidateMs: 500_000 });
 		await catalog.list();
@@ -140,7 +135,7 @@ testWithRedis(
 
 testWithRedis('a call is answered a second after Redis has hung', async () => {
 	const redis = await startRedis();
-	const { server, open } = setUp(lists('a'));
+	const { server, open } = setUp();
 	const store = connect(redis.url);
 	await store.set('connected', true);
 	redis.freeze();
@@ -172,7 +167,7 @@ test.each([
 	afterTest(() => (store.store as KeyvRedis<unknown>).disconnect(true).catch(() => {}));
 	// Keyv emits the failure, too.
 	store.on('error', () => {});
-	const { server, open } = setUp(lists('a'));
+	const { server, open } = setUp();
 	const { catalog, events } = open(store);
 	expect(idsOf(await catalog.list())).toEqual(['a']);
 	await events.nth('store-failed');
