@@ -1,36 +1,39 @@
 import path from 'node:path';
 import { expect, test, vi } from 'vitest';
+import { pretendPlatform } from './pretend-platform.js';
 
 vi.mock('node:os', async (importOriginal) => {
 	const original = await importOriginal<typeof import('node:os')>();
 	return { ...original, userInfo: vi.fn(original.userInfo) };
 });
 
-// The setup of the tests has loaded these modules before.
-vi.resetModules();
 const { userInfo } = vi.mocked(await import('node:os'));
-const { buildEnvironment, findHome, findSpelling, isWindows, lookUp } = await import(
-	'../src/system/environment.js'
-);
 
-test.skipIf(isWindows)(
-	'the home is HOME at the time of the call, or that of an environment',
-	() => {
-		for (const home of ['/one', '/two', '/one']) {
-			vi.stubEnv('HOME', home);
-			expect(findHome()).toBe(home);
-			expect(findHome({ HOME: '/of-env' })).toBe('/of-env');
-		}
-	},
-);
+// The setup of the tests has loaded the module before.
+vi.resetModules();
+const load = () => import('../src/system/environment.js');
+const onPosix = await load();
+vi.resetModules();
+const modules = { POSIX: onPosix, Windows: await pretendPlatform('win32', load) };
+const { buildEnvironment, findHome, resolvePath } = onPosix;
 
-test.each(['', 'a/relative/path', undefined])(
-	"a HOME of %j does not count, but the user's own home",
-	(HOME) => {
-		expect(findHome({ HOME })).toBe(userInfo().homedir);
-		expect(path.isAbsolute(findHome({ HOME }))).toBe(true);
-	},
-);
+test('the home is HOME at the time of the call, or that of an environment', () => {
+	for (const home of ['/one', '/two', '/one']) {
+		vi.stubEnv('HOME', home);
+		expect(findHome()).toBe(home);
+		expect(findHome({ HOME: '/of-env' })).toBe('/of-env');
+	}
+});
+
+test.each([
+	['POSIX', ''],
+	['POSIX', 'a/relative/path'],
+	['POSIX', undefined],
+	['Windows', '/an/absolute/path'],
+] as const)("on %s a HOME of %j does not count, but the user's own home", (system, HOME) => {
+	userInfo.mockReturnValueOnce({ homedir: '/of-user' } as never);
+	expect(modules[system].findHome({ HOME })).toBe('/of-user');
+});
 
 test('a user without a name has the root for a home, until there is another', () => {
 	userInfo.mockImplementationOnce(() => {
@@ -71,7 +74,23 @@ test("the environment is the process's at the time of the call, with the overlay
 	expect(buildEnvironment({ CODEX_HOME: '/of-env' }, '/of-target').CODEX_HOME).toBe('/of-target');
 });
 
-test.skipIf(isWindows)('the names of variables differ by case', () => {
-	expect(lookUp({ Path: '/a' }, 'PATH')).toBeUndefined();
-	expect(findSpelling({ Path: '/a' }, 'PATH')).toBe('PATH');
+test.each([
+	['POSIX', 'differ by case', 'PATH', undefined, { Test_Name: 'before', TEST_NAME: 'after' }],
+	['Windows', 'do not differ by case', 'Path', '/a', { TEST_NAME: 'after' }],
+] as const)('on %s the names of variables %s', (system, _, spelling, value, built) => {
+	const { buildEnvironment, findSpelling, lookUp } = modules[system];
+	const environment = { PATHEXT: '.exe', Path: '/a' };
+	expect([findSpelling(environment, 'PATH'), findSpelling({}, 'pATH')]).toEqual([spelling, 'pATH']);
+	expect([lookUp(environment, 'PATH'), lookUp({}, 'PATH')]).toEqual([value, undefined]);
+	vi.stubEnv('Test_Name', 'before');
+	const all = Object.entries(buildEnvironment({ TEST_NAME: 'after' }, undefined));
+	expect(Object.fromEntries(all.filter(([name]) => /^test_name$/i.test(name)))).toEqual(built);
+});
+
+test('a path is absolute, or as it is where the current directory was deleted', () => {
+	expect(resolvePath('a', 'b')).toBe(path.resolve('a/b'));
+	vi.spyOn(process, 'cwd').mockImplementation(() => {
+		throw new Error('ENOENT: uv_cwd');
+	});
+	expect([resolvePath('a', 'b'), resolvePath('/a', 'b')]).toEqual(['a/b', '/a/b']);
 });

@@ -4,6 +4,8 @@ import { CodexModelCatalog, CodexModelsError, type FetchModels } from '../../src
 import { failureOf, makeCatalog } from '../harness.js';
 
 const secret = 'sk-proj-0123456789abcdef';
+const checkProgram =
+	'Check that the program is the Codex CLI ("codex --version"), update it, then try again.';
 
 const failWith = async (fetchModels: FetchModels, deadlineMs = 15_000) => {
 	const { catalog, events } = makeCatalog({ fetchModels, deadlineMs });
@@ -54,9 +56,12 @@ test('a message is at most 2,000 characters long', () => {
 test('what fetchModels throws is the cause alone, and a CodexModelsError passes as it is', async () => {
 	for (const thrown of [new Error(secret), new TypeError(secret), secret, undefined]) {
 		const { error, events } = await failWith(() => Promise.reject(thrown));
-		expect(error).toMatchObject({ code: 'ERR_CODEX_FETCH', name: 'CodexModelsError' });
+		expect(error).toMatchObject({
+			code: 'ERR_CODEX_FETCH',
+			message: 'The program that asked for the models of Codex failed. Try again.',
+			hint: 'The function that is the option "fetchModels" failed with "cause".',
+		});
 		expect(error.cause).toBe(thrown);
-		expect(error.hint).toContain('"fetchModels"');
 		expect(JSON.stringify([error, events.all])).not.toContain('0123456789');
 	}
 	const own = new CodexModelsError('ERR_CODEX_RPC', 'No.');
@@ -70,9 +75,12 @@ test('what fetchModels throws is the cause alone, and a CodexModelsError passes 
 test('an answer of fetchModels without an array of models is ERR_CODEX_PROTOCOL', async () => {
 	for (const answer of [undefined, null, 7, {}, { models: {} }, { models: 'a' }]) {
 		const { error } = await failWith(async () => answer as never);
-		expect(error).toMatchObject({ code: 'ERR_CODEX_PROTOCOL', phase: 'model/list' });
-		expect(error.message).toContain('it has no array of models');
-		expect(error.hint).toContain('"fetchModels"');
+		expect(error).toMatchObject({
+			code: 'ERR_CODEX_PROTOCOL',
+			message: `Codex gave an answer that cannot be read: it has no array of models (phase model/list). ${checkProgram}`,
+			hint: 'The function "fetchModels" must return an object whose "models" are an array.',
+			phase: 'model/list',
+		});
 	}
 });
 
@@ -81,8 +89,12 @@ test('a deadline names no option to the user, and one to the developer', async (
 	expect(error.message).toBe(
 		'Codex did not list its models within 20 ms (phase spawn). Check the network and the login ("codex login status"), then try again.',
 	);
-	expect(error).toMatchObject({ code: 'ERR_CODEX_TIMEOUT', timeoutMs: 20, stderr: '' });
-	expect(error.hint).toContain('"deadlineMs"');
+	expect(error).toMatchObject({
+		code: 'ERR_CODEX_TIMEOUT',
+		timeoutMs: 20,
+		stderr: '',
+		hint: 'The fetch goes on and fills the cache. Allow a longer "deadlineMs" if this happens often.',
+	});
 });
 
 test('a closed catalog says so to its user and to its developer', async () => {

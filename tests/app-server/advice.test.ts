@@ -1,4 +1,5 @@
 import { beforeEach, expect, test } from 'vitest';
+import { startError } from '../../src/app-server/failures.js';
 import { failureOf } from '../harness.js';
 import {
 	complain,
@@ -53,7 +54,9 @@ test.each([
 		expect(message).toBe(
 			`Codex ended with exit code ${exitCode} before it answered (phase initialize, after 7 ms)${quoted}${quoted.endsWith('!') ? '' : '.'} ${advice}${seeMore}`,
 		);
-		expect(error.hint).toContain('"stderr"');
+		expect(error.hint).toBe(
+			'See the property "stderr"; the option "onEvent" and NODE_DEBUG=codex-models show each attempt.',
+		);
 	},
 );
 
@@ -76,4 +79,27 @@ test.each([
 	expect(message).toBe(
 		`Codex answered with error ${refusal.code} (phase model/list, after 7 ms): ${refusal.message}. ${advice.trim()}`,
 	);
+});
+
+const cannotRun = ['EACCES', 'EPERM', 'ENOTDIR', 'ELOOP', 'ENAMETOOLONG', 'EISDIR', 'UNKNOWN'];
+const noInterpreter = 'exists, but the interpreter that its first line names does not';
+const isForeign = 'is for another kind of processor or system';
+type Row = [code: string, words: string, advice: string, folders?: string[], places?: string];
+
+test.each<Row>([
+	['ENOENT', 'was not found', install, ['/a', '/b'], ': It was looked for in /a, /b'],
+	['ENOENT', 'was not found', install, []],
+	['ENOENT', noInterpreter, install],
+	['ENOEXEC', isForeign, install],
+	['EFTYPE', isForeign, install],
+	...cannotRun.map((code): Row => [code, 'may not be run', `Check its permissions. ${install}`]),
+])('a start that fails with %s %s', (code, words, advice, folders, places = '') => {
+	const cause = Object.assign(new Error('spawn'), { code, folders, spawnargs: ['secret'] });
+	expect(startError({ elapsedMs: 6.6, command: 'my\ncodex', cause })).toMatchObject({
+		code: 'ERR_CODEX_NOT_FOUND',
+		message: `Codex could not be started: the program "my codex" ${words} (${code}) (phase spawn, after 7 ms)${places}. ${advice.trim()}`,
+		hint: 'Set the option "command" to a program that runs, by its path or as a name on PATH.',
+		command: 'my codex',
+		cause: { code, spawnargs: undefined },
+	});
 });

@@ -11,36 +11,34 @@ test.each([
 	['sk-proj-AbC_dEf-0123456789abcdef', '[redacted]'],
 	['sk-svcacct-abcdefgh_0123', '[redacted]'],
 	["Incorrect API key provided: 'sk-abcdefgh'.", "Incorrect API key provided: '[redacted]'."],
-	['Incorrect API key provided: sk-abcde***fgh1.', 'provided: [redacted]'],
+	['provided: sk-abcde***fgh1.', 'provided: [redacted]'],
 	['sess-0123456789abcdef', '[redacted]'],
 	[`id_token ${jwt}.`, 'id_token [redacted]'],
 	[jwt.slice(0, 30), '[redacted]'],
-	['refresh token rt_abcdefghijk.lmn was used', 'refresh token [redacted]'],
-	['Authorization: Bearer abc123.def-456_ghi', '[redacted]'],
+	['refresh token rt_abcdefghijk.lmn was used', 'refresh token [redacted] was used'],
+	['Authorization: Bearer abc123.def-456_ghi', 'Authorization: [redacted]'],
 	['bearer abcdefghijklmnopqrstuvwx', 'bearer [redacted]'],
 	['Bearer "SECRET123abc"', 'Bearer "[redacted]"'],
 	['Bearer [SECRETabc]', 'Bearer [redacted]'],
 	['sk-\u00adabcdefghijkl', '[redacted]'],
 	['Authorization: ApiKey opaque123', 'Authorization: [redacted]'],
-	['authorization: bearer opaque', '[redacted]'],
-	['{"authorization":"Bearer opaque"}', '"authorization":"[redacted]"'],
-	['authorization: basic dXNlcjpwYXNzd29yZDEyMw==', '[redacted]'],
+	['authorization: bearer opaque', 'authorization: [redacted]'],
+	['{"authorization":"Bearer opaque"}', '{"authorization":"[redacted]"}'],
+	['authorization: basic dXNlcjpwYXNzd29yZDEyMw==', 'authorization: [redacted]'],
 	['{"refresh_token":"opaque-value"}', '{"refresh_token":"[redacted]"}'],
-	['{\\"access_token\\": \\"opaque\\"}', '\\"[redacted]'],
-	['{ accessToken: "opaque" }', 'accessToken: "[redacted]"'],
+	['{\\"access_token\\": \\"opaque\\"}', '{\\"access_token\\": \\"[redacted]\\"}'],
+	['{ accessToken: "opaque" }', '{ accessToken: "[redacted]" }'],
 	['access token: opaque-0123456789', 'access token: [redacted]'],
-	['https://h/cb?access_token=opaque&x=1', '?access_token=[redacted]'],
-	['proxy http://user:opaque@host:8080/', 'http://[redacted]@host:8080/'],
+	['https://h/cb?access_token=opaque&x=1', 'https://h/cb?access_token=[redacted]'],
+	['proxy http://user:opaque@host:8080/', 'proxy http://[redacted]@host:8080/'],
 	['https://user:a@opaque@h/', 'https://[redacted]@h/'],
 	['https://opaque@h/', 'https://[redacted]@h/'],
-	['proxy-authorization: Negotiate opaque', 'authorization: [redacted]'],
+	['proxy-authorization: Negotiate opaque', 'proxy-authorization: [redacted]'],
 	['OPENAI_API_KEY=opaque-value', 'OPENAI_API_KEY=[redacted]'],
 	['x-api-key: opaque', 'x-api-key: [redacted]'],
 	['--token=opaque', '--token=[redacted]'],
 ])('%s becomes %s', (text, expected) => {
-	const result = sanitize(text);
-	expect(result).toContain(expected);
-	expect(result).not.toMatch(told);
+	expect(sanitize(text)).toBe(expected);
 });
 
 test.each([

@@ -90,19 +90,6 @@ test('a directory is made by a write or a lock only', async () => {
 	expect(filesIn(directory, '.lock')).toHaveLength(1);
 });
 
-test.runIf(isLinux)('the default directory is in the directory for caches', async () => {
-	const [home, caches] = [makeDirectory(), makeDirectory()];
-	vi.stubEnv('HOME', home);
-	for (const [variable, folder] of [
-		[caches, caches],
-		['relative', path.join(home, '.cache')],
-	] as const) {
-		vi.stubEnv('XDG_CACHE_HOME', variable);
-		await fileStore().set('key', 1);
-		expect(onlyListIn(path.join(folder, 'codex-models'))).toBeTruthy();
-	}
-});
-
 test.runIf(isLinux)('a relative directory in a deleted working directory rejects', () => {
 	const source = `
 		const { rmdirSync } = await import('node:fs');
