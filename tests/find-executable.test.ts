@@ -10,10 +10,15 @@ import {
 } from 'node:fs';
 import path from 'node:path';
 import { isMainThread } from 'node:worker_threads';
-import { expect, test } from 'vitest';
+import { expect, test, vi } from 'vitest';
 import { resolveNativeBinary } from '../src/app-server/executable.js';
 import { findExecutable, listFolders } from '../src/system/find-executable.js';
 import { afterTest, makeDirectory, realCodex } from './harness.js';
+import { pretendPlatform } from './pretend-platform.js';
+
+vi.resetModules();
+const load = () => import('../src/system/find-executable.js');
+const onWindows = await pretendPlatform('win32', load);
 
 const isPosix = process.platform !== 'win32';
 
@@ -40,6 +45,21 @@ test.runIf(isPosix)('the search takes the first program on PATH, and follows no 
 	const link = path.join(empty, 'program');
 	symlinkSync(second.file, link);
 	expect(await find(empty, first.folder)).toBe(link);
+	const files = [first.file, second.file, link];
+	// Searches at the same time have a result each.
+	const all = [...files, `${empty}/gone`].map((file) => findExecutable(file, {}).catch(String));
+	expect(await Promise.all(all)).toEqual([...files, `Error: spawn ${empty}/gone ENOENT`]);
+});
+
+test.runIf(isPosix)('on Windows the search takes programs by their suffix', async () => {
+	const folder = makeDirectory();
+	const names = ['a', 'a.js', 'b.cmd', 'b.bat', 'c.cmd', 'd.com', 'd.exe', 'E.CMD', 'f.js'];
+	for (const name of names) writeProgram(path.join(folder, name));
+	const find = (name: string) =>
+		onWindows.findExecutable(name, { Path: folder }).then(path.basename, ({ code }) => code);
+	const commands = ['a', 'b', 'c', 'd', 'd.exe', 'E.CMD', 'f.js'];
+	const found = ['ENOENT', 'b.bat', 'c.cmd', 'd.com', 'd.exe', 'E.CMD', 'ENOENT'];
+	expect(await Promise.all(commands.map(find))).toEqual(found);
 });
 
 // A thread of mutation testing cannot change the working directory.

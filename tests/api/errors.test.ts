@@ -4,6 +4,7 @@ import { CodexModelCatalog, CodexModelsError, type FetchModels } from '../../src
 import { failureOf, makeCatalog } from '../harness.js';
 
 const secret = 'sk-proj-0123456789abcdef';
+const checkLogin = 'Check the network and the login ("codex login status"), then try again.';
 const checkProgram =
 	'Check that the program is the Codex CLI ("codex --version"), update it, then try again.';
 
@@ -87,13 +88,29 @@ test('an answer of fetchModels without an array of models is ERR_CODEX_PROTOCOL'
 test('a deadline names no option to the user, and one to the developer', async () => {
 	const { error } = await failWith(() => new Promise(() => {}), 20);
 	expect(error.message).toBe(
-		'Codex did not list its models within 20 ms (phase spawn). Check the network and the login ("codex login status"), then try again.',
+		`Codex did not list its models within 20 ms (phase spawn). ${checkLogin}`,
 	);
 	expect(error).toMatchObject({
 		code: 'ERR_CODEX_TIMEOUT',
 		timeoutMs: 20,
 		stderr: '',
 		hint: 'The fetch goes on and fills the cache. Allow a longer "deadlineMs" if this happens often.',
+	});
+});
+
+test('a list that Codex made without its server says what Codex said of it', async () => {
+	const models = [{ id: 'a' }];
+	const warnings = ['No.', 'No server'].map(
+		(message) => ({ type: 'built-in-list', message }) as const,
+	);
+	const answers = [{ models }, { models, warnings }];
+	const { catalog } = makeCatalog({ fetchModels: async () => answers.shift() ?? { models } });
+	await catalog.list();
+	expect(await failureOf(catalog.list({ refresh: true }))).toMatchObject({
+		code: 'ERR_CODEX_FALLBACK',
+		message: `Codex could not ask its server for the models (phase model/list): No. No server. ${checkLogin}`,
+		hint: 'Codex answered with its built-in list. A better list is known and is served on.',
+		stderr: '',
 	});
 });
 

@@ -17,6 +17,18 @@ test('an event has its time, its target and its own facts, and nothing else', as
 	]);
 });
 
+test('an event is written to the log of NODE_DEBUG, also without a listener', async () => {
+	const debuglog = vi.fn((_: string) => debug);
+	const debug = vi.fn();
+	vi.doMock('node:util', () => ({ debuglog }));
+	vi.resetModules();
+	const { createEmitter } = await import('../../src/api/events.js');
+	vi.doUnmock('node:util');
+	createEmitter(undefined)({ cwd: '/', codexHome: undefined }, { type: 'hit', ageMs: 7 });
+	expect(debuglog.mock.calls).toEqual([['codex-models']]);
+	expect(debug.mock.calls).toEqual([['%j', { type: 'hit', ageMs: 7 }]]);
+});
+
 const throws = () => {
 	throw new Error('of the listener');
 };

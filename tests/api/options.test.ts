@@ -42,9 +42,9 @@ const others: [name: string, good: unknown[], bad: unknown[]][] = [
 	['retries', [0, 100], [-1, 0.5, Number.NaN, Number.POSITIVE_INFINITY, 101, '1', null]],
 	['maxEntries', [1, 1_000_000], [0, 1.5, Number.POSITIVE_INFINITY, 1_000_001, '1', null]],
 	['command', ['codex', '/a/b', '/with space/codex', () => 'codex'], ['', ' ', 7, null, ['codex']]],
-	['command', ['C:\\a b\\codex.exe'], ['a\0b', '~', '~/codex']],
+	['command', ['C:\\a b~\\codex.exe'], ['a\0b', '~', '~/codex', '~\\codex', 'codex app-server']],
 	['args', [[], ['a', '']], ['a', [7], [null], [undefined], {}, null, ['a\0']]],
-	['cwd', ['/', '.', '/a b'], ['', ' ', 7, null, {}, 'a\0', '~', '~/a']],
+	['cwd', ['/', '.', '/a b~/c', '~a'], ['', ' ', 7, null, {}, 'a\0', '~', '~/a']],
 	['codexHome', ['/a'], ['', ' ', 7, null, 'a', './a', '~', '~/.codex', '/a\0']],
 	['env', [{}, { A: 'b', C: undefined }], ['A=b', 7, null, ['A=b'], { A: 7 }, { A: null }]],
 	['env', [{ A: '' }], [{ A: 'a\0' }, { 'A\0': 'a' }]],
@@ -75,7 +75,14 @@ test('an unknown name is misuse, and the TypeError lists the names', () => {
 		/^Unknown option "unheardOf"\. The options are command, args, .*onEvent$/,
 	);
 	expect(refuse(Object.create({ deadlineMS: 5 }))).toContain('Did you mean "deadlineMs"?');
-	expect(refuse({ timeoutMs: 5 })).toContain('Did you mean "deadlineMs"?');
+	for (const [name, similar] of [
+		['timeoutMs', 'deadlineMs'],
+		['dead_line', 'deadlineMs'],
+		['fetchTimeout', 'fetchTimeoutMs'],
+	] as const)
+		expect(refuse({ [name]: 5 })).toContain(
+			`"${name}". Did you mean "${similar}"? The options are `,
+		);
 	expect(refuse({ unheardOf: undefined })).toBeUndefined();
 	for (const options of [null, 7, 'codex', true, []]) expect(refuse(options)).toContain('options');
 });

@@ -1,5 +1,5 @@
 import { beforeEach, expect, test } from 'vitest';
-import { startError } from '../../src/app-server/failures.js';
+import { exitedError, startError } from '../../src/app-server/failures.js';
 import { failureOf } from '../harness.js';
 import {
 	complain,
@@ -66,6 +66,18 @@ test.each([
 ])('an end by %s is told as such', async (start, what) => {
 	const { message } = await fail({ start });
 	expect(message).toBe(`${what} (phase initialize, after 7 ms). ${login}${seeMore}`);
+});
+
+test.each([
+	[0x7fff_ffff, '2147483647'],
+	[0x8000_0000, '2147483648 (0x80000000)'],
+	[0xc000_013a, '3221225786 (0xC000013A)'],
+])('the exit code %d of Windows is told as %s', (exitCode, told) => {
+	const progress = { phase: 'initialize', stderr: '', lastWords: '' } as const;
+	const end = { exitCode, signal: null, elapsedMs: 7, command: 'codex' };
+	expect(exitedError({ ...progress, ...end }).message).toBe(
+		`Codex ended with exit code ${told} before it answered (phase initialize, after 7 ms). ${login}To see more, run "codex app-server" in a terminal.`,
+	);
 });
 
 test.each([

@@ -63,21 +63,24 @@ testOnPosix('a launcher that is not as npm installs it is started itself', async
 		expect(await resolveNativeBinary(file)).toBe(file);
 });
 
-testOnPosix('a script of pnpm resolves to the native binary, too', async () => {
+testOnPosix('a script of pnpm or npm resolves to the native binary, too', async () => {
 	const pnpm = install({ scope: 'global/5/.pnpm/@openai+codex@0.169.0/node_modules' });
 	const home = pnpm.root.split('/global/')[0] as string;
 	const script = path.join(home, 'codex');
 	const launcher = path.relative(home, pnpm.file);
-	writeFileSync(script, `#!/bin/sh\nexec node  "$basedir/${launcher}" "$@"\n`);
-	expect(await resolveNativeBinary(script)).toBe(pnpm.binary);
+	// That for a shell, and those of pnpm and npm for cmd.exe.
+	for (const folder of ['$basedir', '%~dp0', '%dp0%']) {
+		writeFileSync(script, `#!/bin/sh\nexec node  "${folder}/${launcher}" "$@"\n`);
+		expect(await resolveNativeBinary(script)).toBe(pnpm.binary);
+	}
 });
 
 test('any other file is started itself', async () => {
 	const link = path.join(makeDirectory(), 'codex');
 	symlinkSync(process.execPath, link);
 	const { root } = install();
-	const beside = path.join(root, 'bin', 'rg');
-	writeFileSync(beside, '');
-	for (const file of [process.execPath, link, beside, '/bin/sh', '/nowhere', makeDirectory()])
+	const beside = ['rg', 'codex.js.old'].map((name) => path.join(root, 'bin', name));
+	for (const file of beside) writeFileSync(file, '');
+	for (const file of [process.execPath, link, ...beside, '/bin/sh', '/nowhere', makeDirectory()])
 		expect(await resolveNativeBinary(file)).toBe(file);
 });

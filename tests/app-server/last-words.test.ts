@@ -105,15 +105,22 @@ test('no part of a token that the 4 KiB cut in two is shown', async () => {
 });
 
 test.each([
-	['the last line', 'one\ntwo\n\n', 'two'],
+	['the last line', 'one\n  two\n\n', 'two'],
+	['no blank line', 'one\n\nINFO two', 'one'],
+	[
+		'a line with the name of a level in it',
+		'one\ndisk full, see the INFO above',
+		'disk full, see the INFO above',
+	],
+	['no error of long ago', `Error: no home\n${'one\n'.repeat(10_000)}two`, 'two'],
 	[
 		'an error, without the backtrace after it',
-		'start\nError: no home\n\nStack backtrace:\n   0: std\n',
+		'start\n  Error: no home  \n\n  Stack backtrace:\n   0: std\n',
 		'Error: no home',
 	],
 	[
 		"an error of the launcher, without Node's frames after it",
-		'Error: no program\n    at file:///h/codex.js:98:9\n    at async run (node:internal:117:5)\n\nNode.js v20.20.2\n',
+		'Error: no program\n    at run (/h/codex.js:98:9)\n    at async run (node:internal:117:5)\n\nNode.js v20.20.2\n',
 		'Error: no program',
 	],
 	[

@@ -1,5 +1,14 @@
-import { expect, test } from 'vitest';
-import { sanitize, sanitizeJson, sanitizeLine, toReason } from '../../src/system/sanitize.js';
+import { beforeEach, expect, test, vi } from 'vitest';
+import * as module from '../../src/system/sanitize.js';
+
+// Mutation testing leaves out the patterns of a module that is loaded before the test.
+let { sanitize, sanitizeJson, sanitizeLine, toReason } = module;
+beforeEach(async () => {
+	vi.resetModules();
+	({ sanitize, sanitizeJson, sanitizeLine, toReason } = await import(
+		'../../src/system/sanitize.js'
+	));
+});
 
 const jwt = 'eyJhbGciOiJub25lIn0.eyJlbWFpbCI6ImFAYi5jIn0.c2lnbmF0dXJl';
 
@@ -35,6 +44,7 @@ test.each([
 	['https://opaque@h/', 'https://[redacted]@h/'],
 	['proxy-authorization: Negotiate opaque', 'proxy-authorization: [redacted]'],
 	['OPENAI_API_KEY=opaque-value', 'OPENAI_API_KEY=[redacted]'],
+	['apikey: opaque and more', 'apikey: [redacted] and more'],
 	['x-api-key: opaque', 'x-api-key: [redacted]'],
 	['--token=opaque', '--token=[redacted]'],
 ])('%s becomes %s', (text, expected) => {
@@ -110,14 +120,15 @@ test('a reason is the message of an error, or the text of another value', () => 
 	const throws = () => {
 		throw new Error('no');
 	};
+	const none = 'a value that cannot be shown';
 	const strange = [
 		Object.create(null),
 		{ toString: 1, valueOf: 1 },
 		Symbol('s'),
 		{ toString: throws },
 	];
-	for (const value of strange) expect(toReason(value)).toEqual(expect.any(String));
-	expect(toReason('x'.repeat(1e6)).length).toBeLessThanOrEqual(500);
+	expect(strange.map(toReason)).toEqual([none, none, 'Symbol(s)', none]);
+	expect(toReason('x'.repeat(1e6))).toHaveLength(500);
 });
 
 test('the strings in a JSON value are redacted, with their names in mind, and the rest stays', () => {

@@ -12,11 +12,13 @@ test('a timer of background work does not keep the process alive, and can be cle
 	unrefTimers.clearTimeout(timer);
 	await new Promise((resolve) => setTimeout(resolve, 20));
 	expect(step).not.toHaveBeenCalled();
-	await sleep(1);
 });
 
-test('a process is kept alive until the work is done', async () => {
+test('a process is kept alive until the work is done, and by no sleep', async () => {
 	const before = process.getActiveResourcesInfo().length;
+	const slept = sleep(1);
+	expect(process.getActiveResourcesInfo().length).toBe(before);
+	await slept;
 	const work = keepProcessAlive(Promise.resolve());
 	expect(process.getActiveResourcesInfo().length).toBe(before + 1);
 	await work;

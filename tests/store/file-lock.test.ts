@@ -12,6 +12,9 @@ import { buildModule } from './build-module.js';
 /** Steps that happen right after this process has listed a directory, one for each list. */
 const afterListing: (() => void)[] = [];
 
+/** The files that this process has opened. */
+const opened: fs.promises.FileHandle[] = [];
+
 /** A step of the holder before it sets a time. */
 const beforeTime = { step: async (_seconds: number): Promise<void> => {} };
 
@@ -24,6 +27,7 @@ vi.mock('node:fs/promises', async (importOriginal) => {
 	};
 	const open = async (...parameters: Parameters<typeof original.open>) => {
 		const handle = await original.open(...parameters);
+		opened.push(handle);
 		const utimes = handle.utimes.bind(handle);
 		handle.utimes = (seconds) =>
 			beforeTime.step(Number(seconds)).then(() => utimes(seconds, seconds));
@@ -34,6 +38,7 @@ vi.mock('node:fs/promises', async (importOriginal) => {
 
 afterEach(() => {
 	afterListing.length = 0;
+	opened.length = 0;
 });
 
 const times = { ...leaseTimes, pollMs: 1 };
@@ -57,7 +62,7 @@ function claimAs(lock: string, name: number | string) {
 
 /** Replaces the clock that measures leases; the result lets time pass, and the waiting process look at least twice. */
 function controlClock() {
-	let now = performance.now();
+	let now = 0;
 	const read = vi.spyOn(performance, 'now').mockImplementation(() => now);
 	return async (ms = 0) => {
 		now += ms;
@@ -105,6 +110,8 @@ test('the next process gets the lock with the release, which may come twice', as
 	await releaseNext();
 	const { size, mtimeMs } = fs.statSync(path.join(lock, '2'));
 	expect([size, mtimeMs, fs.readdirSync(lock)]).toEqual([0, releasedMs, ['2']]);
+	// A file that is closed has no descriptor.
+	expect(new Set(opened.map(({ fd }) => fd))).toEqual(new Set([-1]));
 });
 
 test('a directory that is removed gives the lock to one other process, and the release to none', async () => {
@@ -117,7 +124,7 @@ test('a directory that is removed gives the lock to one other process, and the r
 	const { ino, mtimeMs } = fs.statSync(path.join(lock, '1'));
 	await release();
 	expect(fs.statSync(path.join(lock, '1'))).toMatchObject({ ino, mtimeMs });
-	expect(fs.statSync(directory).mode & 0o777).toBe(0o700);
+	for (const made of [directory, lock]) expect(fs.statSync(made).mode & 0o777).toBe(0o700);
 	await releaseNext();
 });
 
@@ -130,9 +137,9 @@ test('a lock without beats is taken over after the lease, and not before', async
 	const waiting = acquire(lock);
 	const state = observe(waiting);
 	await pass();
-	for (let passed = 400; passed < times.leaseMs; passed += 400) await pass(400);
+	for (let passed = 500; passed < times.leaseMs; passed += 500) await pass(500);
 	expect(state.isSettled).toBe(false);
-	await Promise.race([waiting, pass(400)]);
+	await Promise.race([waiting, pass(500)]);
 	await (await waiting)();
 	expect(fs.readdirSync(lock)).toEqual(['13']);
 });
@@ -276,11 +283,16 @@ test('of many claims that were left behind only the highest one counts', async (
 
 test('a process that waits leaves at once with the reason of its signal, and holds nothing then', async () => {
 	const lock = makeLock();
+	const countTimers = () =>
+		process.getActiveResourcesInfo().filter((name) => name === 'Timeout').length;
+	const before = countTimers();
 	const release = await acquire(lock);
 	const controller = new AbortController();
 	const { signal } = controller;
 	const waiting = acquireLock(lock, signal, { ...times, pollMs: 60_000 });
 	await until('the process waits', () => getEventListeners(signal, 'abort').length > 0);
+	// Neither the beats of the holder nor the wait keep a process alive.
+	expect(countTimers()).toBe(before);
 	const reason = new Error('Enough');
 	controller.abort(reason);
 	await expect(waiting).rejects.toBe(reason);

@@ -78,6 +78,15 @@ test('wrong options are refused by name', () => {
 
 // The directory
 
+test('many stores make their directories at once, two of them the same one', async () => {
+	const [one, two] = [makeDirectory(), makeDirectory()];
+	const folders = [one, two, ...['a', 'b', 'b', 'c'].map((name) => path.join(two, name, 'store'))];
+	const stores = folders.map((directory) => fileStore({ directory }));
+	await Promise.all(stores.map((store, index) => store.set(String(index), index)));
+	const values = await Promise.all(stores.map((store, index) => store.get(String(index))));
+	expect(values).toEqual([0, 1, 2, 3, 4, 5]);
+});
+
 test('a directory is made by a write or a lock only', async () => {
 	const directory = path.join(makeDirectory(), 'deep', 'store');
 	const store = fileStore({ directory });

@@ -53,13 +53,18 @@ test('lists, drafts and locks go when they were untouched for a month, whatever 
 	expect(kept).toEqual([false, true, false, true, false, true]);
 });
 
-test('a file of another name or version stays', async () => {
+test('a file of another name or version stays, also in a lock', async () => {
 	const directory = makeDirectory();
 	const list = nameOf('a', 'json');
 	const names = ['notes.json', 'x.lock', list.replace('v1', 'v2'), `${list}.bak`, 'v1-0.lock'];
 	for (const name of names) write(directory, name);
+	const lock = nameOf('a', 'lock');
+	fs.mkdirSync(path.join(directory, lock));
+	for (const name of ['1', 'notes']) write(path.join(directory, lock), name);
+	age(path.join(directory, lock), 10 * monthMs);
 	await sweep(directory);
-	expect(fs.readdirSync(directory).toSorted()).toEqual(names.toSorted());
+	expect(fs.readdirSync(directory).toSorted()).toEqual([...names, lock].toSorted());
+	expect(fs.readdirSync(path.join(directory, lock))).toEqual(['notes']);
 });
 
 test('a sweep removes a link, and nothing behind it', async () => {

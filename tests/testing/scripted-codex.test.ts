@@ -1,7 +1,6 @@
-import { execFileSync, spawn } from 'node:child_process';
+import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync, readdirSync } from 'node:fs';
-import path from 'node:path';
 import { expect, test, vi } from 'vitest';
 import { CodexModelCatalog } from '../../src/catalog.js';
 import { type CodexScript, modelEntry, scriptedCodex } from '../../src/testing/index.js';
@@ -12,8 +11,10 @@ import {
 	idsOf,
 	makeDirectory,
 	realCodex,
+	runModule,
 	until,
 } from '../harness.js';
+import { buildModule } from '../store/build-module.js';
 
 const one = { models: [modelEntry({ id: 'a' })] };
 
@@ -186,15 +187,14 @@ test('a scripted Codex echoes ids, refuses other requests, and ends with its inp
 });
 
 test('a bundle that is minified brings the program along', async () => {
-	const root = path.resolve(import.meta.dirname, '../..');
-	const bundle = path.join(makeDirectory(), 'kit.mjs');
-	const options = ['--bundle', '--minify', '--platform=node', '--format=esm', '--log-level=error'];
-	const files = ['src/testing/index.ts', `--outfile=${bundle}`];
-	execFileSync('node_modules/.bin/esbuild', [...options, ...files], { cwd: root });
-	const bundled: typeof import('../../src/testing/index.js') = await import(bundle);
-	const codex = await bundled.scriptedCodex(one);
-	afterTest(() => codex.close());
-	const catalog = new CodexModelCatalog({ ...codex.options });
-	afterTest(() => catalog.close());
-	expect(await catalog.list()).toHaveLength(1);
+	const host = runModule(`
+		import { CodexModelCatalog } from ${JSON.stringify(buildModule('index.ts'))};
+		import { scriptedCodex } from ${JSON.stringify(buildModule('testing/index.ts', '--minify'))};
+		const codex = await scriptedCodex(${JSON.stringify(one)});
+		const catalog = new CodexModelCatalog({ ...codex.options });
+		console.log(await catalog.list().then((models) => models.length, String));
+		await catalog.close();
+		await codex.close();
+	`);
+	expect(await host.done).toMatchObject({ stdout: '1\n', stderr: '', exitCode: 0 });
 });
