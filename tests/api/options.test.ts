@@ -1,4 +1,5 @@
 import path from 'node:path';
+import { inspect } from 'node:util';
 import { expect, test, vi } from 'vitest';
 import { CodexModelCatalog, type CodexModelCatalogOptions } from '../../src/index.js';
 import { afterTest, failureOf, makeCatalog } from '../harness.js';
@@ -84,7 +85,10 @@ test('an unknown name is misuse, and the TypeError lists the names', () => {
 			`"${name}". Did you mean "${similar}"? The options are `,
 		);
 	expect(refuse({ unheardOf: undefined })).toBeUndefined();
-	for (const options of [null, 7, 'codex', true, []]) expect(refuse(options)).toContain('options');
+	for (const options of [null, 7, true, []])
+		expect(refuse(options)).toBe(
+			`Expected option "options" to be an object, got ${inspect(options)} (${typeof options})`,
+		);
 });
 
 test.each([
