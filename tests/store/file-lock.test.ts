@@ -1,4 +1,3 @@
-import { execFileSync } from 'node:child_process';
 import { getEventListeners } from 'node:events';
 import fs from 'node:fs';
 import { stat } from 'node:fs/promises';
@@ -7,7 +6,6 @@ import { afterEach, expect, test, vi } from 'vitest';
 import { acquireLock, leaseTimes } from '../../src/store/file-lock.js';
 import { fileStore } from '../../src/store/file-store.js';
 import { makeDirectory, until } from '../harness.js';
-import { buildModule } from './build-module.js';
 
 /** Steps that happen right after this process has listed a directory, one for each list. */
 const afterListing: (() => void)[] = [];
@@ -281,7 +279,7 @@ test('of many claims that were left behind only the highest one counts', async (
 
 // The end of a wait
 
-test('a process that waits leaves at once with the reason of its signal, and holds nothing then', async () => {
+test('a process that waits, without a timer that keeps it alive, leaves at once with the reason of its signal', async () => {
 	const lock = makeLock();
 	const countTimers = () =>
 		process.getActiveResourcesInfo().filter((name) => name === 'Timeout').length;
@@ -312,20 +310,4 @@ test('a process that leaves while it takes the lock leaves it released', async (
 	);
 	await expect(acquireLock(lock, controller.signal, times)).rejects.toBe('Enough');
 	expect(fs.statSync(path.join(lock, '1')).mtimeMs).toBe(releasedMs);
-});
-
-test('neither holding a lock nor waiting for one keeps a process alive', () => {
-	const source = `
-		import { fileStore } from ${JSON.stringify(buildModule('store/file-store.ts'))};
-		const store = fileStore({ directory: ${JSON.stringify(makeDirectory())} });
-		const { signal } = new AbortController();
-		store.lock('key', signal).then(() => {
-			console.log('holds, with a timer that counts:', process.getActiveResourcesInfo().includes('Timeout'));
-			store.lock('key', signal).then(() => console.log('holds again'));
-		});
-	`;
-	const output = execFileSync(process.execPath, ['--input-type=module', '-e', source], {
-		encoding: 'utf8',
-	});
-	expect(output).toBe('holds, with a timer that counts: false\n');
 });
