@@ -49,9 +49,7 @@ test('a line that is too long fails the session unless its beginning shows the i
 		['{"id":4711,"result":{"a":"', false],
 		[' { "jsonrpc": "2.0", "id": 4711, "result": {"a":"', false],
 	] as const) {
-		const { session } = startSession({
-			list: `${longLine(head, maxLineBytes + 1)}; ${list('a')}`,
-		});
+		const { session } = startSession({ list: `${longLine(head, maxLineBytes + 1)}; ${list('a')}` });
 		const outcome = await session.listModels().then(
 			({ models }) => models.length,
 			({ code }) => code,
