@@ -58,14 +58,6 @@ test('a session fetches every page on one connection, in order', async () => {
 	expect(log.methods().filter((method) => method === 'config/read')).toHaveLength(1);
 });
 
-test('a list ends with a cursor that is empty, null or missing', async () => {
-	for (const nextCursor of ['', null, undefined]) {
-		const { session, log } = startSession({ list: answer({ data: [{ id: 'a' }], nextCursor }) });
-		expect(idsOf((await session.listModels()).models)).toEqual(['a']);
-		expect(log.methods().filter((method) => method === 'model/list')).toHaveLength(1);
-	}
-});
-
 /** A page whose cursor is the shell's word. */
 const turnTo = (cursor: string) =>
 	`printf '{"id":%s,"result":{"data":[{"id":"p%s"}],"nextCursor":"%s"}}\\n' "$id" "$n" "${cursor}"`;
