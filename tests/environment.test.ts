@@ -44,31 +44,17 @@ test('a user without a name has the root for a home, until there is another', ()
 });
 
 test("the environment is the process's at the time of the call, with the overlay and CODEX_HOME laid over it", () => {
-	vi.stubEnv('TEST_KEPT', 'kept');
-	vi.stubEnv('TEST_CHANGED', 'before');
-	vi.stubEnv('TEST_REMOVED', 'still there');
-	vi.stubEnv('CODEX_HOME', '/of-process');
-	const overlay = {
-		TEST_CHANGED: 'after',
-		TEST_NEW: 'new',
-		TEST_EMPTY: '',
-		TEST_REMOVED: undefined,
-	};
-	const environment = buildEnvironment(overlay, '/of-target');
-	expect(environment).toMatchObject({
-		TEST_KEPT: 'kept',
-		TEST_CHANGED: 'after',
-		TEST_NEW: 'new',
-		TEST_EMPTY: '',
-		CODEX_HOME: '/of-target',
-	});
-	expect(environment).not.toHaveProperty('TEST_REMOVED');
-	expect(process.env).toMatchObject({
-		TEST_CHANGED: 'before',
-		TEST_REMOVED: 'still there',
-		CODEX_HOME: '/of-process',
-	});
-	expect(process.env).not.toHaveProperty('TEST_NEW');
+	const own = { TEST_KEPT: 'kept', TEST_CHANGED: 'before', TEST_GONE: 'there', CODEX_HOME: '/own' };
+	for (const [name, value] of Object.entries(own)) vi.stubEnv(name, value);
+	const pick = (environment: NodeJS.ProcessEnv) =>
+		Object.fromEntries(
+			Object.entries(environment).filter(([name]) => /^TEST_|^CODEX_HOME$/.test(name)),
+		);
+	const overlay = { TEST_CHANGED: 'after', TEST_NEW: 'new', TEST_EMPTY: '', TEST_GONE: undefined };
+	const added = { TEST_CHANGED: 'after', TEST_NEW: 'new', TEST_EMPTY: '' };
+	const built = { TEST_KEPT: 'kept', ...added, CODEX_HOME: '/of-target' };
+	expect(pick(buildEnvironment(overlay, '/of-target'))).toEqual(built);
+	expect(pick(process.env)).toEqual(own);
 	// A CODEX_HOME that the process got after the call is another call's.
 	expect(buildEnvironment({}, undefined)).not.toHaveProperty('CODEX_HOME');
 	expect(buildEnvironment({ CODEX_HOME: '/of-env' }, '/of-target').CODEX_HOME).toBe('/of-target');

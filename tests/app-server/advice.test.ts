@@ -10,12 +10,14 @@ import {
 	setTimings,
 } from './shell-server.js';
 
-beforeEach(() => setTimings());
+beforeEach(() => {
+	setTimings();
+	vi.spyOn(performance, 'now').mockReturnValue(7_777);
+});
 
-async function fail(shell: Shell) {
+function fail(shell: Shell) {
 	const { catalog } = makeShellCatalog([shell], { retries: 0 });
-	const error = await failureOf(catalog.list());
-	return { error, message: error.message.replace(/after \d+ ms/, 'after 7 ms') };
+	return failureOf(catalog.list());
 }
 
 const login = 'Check the network and the login ("codex login status"), then try again. ';
@@ -49,12 +51,12 @@ test.each([
 ])(
 	'an end with the words "%s" and exit code %d has the advice that fits',
 	async (words, exitCode, advice) => {
-		const { error, message } = await fail({ start: `${complain(words)}; exit ${exitCode}` });
+		const { message, hint } = await fail({ start: `${complain(words)}; exit ${exitCode}` });
 		const quoted = words === '' ? '' : `: ${words}`;
 		expect(message).toBe(
-			`Codex ended with exit code ${exitCode} before it answered (phase initialize, after 7 ms)${quoted}${quoted.endsWith('!') ? '' : '.'} ${advice}${seeMore}`,
+			`Codex ended with exit code ${exitCode} before it answered (phase initialize, after 0 ms)${quoted}${quoted.endsWith('!') ? '' : '.'} ${advice}${seeMore}`,
 		);
-		expect(error.hint).toBe(
+		expect(hint).toBe(
 			'See the property "stderr"; the option "onEvent" and NODE_DEBUG=codex-models show each attempt.',
 		);
 	},
@@ -65,7 +67,19 @@ test.each([
 	[`exec >&-; ${deaf}`, 'Codex closed its output before it answered'],
 ])('an end by %s is told as such', async (start, what) => {
 	const { message } = await fail({ start });
-	expect(message).toBe(`${what} (phase initialize, after 7 ms). ${login}${seeMore}`);
+	expect(message).toBe(`${what} (phase initialize, after 0 ms). ${login}${seeMore}`);
+});
+
+test.each([
+	[0x7fff_ffff, '2147483647'],
+	[0x8000_0000, '2147483648 (0x80000000)'],
+	[0xc000_013a, '3221225786 (0xC000013A)'],
+])('the exit code %d of Windows is told as %s', (exitCode, told) => {
+	const progress = { phase: 'initialize', stderr: '', lastWords: '' } as const;
+	const end = { exitCode, signal: null, startedAt: 7_777, command: 'codex' };
+	expect(exitedError({ ...progress, ...end }).message).toBe(
+		`Codex ended with exit code ${told} before it answered (phase initialize, after 0 ms). ${login}To see more, run "codex app-server" in a terminal.`,
+	);
 });
 
 test.each([
@@ -89,7 +103,7 @@ test.each([
 ])('the JSON-RPC error %o has the advice that fits', async (refusal, advice) => {
 	const { message } = await fail({ list: refuse(refusal) });
 	expect(message).toBe(
-		`Codex answered with error ${refusal.code} (phase model/list, after 7 ms): ${refusal.message}. ${advice.trim()}`,
+		`Codex answered with error ${refusal.code} (phase model/list, after 0 ms): ${refusal.message}. ${advice.trim()}`,
 	);
 });
 
@@ -107,13 +121,12 @@ test.each<Row>([
 	...cannotRun.map((code): Row => [code, 'may not be run', `Check its permissions. ${install}`]),
 ])('a start that fails with %s %s', (code, words, advice, folders, places = '') => {
 	const cause = Object.assign(new Error('spawn'), { code, folders, spawnargs: ['secret'] });
-	vi.useFakeTimers({ toFake: ['performance'] });
-	expect(toFailure(cause, 'my\ncodex', performance.now() - 6.6)).toMatchObject({
+	expect(toFailure(cause, 'my\ncodex', 7_776.4)).toMatchObject({
 		code: 'ERR_CODEX_NOT_FOUND',
-		message: `Codex could not be started: the program "my codex" ${words} (${code}) (phase spawn, after 7 ms)${places}. ${advice.trim()}`,
+		message: `Codex could not be started: the program "my codex" ${words} (${code}) (phase spawn, after 1 ms)${places}. ${advice.trim()}`,
 		hint: 'Set the option "command" to a program that runs, by its path or as a name on PATH.',
 		command: 'my codex',
-		cause: { code },
+		cause,
 	});
-	expect(cause.spawnargs).toBeUndefined();
+	expect(cause).not.toHaveProperty('spawnargs');
 });

@@ -93,8 +93,12 @@ test('the delays between attempts double, and vary by chance, so that hosts do n
 		setTimeout.mockClear();
 		const { catalog } = makeShellCatalog([overload], { retries: 2 });
 		await failureOf(catalog.list());
-		const waits: unknown[] = setTimeout.mock.calls.map(([, ms]) => ms);
-		expect(waits.filter((ms) => delays.includes(ms as never))).toEqual(delays);
+		const waits = setTimeout.mock.calls.map(([, ms], index) => {
+			return { ms, keepsAlive: setTimeout.mock.results[index]?.value.hasRef() };
+		});
+		expect(waits.filter(({ ms }) => delays.includes(ms as never))).toEqual(
+			delays.map((ms) => ({ ms, keepsAlive: false })),
+		);
 	}
 });
 
@@ -127,6 +131,7 @@ test('an answer does not wait for the end of the process', async () => {
 });
 
 test('the next fetch starts when the app-server of a failed one is gone', async () => {
+	vi.spyOn(performance, 'now').mockReturnValue(7_777);
 	const { catalog, events } = makeShellCatalog([
 		{ list: `${refuse({ code: 1, message: 'no' })}; ${deaf}` },
 		{},
@@ -142,6 +147,8 @@ test('the next fetch starts when the app-server of a failed one is gone', async 
 		'refreshed',
 		'miss',
 	]);
+	const times = { durationMs: 0, lifetimeMs: 0, waitedMs: 0 };
+	for (const event of events.all) expect({ ...times, ...event }).toMatchObject(times);
 	expect(events.ofType('exited')).toMatchObject([{ exitCode: null, signal: 'SIGKILL' }]);
 });
 

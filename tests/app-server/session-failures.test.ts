@@ -1,4 +1,4 @@
-import { beforeEach, expect, test } from 'vitest';
+import { beforeEach, expect, test, vi } from 'vitest';
 import { failureOf, isAlive } from '../harness.js';
 import {
 	answer,
@@ -11,7 +11,10 @@ import {
 	startSession,
 } from './shell-server.js';
 
-beforeEach(() => setTimings());
+beforeEach(() => {
+	setTimings();
+	vi.spyOn(performance, 'now').mockReturnValue(7_777);
+});
 
 const failOnce = async (...[shell, spec]: Parameters<typeof startSession>) => {
 	const { session, log } = startSession(shell, spec);
@@ -19,7 +22,7 @@ const failOnce = async (...[shell, spec]: Parameters<typeof startSession>) => {
 	return { error, message: error.message.replace(/after \d+ ms/, 'after 7 ms'), session, log };
 };
 const unreadable = (problem: string, phase: string) =>
-	`Codex gave an answer that cannot be read: ${problem} (phase ${phase}, after 7 ms). Check that the program is the Codex CLI ("codex --version"), update it, then try again.`;
+	`Codex gave an answer that cannot be read: ${problem} (phase ${phase}, after 0 ms). Check that the program is the Codex CLI ("codex --version"), update it, then try again.`;
 const noList = 'its result is no object, or has no array "data"';
 const noCursor = 'its "nextCursor" is neither a string nor null';
 const noAnswer = 'it has neither a result nor an error';
@@ -47,8 +50,8 @@ test.each([
 				phase,
 			};
 			expect(error).toMatchObject(facts);
-			expect(message).toContain(
-				`Codex ended with exit code ${code} before it answered (phase ${phase}, after 7 ms): why. `,
+			expect(error.message).toContain(
+				`Codex ended with exit code ${code} before it answered (phase ${phase}, after 0 ms): why. `,
 			);
 			expect(await session.process.exited).toEqual({ exitCode: code, signal: null });
 			expect(session.isClosed).toBe(true);
@@ -108,8 +111,8 @@ test.each([
 	['a page whose cursor is 0', { data: [], nextCursor: 0 }, noCursor],
 	['a page whose cursor is false', { data: [], nextCursor: false }, noCursor],
 ])('a result that is %s is ERR_CODEX_PROTOCOL', async (_, result, problem) => {
-	const { error, message } = await failOnce({ list: answer(result) });
-	expect(message).toBe(unreadable(problem, 'model/list'));
+	const { error } = await failOnce({ list: answer(result) });
+	expect(error.message).toBe(unreadable(problem, 'model/list'));
 	expect(error).toMatchObject({
 		code: 'ERR_CODEX_PROTOCOL',
 		phase: 'model/list',
@@ -128,8 +131,8 @@ test('an answer with neither a result nor a readable error is ERR_CODEX_PROTOCOL
 			['initialize', 'initialize'],
 			['list', 'model/list'],
 		] as const) {
-			const { error, message } = await failOnce({ [moment]: answerWith(members) });
-			expect(message).toBe(unreadable(problem, phase));
+			const { error } = await failOnce({ [moment]: answerWith(members) });
+			expect(error.message).toBe(unreadable(problem, phase));
 			expect(error).toMatchObject({ code: 'ERR_CODEX_PROTOCOL', phase });
 		}
 	}
@@ -156,13 +159,13 @@ test('a JSON-RPC error keeps its code, its data and its words, without their sec
 		rpcData: { ...data, access_token: '[redacted]', detail: '[redacted]' },
 		phase: 'model/list',
 	});
-	expect(message).toBe(
-		'Codex answered with error -32600 (phase model/list, after 7 ms): no configuration [redacted]. Check the network and the login ("codex login status"), then try again.',
+	expect(error.message).toBe(
+		'Codex answered with error -32600 (phase model/list, after 0 ms): no configuration [redacted]. Check the network and the login ("codex login status"), then try again.',
 	);
 	const bare = await failOnce({ initialize: refuse({ code: 1 }) });
 	expect(bare.error).toMatchObject({ rpcCode: 1, rpcData: undefined });
-	expect(bare.message).toBe(
-		'Codex answered with error 1 (phase initialize, after 7 ms). Try again in a while.',
+	expect(bare.error.message).toBe(
+		'Codex answered with error 1 (phase initialize, after 0 ms). Try again in a while.',
 	);
 });
 

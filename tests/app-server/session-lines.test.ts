@@ -37,8 +37,6 @@ test('a session that has answered goes on to refuse requests, so that a kept app
 const maxLineBytes = 8 * 1024 * 1024;
 const longLine = (head: string, length: number) =>
 	`printf '%s' '${head}'; ${fill(length - head.length - 3)}; echo '"}}'`;
-// A session's second request is its first list.
-const _listHead = '{"id":2,"result":{"data":[{"id":"a"}],"padding":"';
 
 test('a line that is too long fails the session unless its beginning shows the id of another answer', async () => {
 	for (const [head, fails] of [
@@ -47,7 +45,7 @@ test('a line that is too long fails the session unless its beginning shows the i
 		['{"a":{"id":4711},"b":{"c":"', true],
 		['{"id":"2","result":{"a":"', true],
 		['{"id":4711,"result":{"a":"', false],
-		[' { "jsonrpc": "2.0", "id": 4711, "result": {"a":"', false],
+		[' { "jsonrpc": "2.0", "id" : 4711, "result": {"a":"', false],
 	] as const) {
 		const { session } = startSession({ list: `${longLine(head, maxLineBytes + 1)}; ${list('a')}` });
 		const outcome = await session.listModels().then(
@@ -55,6 +53,23 @@ test('a line that is too long fails the session unless its beginning shows the i
 			({ code }) => code,
 		);
 		expect([head, outcome]).toEqual([head, fails ? 'ERR_CODEX_PROTOCOL' : 1]);
+	}
+});
+
+test('an answer may be 8 MiB long, and one byte more fails its request alone', async () => {
+	// The first request of a session has the id 1, and each list takes two.
+	const head = '{"id":10,"result":{"data":[{"id":"a"}],"padding":"';
+	for (const extra of [0, 1]) {
+		const { session } = startSession({
+			list: `[ $n = 5 ] && { ${longLine(head, maxLineBytes + extra)}; } || { ${list('a')}; }`,
+		});
+		const outcomes: unknown[] = [];
+		for (let count = 1; count <= 6; count++)
+			outcomes.push(await session.listModels().catch(({ message }) => message));
+		const tooLong = expect.stringContaining(`read: a line is longer than ${maxLineBytes} bytes (`);
+		const isList = expect.objectContaining({ models: [expect.anything()] });
+		const all = [isList, isList, isList, isList, extra === 0 ? isList : tooLong, isList];
+		expect(outcomes).toEqual(all);
 	}
 });
 

@@ -22,11 +22,18 @@ test('a warning of the configuration is told on one line, without its secrets', 
 
 test('a list that Codex made from its defaults carries a warning, and each later one of its app-server, too', async () => {
 	const { session } = startSession({
-		start: `${warn({ summary: 'bubblewrap is missing' })}; ${warn({ summary: 'Invalid configuration; using defaults.', details: 'line 1' })}`,
+		start: [
+			{ summary: 'bubblewrap is missing' },
+			{ summary: 'Invalid configuration; using defaults.', details: 'line 1' },
+			{ summary: 'Using the defaults' },
+		]
+			.map(warn)
+			.join('; '),
 	});
-	const message = 'Invalid configuration; using defaults. line 1';
+	const messages = ['Invalid configuration; using defaults. line 1', 'Using the defaults'];
+	const warnings = messages.map((message) => ({ type: 'config-ignored', message }));
 	for (let count = 0; count < 2; count++)
-		expect((await session.listModels()).warnings).toEqual([{ type: 'config-ignored', message }]);
+		expect((await session.listModels()).warnings).toEqual(warnings);
 });
 
 test('a complaint about the server right before the last answer makes the list the built-in one', async () => {

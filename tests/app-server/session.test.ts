@@ -58,30 +58,27 @@ test('a session fetches every page on one connection, in order', async () => {
 	expect(log.methods().filter((method) => method === 'config/read')).toHaveLength(1);
 });
 
-test('a list ends with a cursor that is empty, null or missing', async () => {
-	for (const nextCursor of ['', null, undefined]) {
-		const { session, log } = startSession({ list: answer({ data: [{ id: 'a' }], nextCursor }) });
-		expect(idsOf((await session.listModels()).models)).toEqual(['a']);
-		expect(log.methods().filter((method) => method === 'model/list')).toHaveLength(1);
-	}
-});
-
 /** A page whose cursor is the shell's word. */
 const turnTo = (cursor: string) =>
 	`printf '{"id":%s,"result":{"data":[{"id":"p%s"}],"nextCursor":"%s"}}\\n' "$id" "$n" "${cursor}"`;
 
-test('a session takes a hundred pages, and no more', async () => {
+test('a session takes a hundred pages, and no more, and no cursor twice', async () => {
 	const whole = startSession({
 		list: `[ $n -lt 100 ] && { ${turnTo('$n')}; } || { ${list('last')}; }`,
 	});
 	expect((await whole.session.listModels()).models).toHaveLength(100);
-	const endless = startSession({ list: turnTo('$n') });
-	await expect(endless.session.listModels()).rejects.toMatchObject({
-		code: 'ERR_CODEX_PROTOCOL',
-		phase: 'model/list',
-		message: expect.stringContaining('more than 100 pages'),
-	});
-	expect(endless.log.methods().filter((method) => method === 'model/list')).toHaveLength(100);
+	for (const [cursor, problem, count] of [
+		['$n', 'there are more than 100 pages', 100],
+		['0', 'the cursor "0" came twice', 2],
+	] as const) {
+		const endless = startSession({ list: turnTo(cursor) });
+		await expect(endless.session.listModels()).rejects.toMatchObject({
+			code: 'ERR_CODEX_PROTOCOL',
+			phase: 'model/list',
+			message: expect.stringContaining(`read: ${problem} (phase`),
+		});
+		expect(endless.log.methods().filter((method) => method === 'model/list')).toHaveLength(count);
+	}
 });
 
 test('a second list of a session may pass the cursors of the first', async () => {

@@ -49,6 +49,7 @@ test.each([
 	['--token=opaque', '--token=[redacted]'],
 ])('%s becomes %s', (text, expected) => {
 	expect(sanitize(text)).toBe(expected);
+	expect(sanitize(expected)).not.toMatch(told);
 });
 
 test.each([
@@ -72,12 +73,6 @@ test.each([
 	'max_tokens=4096, token_count: 123, input tokens: 12345',
 ])('a text without a secret stays as it is: %s', (text) => {
 	expect(sanitize(text)).toBe(text);
-});
-
-test('a second redaction of a text shows no more of it', () => {
-	for (const text of [`Bearer ${jwt}`, 'refresh_token="opaque"']) {
-		expect(sanitize(sanitize(text))).not.toMatch(told);
-	}
 });
 
 /** Beginnings of secrets and of terminal codes, between bars. */
