@@ -8,7 +8,7 @@ export default defineConfig({
 			'tests/{api,app-server,catalog,machine,store,testing}/**/*.test.ts',
 			'tests/{environment,find-executable}.test.ts',
 		],
-		setupFiles: ['tests/setup.ts'],
+		setupFiles: ['mutation/setup.ts'],
 		pool: 'threads',
 		testTimeout: 8_000,
 	},
