@@ -2,15 +2,26 @@ import path from 'node:path';
 // An import, because the global `process` is an accessor, which costs 4 % of a hit (Node 20).
 import process from 'node:process';
 import type { CodexModel } from './api/codex-model.js';
+import { callHost, protocolError } from './api/errors.js';
 import { createEmitter } from './api/events.js';
-import type { Target } from './api/fetch.js';
+import {
+	type CatalogSnapshot,
+	type Fetcher,
+	type FetchRequest,
+	readAnswer,
+	type SnapshotListener,
+	type Target,
+} from './api/model-list.js';
 import { aFunction, check, checkValue, type Rule } from './api/option-rules.js';
-import type { CodexModelCatalogOptions, ListOptions, TargetOptions } from './api/options.js';
+import type {
+	CodexModelCatalogOptions,
+	FetchModels,
+	ListOptions,
+	TargetOptions,
+} from './api/options.js';
 import { listRules, resolveSettings, type Settings, targetRules } from './api/settings.js';
-import type { CatalogSnapshot, SnapshotListener } from './api/snapshot.js';
 import { createFetcher } from './app-server/fetch-models.js';
 import { ModelCache } from './cache/model-cache.js';
-import { createHostFetcher } from './host-fetch.js';
 import { findHome, findSpelling, resolvePath } from './system/environment.js';
 import { keepProcessAlive } from './system/timers.js';
 
@@ -134,4 +145,21 @@ export class CodexModelCatalog implements AsyncDisposable {
 		this.#lastTarget = { cwd, codexHome, root, home, key: `${cwd}\0${home}` };
 		return this.#lastTarget;
 	}
+}
+
+/** Fetches by the function of a host, in place of app-servers that this library starts. */
+function createHostFetcher(fetchModels: FetchModels): Fetcher {
+	const fetch = async ({ target: { cwd, codexHome }, signal }: FetchRequest) => {
+		const answer = await fetchModels({ cwd, codexHome, signal });
+		if (Array.isArray(answer?.models)) return readAnswer(answer);
+		const hint = 'The function "fetchModels" must return an object whose "models" are an array.';
+		throw protocolError({ problem: 'it has no array of models', phase: 'model/list', hint });
+	};
+	return {
+		maxAtOnce: Infinity,
+		startFetch: (request) => ({
+			answer: callHost('fetchModels', () => fetch(request)),
+			attempts: 1,
+		}),
+	};
 }

@@ -2,7 +2,7 @@ export type { CodexModel, CodexModelSummary } from './api/codex-model.js';
 export { toCodexModel, toSummary } from './api/codex-model.js';
 export { CodexModelsError, type CodexModelsErrorCode, type FetchPhase } from './api/errors.js';
 export type { CatalogEvent } from './api/events.js';
-export type { CatalogWarning, CodexConfiguredModel } from './api/fetch.js';
+export type { CatalogSnapshot, CatalogWarning, CodexConfiguredModel } from './api/model-list.js';
 export type {
 	ClientInfo,
 	CodexModelCatalogOptions,
@@ -11,7 +11,6 @@ export type {
 	ModelListStore,
 	TargetOptions,
 } from './api/options.js';
-export type { CatalogSnapshot } from './api/snapshot.js';
 export { CodexModelCatalog, type ModelCatalog } from './catalog.js';
 export type { ListCodexModelsRequest, ListCodexModelsResponse } from './list-codex-models.js';
 export { codexModels, listCodexModels } from './list-codex-models.js';

@@ -1,5 +1,5 @@
 import type { CatalogEvent } from './events.js';
-import type { CatalogWarning } from './fetch.js';
+import type { CatalogWarning } from './model-list.js';
 
 /** Each option may be left out, or be `undefined`, also under `exactOptionalPropertyTypes`. */
 type Optional<Options> = { [Name in keyof Options]?: Options[Name] | undefined };

@@ -44,8 +44,6 @@ export function spawnProcess(spec: SpawnSpec): ChildProcessWithoutNullStreams {
 	return spawn(file, args, { ...options, detached: !isWindows, windowsHide: true });
 }
 
-export type ServerProcess = ReturnType<typeof attendProcess>;
-
 /**
  * Attends to the end of a started child process and of its process group. It neither keeps the parent process alive nor
  * outlives it. Nothing here throws or rejects.
@@ -118,7 +116,7 @@ async function awaitDisconnect(
 	return readExit(child);
 }
 
-function signalTree(child: ChildProcess, signal: 'SIGTERM' | 'SIGKILL'): void {
+function signalTree(child: ChildProcess, signal: 'SIGTERM' | 'SIGKILL') {
 	if (isWindows) endTree(child);
 	else signalGroup(child, signal);
 }
@@ -133,7 +131,7 @@ function signalGroup({ pid }: ChildProcess, signal: NodeJS.Signals | 0): boolean
 }
 
 /** The `git` of a plugin sync outlives its app-server (Codex 0.125.0 to 0.169.0), the real program a killed launcher. */
-async function endRestOfGroup(child: ChildProcess): Promise<void> {
+async function endRestOfGroup(child: ChildProcess) {
 	if (isWindows) return;
 	for (const [signal, limitMs] of groupWaits) {
 		signalGroup(child, signal);

@@ -2,7 +2,7 @@ import type { ChildProcessWithoutNullStreams } from 'node:child_process';
 import pRetry, { type RetryContext } from 'p-retry';
 import pTimeout from 'p-timeout';
 import type { CodexModelsError } from '../api/errors.js';
-import type { Fetch, Fetcher, FetchRequest, ModelListAnswer } from '../api/fetch.js';
+import type { Fetch, Fetcher, FetchRequest, ModelListAnswer } from '../api/model-list.js';
 import type { Settings } from '../api/settings.js';
 import { buildEnvironment } from '../system/environment.js';
 import { findExecutable, findProblem } from '../system/find-executable.js';
@@ -19,17 +19,13 @@ import type { SpawnSpec } from './windows.js';
  */
 const backoffMs = 50;
 
-const overloadedCode = -32001;
-
-/** Twenty app-servers at once take eight times as long as one, and some releases fail at two (0.136.0 to 0.160.0). */
-const maxAppServers = 4;
-
 /** Fetches lists of models by app-servers. */
 export function createFetcher(settings: Settings): Fetcher {
 	const appServers = createAppServers(settings);
 	return {
 		...appServers,
-		maxAtOnce: maxAppServers,
+		// Twenty app-servers at once take eight times as long as one, and some releases fail at two (0.136.0 to 0.160.0).
+		maxAtOnce: 4,
 		startFetch: (request) => startAttempts(request, settings, appServers),
 	};
 }
@@ -53,7 +49,7 @@ function createAppServers({ keepAliveMs, clientInfo }: Settings) {
 		return undefined;
 	}
 
-	function evictIdle(): void {
+	function evictIdle() {
 		for (const home of idle.keys()) takeIdle(home);
 	}
 
@@ -78,22 +74,24 @@ function createAppServers({ keepAliveMs, clientInfo }: Settings) {
 		},
 
 		/** Keeps an app-server that has answered for the next fetch from these inputs. */
-		keep(home: string, session: AppServerSession, inputs: string): void {
+		keep(home: string, session: AppServerSession, inputs: string) {
 			takeIdle(home);
 			const timer = unref(setTimeout(() => takeIdle(home), keepAliveMs));
 			idle.set(home, { session, inputs, timer });
 		},
 
-		async close(): Promise<void> {
+		async close() {
 			evictIdle();
 			await Promise.all([...living].map(({ process }) => process.shutDown('fastShutdown')));
 		},
 	};
 }
 
-type AppServers = ReturnType<typeof createAppServers>;
-
-function startAttempts(request: FetchRequest, settings: Settings, appServers: AppServers): Fetch {
+function startAttempts(
+	request: FetchRequest,
+	settings: Settings,
+	appServers: ReturnType<typeof createAppServers>,
+): Fetch {
 	const { target, command, inputs, signal, emit } = request;
 	const startedAt = performance.now();
 	/** The app-server of the latest attempt, set without a wait after its spawn: an abort ends it. */
@@ -139,17 +137,16 @@ function startAttempts(request: FetchRequest, settings: Settings, appServers: Ap
 	const work = pRetry(runAttempt, { retries: settings.retries, ...options });
 	// An abort ends every wait, also for a file system that does not come back.
 	const answer = pTimeout(work, { milliseconds: Infinity, signal });
-	const gone = answer.catch(() => session?.process.shutDown('fastShutdown'));
 	const fetch: Fetch = {
 		answer,
 		attempts: 0,
 		progress: () => session?.progress,
+		gone: answer.catch(() => session?.process.shutDown('fastShutdown')),
 		release(keptInputs) {
 			const keeps = settings.keepAliveMs > 0 && keptInputs !== undefined;
 			if (keeps && session?.isClosed === false) appServers.keep(target.home, session, keptInputs);
 			else session?.process.shutDown('gracefulShutdown');
 		},
-		untilGone: () => gone,
 	};
 	return fetch;
 }
@@ -168,10 +165,10 @@ async function makeSpec(
 const isEarlyEnd = ({ code }: CodexModelsError) => code === 'ERR_CODEX_EXITED';
 
 /**
- * Whether another attempt may succeed. A second end like the first is deterministic, but for a database that several
+ * Whether another attempt may succeed: after an early end, or where Codex is overloaded (-32001). A second end like the first is deterministic, but for a database that several
  * app-servers migrate at once: the losers of 0.160.0 have equal words.
  */
 const isTransient = (error: CodexModelsError, end: string, previousEnd: string) =>
 	isEarlyEnd(error)
 		? end !== previousEnd || end.includes('sqlite state runtime')
-		: error.rpcCode === overloadedCode;
+		: error.rpcCode === -32001;

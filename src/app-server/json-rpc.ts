@@ -11,8 +11,6 @@ const refusal = { code: -32601, message: 'This client only lists models.' };
 
 type Pending = { resolve(answer: Properties): void; reject(error: unknown): void };
 
-export type JsonRpcClient = ReturnType<typeof createJsonRpcClient>;
-
 /**
  * The client of newline-delimited JSON-RPC 2.0 without the `jsonrpc` member.
  *
@@ -30,12 +28,12 @@ export function createJsonRpcClient(
 
 	const write = (message: object) => stdin.write(`${JSON.stringify(message)}\n`);
 
-	function close(makeErrorOfClose: () => unknown): void {
+	function close(makeErrorOfClose: () => unknown) {
 		makeError ??= makeErrorOfClose;
 		for (const { reject } of pending.values()) reject(makeError());
 	}
 
-	function onLine(line: string): void {
+	function onLine(line: string) {
 		const message = parse(line);
 		const { id, method, params } = toObject(message);
 		if (!isObject(message)) lastNoise = line.trim() || lastNoise;
@@ -45,7 +43,7 @@ export function createJsonRpcClient(
 	}
 
 	/** Only the request that a long line answers fails by it. */
-	function onLongLine(line: string): void {
+	function onLongLine(line: string) {
 		const [, id] = /^\s*\{[^{[]{0,60}?"id"\s*:\s*(\d+)/.exec(line) ?? [];
 		const error = protocolError({ problem: `a line is longer than ${maxLineLength} bytes`, ...at });
 		if (id) pending.get(Number(id))?.reject(error);
@@ -84,7 +82,7 @@ function readLines(
 	stdout: Readable,
 	onLine: (line: string) => void,
 	onLongLine: (start: string) => void,
-): void {
+) {
 	let line = '';
 	stdout.setEncoding('utf8').on('data', (chunk: string) => {
 		for (const [index, piece] of chunk.split('\n').entries()) {

@@ -21,7 +21,7 @@ export function onParentExit(step: () => void): () => void {
 	};
 }
 
-function runSteps(): void {
+function runSteps() {
 	for (const step of steps) step();
 }
 

@@ -8,14 +8,14 @@ import {
 	type ModelListAnswer,
 	maxWarningLength,
 	readAnswer,
-} from '../api/fetch.js';
+} from '../api/model-list.js';
 import type { ClientInfo } from '../api/options.js';
 import { sanitizeLine } from '../system/sanitize.js';
 import { sleep } from '../system/timers.js';
-import { attendProcess, type ServerProcess } from './child-process.js';
+import { attendProcess } from './child-process.js';
 import { exitedError } from './failures.js';
-import { createJsonRpcClient, type JsonRpcClient } from './json-rpc.js';
-import { createStderrTail, type StderrTail } from './stderr-tail.js';
+import { createJsonRpcClient } from './json-rpc.js';
+import { createStderrTail } from './stderr-tail.js';
 
 const maxPages = 100;
 /** The number of warnings that are told of; Codex 0.171.0 has some three. */
@@ -27,11 +27,11 @@ const builtInWords = 'Codex could not ask its server and lists the models that a
 
 /** A conversation with one `codex app-server` (https://developers.openai.com/codex/app-server). One list at a time. */
 export class AppServerSession {
-	readonly process: ServerProcess;
+	readonly process: ReturnType<typeof attendProcess>;
 	readonly #request: FetchRequest;
 	readonly #clientInfo: ClientInfo;
-	readonly #rpc: JsonRpcClient;
-	readonly #stderr: StderrTail;
+	readonly #rpc: ReturnType<typeof createJsonRpcClient>;
+	readonly #stderr: ReturnType<typeof createStderrTail>;
 	readonly #warnings: CatalogWarning[] = [];
 	#warningCount = 0;
 	readonly #at: At = { phase: 'spawn' };

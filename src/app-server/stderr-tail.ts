@@ -12,8 +12,6 @@ const fallback = /^.*failed to refresh available models.*(?=\n)/m;
 /** Lines that explain no failure: empty ones, and those of a log. */
 const harmless = /^$|^(?:\S*\d{2}:\d{2}\S*\s+)?(?:WARN|INFO|DEBUG|TRACE)/i;
 
-export type StderrTail = ReturnType<typeof createStderrTail>;
-
 /** The end of what a process writes to stderr. */
 export function createStderrTail(stderr: Readable) {
 	let text = '';

@@ -3,10 +3,9 @@ import type QuickLRU from 'quick-lru';
 import type { CodexModel } from '../api/codex-model.js';
 import type { CodexModelsError } from '../api/errors.js';
 import type { EmitEvent } from '../api/events.js';
-import type { Fetcher, ModelListAnswer, Target } from '../api/fetch.js';
+import type { CatalogSnapshot, Fetcher, ModelListAnswer, Target } from '../api/model-list.js';
 import type { TargetOptions } from '../api/options.js';
 import type { Settings } from '../api/settings.js';
-import type { CatalogSnapshot } from '../api/snapshot.js';
 import { withPatience } from '../system/timers.js';
 import { type Inputs, isCurrent, lookAtInputs } from './inputs.js';
 

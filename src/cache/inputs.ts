@@ -1,6 +1,6 @@
 import path from 'node:path';
 import { lookAtLogin } from '../api/codex-login.js';
-import type { Target } from '../api/fetch.js';
+import type { Target } from '../api/model-list.js';
 import { buildEnvironment } from '../system/environment.js';
 import { type FileState, lookAt, toAbsence } from '../system/files.js';
 import { findExecutable } from '../system/find-executable.js';

@@ -3,10 +3,9 @@ import pTimeout, { TimeoutError } from 'p-timeout';
 import QuickLRU from 'quick-lru';
 import { closedError, timeoutError, withWait } from '../api/errors.js';
 import type { EmitEvent } from '../api/events.js';
-import type { Fetcher, Target } from '../api/fetch.js';
+import type { CatalogSnapshot, Fetcher, SnapshotListener, Target } from '../api/model-list.js';
 import type { ListOptions, TargetOptions } from '../api/options.js';
 import type { Settings } from '../api/settings.js';
-import type { CatalogSnapshot, SnapshotListener } from '../api/snapshot.js';
 import { type CacheContext, CacheEntry } from './cache-entry.js';
 import { Revalidation } from './revalidation.js';
 import { createStoredList } from './stored-list.js';
@@ -34,7 +33,7 @@ export class ModelCache {
 	#deletions: Promise<unknown> = Promise.resolve();
 
 	/** Remembers an entry with a list, and tells the subscribers. */
-	readonly #onChange = (entry: CacheEntry): void => {
+	readonly #onChange = (entry: CacheEntry) => {
 		if (this.#closed.signal.aborted) return;
 		const { key } = entry.target;
 		if (!entry.isDropped && entry.list) this.#entries.set(key, entry);
@@ -84,9 +83,8 @@ export class ModelCache {
 			const served = this.#serve(entry, options);
 			if (served) return served;
 
-			revalidation = this.#revalidate(entry);
-			if (refresh) revalidation.isRefresh = true;
-			else await wait(revalidation.loaded);
+			revalidation = this.#revalidate(entry, refresh);
+			if (!refresh) await wait(revalidation.loaded);
 			// A stale list of the store is served at once.
 			const stored = refresh ? undefined : entry.peek(options);
 			const snapshot = stored ?? entry.snapshot(await wait(revalidation.result), options);
@@ -96,8 +94,11 @@ export class ModelCache {
 		} catch (error) {
 			signal?.throwIfAborted();
 			if (!(error instanceof TimeoutError)) throw withWait(error, performance.now() - startedAt);
-			const served = this.#serve(this.#getEntry(target), options);
+			const entry = this.#getEntry(target);
+			const served = this.#serve(entry, options);
 			if (served) return served;
+			// The deadline may have ended during a look: the fetch goes on behind it.
+			if (entry) revalidation ??= this.#revalidate(entry, refresh);
 			const progress = revalidation?.progress;
 			const phase = progress?.phase ?? 'spawn';
 			emit(target, { type: 'timed-out', timeoutMs: deadlineMs, phase });
@@ -143,6 +144,7 @@ export class ModelCache {
 	async close(): Promise<void> {
 		const error = closedError();
 		this.#closed.abort(error);
+		this.#subscriptions.clear();
 		// The entries are not dropped, because a list that is being saved may stay in the store.
 		this.#entries.clear();
 		for (const revalidation of this.#running) revalidation.controller.abort(error);
@@ -171,14 +173,17 @@ export class ModelCache {
 	}
 
 	/** Joins the revalidation under way, or starts one. */
-	#revalidate(entry: CacheEntry): Revalidation {
+	#revalidate(entry: CacheEntry, refresh = false): Revalidation {
 		const isUnderWay = (one: Revalidation) => one.entry === entry && !one.isSettled;
-		return [...this.#running].find(isUnderWay) ?? new Revalidation(entry, this.#running);
+		const running = [...this.#running].find(isUnderWay);
+		const revalidation = running ?? new Revalidation(entry, this.#running);
+		revalidation.isRefresh ||= refresh;
+		return revalidation;
 	}
 }
 
 /** Node warns of the eleventh caller of a signal. */
-function allowManyListeners(signal: AbortSignal): void {
+function allowManyListeners(signal: AbortSignal) {
 	try {
 		setMaxListeners(Infinity, signal);
 	} catch {

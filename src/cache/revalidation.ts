@@ -6,7 +6,7 @@ import {
 	timeoutError,
 	toCodexModelsError,
 } from '../api/errors.js';
-import type { Fetch } from '../api/fetch.js';
+import type { Fetch } from '../api/model-list.js';
 import { checkCommand } from '../api/settings.js';
 import { unrefTimers, withPatience } from '../system/timers.js';
 import { type CacheEntry, type ModelList, makeModelList } from './cache-entry.js';
@@ -80,7 +80,7 @@ export class Revalidation {
 		}
 	}
 
-	async #prepare(): Promise<void> {
+	async #prepare() {
 		const { context } = this.entry;
 		const { command } = context.settings;
 		if (typeof command === 'function')
@@ -91,7 +91,7 @@ export class Revalidation {
 	}
 
 	/** Takes the list of the store into the entry, where it is newer. */
-	async #load(): Promise<void> {
+	async #load() {
 		const { entry } = this;
 		const newerThan = Math.max(entry.context.clearedAt, entry.list?.fetchedAt ?? 0);
 		const stored = await this.#stored?.load(newerThan);
@@ -111,7 +111,7 @@ export class Revalidation {
 	 * Waits until no earlier fetch for the target is under way, and few enough for the CODEX_HOME: two app-servers that refresh
 	 * one rotating login token can log the user out (openai/codex #10332).
 	 */
-	async #takeTurn(): Promise<void> {
+	async #takeTurn() {
 		const { target, context } = this.entry;
 		for (;;) {
 			const ofHome = [...this.#running].filter(
@@ -171,11 +171,11 @@ export class Revalidation {
 		const models = list.models.length;
 		const durationMs = performance.now() - startedAt;
 		emit(entry.target, { type: 'refreshed', durationMs, models, attempts: fetch.attempts });
-		return isMine && models > 0 ? entry.remember(list) : list;
+		return isMine && !entry.isDropped && models > 0 ? entry.remember(list) : list;
 	}
 
 	/** All that comes behind the result, and that callers do not wait for. */
-	async #finish(): Promise<void> {
+	async #finish() {
 		const { entry } = this;
 		const list = await this.result.catch(() => undefined);
 		// A built-in list is not saved, because another process may reach the server.
@@ -183,7 +183,7 @@ export class Revalidation {
 			await this.#stored?.save(list);
 			if (entry.isDropped) await this.#stored?.delete();
 		}
-		await this.#fetch?.untilGone?.();
+		await this.#fetch?.gone;
 		await this.#stored?.unlock();
 		this.#running.delete(this);
 	}

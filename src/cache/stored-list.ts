@@ -1,7 +1,7 @@
 import { hostname } from 'node:os';
 import pTimeout from 'p-timeout';
 import { isObject } from '../api/codex-model.js';
-import { readAnswer } from '../api/fetch.js';
+import { readAnswer } from '../api/model-list.js';
 import type { ModelListStore } from '../api/options.js';
 import { hash } from '../system/hash.js';
 import { toReason } from '../system/sanitize.js';
@@ -56,7 +56,7 @@ export function createStoredList({ target, login, context }: CacheEntry) {
 			return list;
 		},
 
-		async save(list: ModelList): Promise<void> {
+		async save(list: ModelList) {
 			const { fetchedAt, configured, warnings, models, inputs } = list;
 			const ttlMs = maxAgeMs + staleWhileRevalidateMs;
 			// The key is older than the fetch: a function may have named another program, or the login been unreadable.

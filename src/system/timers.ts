@@ -1,5 +1,4 @@
 import { setTimeout as setRealTimeout } from 'node:timers/promises';
-import pTimeout from 'p-timeout';
 
 /**
  * A timer that does not keep the process alive. It is one of the global functions, because fake timers replace no others
@@ -16,17 +15,23 @@ export const unrefTimers = {
 	clearTimeout: (timer: NodeJS.Timeout) => clearTimeout(timer),
 } as Pick<typeof globalThis, 'setTimeout' | 'clearTimeout'>;
 
+const stepMs = 10;
+
 /**
- * The result of work that never rejects, or `undefined` when it takes longer. The time is waited in steps: a standstill of the
- * event loop counts as one of them, because the work stands still, too.
+ * The result of work that never rejects, or `undefined` when it takes longer. The time in which the event loop stands still
+ * counts as one step, because the work stands still, too.
  */
-export async function withPatience<T>(work: Promise<T>, limitMs = 1_000): Promise<T | undefined> {
-	const milliseconds = 10;
-	const step = { milliseconds, fallback: () => undefined, customTimers: unrefTimers };
-	let result: T | undefined;
-	for (let waitedMs = 0; waitedMs < limitMs && result === undefined; waitedMs += milliseconds)
-		result = await pTimeout(work, step);
-	return result;
+export function withPatience<T>(work: Promise<T>, limitMs = 1_000): Promise<T | undefined> {
+	let waitedMs = 0;
+	let timer: NodeJS.Timeout | undefined;
+	const limit = new Promise<undefined>((resolve) => {
+		const step = () => {
+			waitedMs += stepMs;
+			if (waitedMs >= limitMs) resolve(undefined);
+		};
+		timer = unref(setInterval(step, stepMs));
+	});
+	return Promise.race([work, limit]).finally(() => clearInterval(timer));
 }
 
 /** Keeps the process alive until the work is done. */

@@ -1,6 +1,6 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
-import type { FetchRequest } from '../../src/api/fetch.js';
+import type { FetchRequest } from '../../src/api/model-list.js';
 import type { CodexModelCatalogOptions } from '../../src/api/options.js';
 import { spawnProcess, timings } from '../../src/app-server/child-process.js';
 import { AppServerSession } from '../../src/app-server/session.js';

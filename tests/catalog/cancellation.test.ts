@@ -1,4 +1,5 @@
 import { getEventListeners } from 'node:events';
+import { promises } from 'node:fs';
 import { TimeoutError } from 'p-timeout';
 import { expect, test, vi } from 'vitest';
 import { CodexModelsError } from '../../src/index.js';
@@ -7,7 +8,7 @@ import * as harness from './harness.js';
 
 const { clock, isPending, limits, makeFilledCatalog, makeGate, makeHostCatalog } = harness;
 const { makeStore, never, recordLooks, replaceStat, settle } = harness;
-const { fetchTimeoutMs } = limits;
+const { fetchTimeoutMs, lookIntervalMs, servableMs } = limits;
 const timedOut = { code: 'ERR_CODEX_TIMEOUT' };
 
 test('a deadline ends the wait of its caller only; the fetch goes on and fills the cache', async () => {
@@ -160,5 +161,25 @@ test('an abort rejects with its reason, whatever class that has', async () => {
 		await made.fetch(1);
 		controller.abort(reason);
 		expect(await leaving).toBe(reason);
+	}
+});
+
+test('a deadline that ends during a look at the files ends the wait only; the fetch begins without its caller', async () => {
+	for (const [age, refresh] of [
+		[lookIntervalMs, true],
+		[servableMs, false],
+	] as const) {
+		const made = await makeFilledCatalog(['a']);
+		clock.advance(age);
+		const { opened, open } = makeGate();
+		const { stat } = promises;
+		const restore = replaceStat((file) => opened.then(() => stat(file)));
+		const failure = failureOf(made.catalog.list({ refresh, deadlineMs: 10 }));
+		await clock.pass(10);
+		expect((await failure).hint).toContain('The fetch goes on');
+		open();
+		restore();
+		await made.answer(2, ['b']);
+		expect(made.peekIds()).toEqual(['b']);
 	}
 });

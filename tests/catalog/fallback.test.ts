@@ -1,7 +1,8 @@
 import { expect, test, vi } from 'vitest';
 import * as harness from './harness.js';
 
-const { clock, exitError, limits, makeFilledCatalog, makeHostCatalog, makeStore } = harness;
+const { clock, exitError, limits, makeFilledCatalog, makeGate, makeHostCatalog, makeStore } =
+	harness;
 const { settle } = harness;
 const { maxAgeMs, servableMs, cooldownMs } = limits;
 
@@ -118,4 +119,16 @@ test('a warning of another shape is left out, and a message is one line without 
 			warnings === 'none' ? /^$/ : /^config-ignored: a.?b \[redacted\]$/,
 		);
 	}
+});
+
+test('a built-in list is not remembered where clear() comes while the store is asked for a better one', async () => {
+	const { opened, open } = makeGate();
+	const get = vi.fn(() => opened).mockResolvedValueOnce(undefined);
+	const made = makeHostCatalog({ store: makeStore({ get }) });
+	const read = made.catalog.read();
+	await made.answer(1, ['built in'], builtIn);
+	made.catalog.clear();
+	open();
+	expect(await read).toMatchObject({ models: [{ id: 'built in' }], isFresh: false });
+	expect(made.catalog.peek()).toBeUndefined();
 });

@@ -131,3 +131,11 @@ test('a listener may call list(), peek(), subscribe() and clear()', async () => 
 	const snapshot = await made.readWith(['a']);
 	expect(await Promise.all(results)).toMatchObject([snapshot, [{ id: 'a' }], snapshot, undefined]);
 });
+
+test('a subscriber that closes the catalog is the last one to be called', async () => {
+	const made = await makeFilledCatalog(['a']);
+	made.catalog.subscribe(() => void made.catalog.close());
+	const { heard } = made.record();
+	await made.refreshWith(['b']);
+	expect(heard).toEqual([]);
+});

@@ -60,3 +60,10 @@ test('work of several steps is waited for also where the event loop stands still
 	};
 	expect(await withPatience(work(), 100)).toBe('done');
 });
+
+test('work that never ends keeps one reaction of each wait, however long that is', async () => {
+	const work = new Promise(() => {});
+	const then = vi.spyOn(work, 'then');
+	expect(await withPatience(work, 50)).toBeUndefined();
+	expect(then).toHaveBeenCalledTimes(1);
+});

@@ -9,7 +9,7 @@ import {
 	toObjects,
 	toText,
 } from './codex-model.js';
-import type { FetchProgress } from './errors.js';
+import type { CodexModelsError, FetchProgress } from './errors.js';
 import type { EmitEvent } from './events.js';
 
 /** The subject of a call. */
@@ -60,6 +60,27 @@ export type ModelListAnswer = {
 	files: readonly string[];
 };
 
+/**
+ * A list of models, and where it stands. Shared by all callers and deep-frozen, `refreshError` excepted: the same object until
+ * something in it changes.
+ */
+export type CatalogSnapshot = Readonly<{
+	models: readonly CodexModel[];
+	/** The time at which Codex answered, in epoch ms. */
+	fetchedAt: number;
+	/** Whether the list is younger than `maxAgeMs`, and nothing that it was made from has changed. */
+	isFresh: boolean;
+	/** The choice of the user's configuration; three `null`s where Codex does not tell. */
+	configured: CodexConfiguredModel;
+	/** Words of Codex that make this list another one than the user expects. */
+	warnings: readonly CatalogWarning[];
+	/** The reason why the last refresh after `fetchedAt` failed; `null` if none did. */
+	refreshError: CodexModelsError | null;
+}>;
+
+/** Gets what `peek` gives now. */
+export type SnapshotListener = (snapshot: CatalogSnapshot | undefined) => void;
+
 /** Reads the entries of `model/list`, the result of `config/read`, and warnings, which may come from a host or a store. */
 export function readAnswer(
 	answer: Partial<Record<'models' | 'config' | 'warnings', unknown>>,
@@ -107,7 +128,7 @@ export type Fetch = {
 	/** Ends the app-server, or keeps the one that has answered for a fetch from the same `inputs`. */
 	release?(inputs?: string): void;
 	/** Resolves when no app-server of this fetch is left that has not answered. */
-	untilGone?(): Promise<unknown>;
+	gone?: Promise<unknown>;
 };
 
 /** Fetches lists of models, and owns the app-servers for it. */
