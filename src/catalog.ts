@@ -119,7 +119,7 @@ export class CodexModelCatalog implements AsyncDisposable {
 	}
 
 	/** Without a promise where the list is in memory. */
-	#find(options?: ListOptions): CatalogSnapshot | Promise<CatalogSnapshot> {
+	#find(options?: ListOptions) {
 		const given = checkCall(options, listRules);
 		const target = this.#resolveTarget(given);
 		return this.#cache.lookup(target, given) ?? this.#cache.getOrFetch(target, given);
@@ -129,7 +129,7 @@ export class CodexModelCatalog implements AsyncDisposable {
 	 * The subject of a call. `process.env` and the home directory are read each time, because a program may set them after it
 	 * has made its catalog.
 	 */
-	#resolveTarget(options: TargetOptions): ResolvedTarget {
+	#resolveTarget(options: TargetOptions) {
 		const { cwd: ownCwd, codexHome: ownHome, env, fetchModels } = this.#settings;
 		const cwd = options.cwd === undefined ? ownCwd : resolvePath(options.cwd);
 		const variable = findSpelling(env, 'CODEX_HOME');

@@ -34,7 +34,7 @@ export async function lookAtLogin(home: string, environment: NodeJS.ProcessEnv) 
 }
 
 /** The text of an `auth.json` without what rotates; all of a text that is no JSON. */
-function withoutSession(text: string): string {
+function withoutSession(text: string) {
 	const replace = (name: string, value: unknown) => {
 		if (rotating.test(name)) return typeof value;
 		return name === 'id_token' ? readClaims(value) : value;

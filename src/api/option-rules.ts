@@ -60,7 +60,7 @@ export function checkValue(name: string, value: unknown, { expected, test }: Rul
 }
 
 /** Whether two names begin alike, as `maxage` and `maxAgeMs`. */
-function isSimilar(name: string, known: string): boolean {
+function isSimilar(name: string, known: string) {
 	// Elsewhere, the wait of a caller mostly has that name. A `fetchTimeoutMs` in its place would end slow fetches.
 	if (/^timeout/i.test(name)) return known === 'deadlineMs';
 	return known.toLowerCase().startsWith(name.toLowerCase().slice(0, 4));

@@ -35,7 +35,7 @@ const pollMs = 10;
 export type Exit = { exitCode: number | null; signal: NodeJS.Signals | null };
 
 /** Nulls alone where the process lives on, and only closed a pipe. */
-const readExit = ({ exitCode, signalCode: signal }: ChildProcess): Exit => ({ exitCode, signal });
+const readExit = ({ exitCode, signalCode: signal }: ChildProcess) => ({ exitCode, signal });
 
 /** @throws where it cannot be started; for some failures, such as ENOENT, the child has no `pid` and emits the error. */
 export function spawnProcess(spec: SpawnSpec): ChildProcessWithoutNullStreams {
@@ -99,10 +99,7 @@ export function attendProcess(child: ChildProcessWithoutNullStreams) {
 	};
 }
 
-async function awaitDisconnect(
-	child: ChildProcessWithoutNullStreams,
-	ended: Promise<unknown>,
-): Promise<Exit> {
+async function awaitDisconnect(child: ChildProcessWithoutNullStreams, ended: Promise<unknown>) {
 	const closed = new Promise((resolve) => child.once('close', resolve));
 	const pipeClosed = new Promise((resolve) => {
 		child.stdout.once('end', resolve);
@@ -122,7 +119,7 @@ function signalTree(child: ChildProcess, signal: 'SIGTERM' | 'SIGKILL') {
 }
 
 /** Signals the group that a started child leads; returns whether there is such a group. 0 only asks. */
-function signalGroup({ pid }: ChildProcess, signal: NodeJS.Signals | 0): boolean {
+function signalGroup({ pid }: ChildProcess, signal: NodeJS.Signals | 0) {
 	try {
 		return process.kill(-(pid as number), signal);
 	} catch {
@@ -146,7 +143,7 @@ async function endRestOfGroup(child: ChildProcess) {
  * Whether a process of the group runs. A dead one whose parent has not fetched its exit does not: in a container whose first
  * process is the host, without an init, it stays for as long as the container.
  */
-async function isGroupAlive(leader: ChildProcess): Promise<boolean> {
+async function isGroupAlive(leader: ChildProcess) {
 	if (!signalGroup(leader, 0)) return false;
 	if (process.platform !== 'linux') return true;
 	const names = await readdir('/proc').catch(() => undefined);

@@ -48,7 +48,7 @@ export async function resolveNativeBinary(file: string): Promise<string> {
 }
 
 /** The launcher that a script of npm or pnpm for a shell starts, by a path from its own folder; any other file is returned. */
-async function findLauncher(file: string): Promise<string> {
+async function findLauncher(file: string) {
 	if (path.extname(file) === '.js') return file;
 	const script = (await readRegularFile(file, maxScriptBytes)) ?? '';
 	const [, launcher] = /"(?:\$basedir|%~?dp0%?)[\\/]([^"]+[\\/]codex\.js)"/.exec(script) ?? [];

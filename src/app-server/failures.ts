@@ -107,7 +107,7 @@ export function exitedError({
 	});
 }
 
-function describeExit({ exitCode, signal }: Exit): string {
+function describeExit({ exitCode, signal }: Exit) {
 	if (signal) return `Codex was ended by ${signal}`;
 	if (exitCode === null) return 'Codex closed its output';
 	// Windows' own codes are known by their hexadecimal form.

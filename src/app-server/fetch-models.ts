@@ -11,7 +11,6 @@ import { spawnProcess } from './child-process.js';
 import { resolveNativeBinary } from './executable.js';
 import { toFailure } from './failures.js';
 import { AppServerSession } from './session.js';
-import type { SpawnSpec } from './windows.js';
 
 /**
  * The first wait before another attempt, in milliseconds: p-retry doubles each, and lengthens it by up to as much by chance.
@@ -39,7 +38,7 @@ function createAppServers({ keepAliveMs, clientInfo }: Settings) {
 	const idle = new Map<string, Idle>();
 
 	/** Makes room in a CODEX_HOME: returns its idle app-server if that was started from the inputs, and ends another one. */
-	function takeIdle(home: string, inputs?: string): AppServerSession | undefined {
+	function takeIdle(home: string, inputs?: string) {
 		const kept = idle.get(home);
 		if (!kept) return undefined;
 		idle.delete(home);
@@ -91,7 +90,7 @@ function startAttempts(
 	request: FetchRequest,
 	settings: Settings,
 	appServers: ReturnType<typeof createAppServers>,
-): Fetch {
+) {
 	const { target, command, inputs, signal, emit } = request;
 	const startedAt = performance.now();
 	/** The app-server of the latest attempt, set without a wait after its spawn: an abort ends it. */
@@ -124,7 +123,7 @@ function startAttempts(
 		}
 	}
 
-	function shouldRetry({ error: thrown, attemptNumber: attempt }: RetryContext): boolean {
+	function shouldRetry({ error: thrown, attemptNumber: attempt }: RetryContext) {
 		const error = thrown as CodexModelsError;
 		const end = `${error.exitCode} ${session?.progress.lastWords}`;
 		if (signal.aborted || !isTransient(error, end, previousEnd)) return false;
@@ -154,7 +153,7 @@ function startAttempts(
 async function makeSpec(
 	{ target: { cwd, codexHome }, command }: FetchRequest,
 	{ args, env: overlay }: Settings,
-): Promise<SpawnSpec> {
+) {
 	const problem = await findProblem('isDirectory', cwd);
 	if (problem) throw Object.assign(problem, { cwd });
 	const env = buildEnvironment(overlay, codexHome);

@@ -25,7 +25,7 @@ function runSteps() {
 	for (const step of steps) step();
 }
 
-function watchExit(): () => void {
+function watchExit() {
 	const before = signals.map((signal) => process.listenerCount(signal));
 	// The listener returns nothing: `true` would keep signal-exit from ending this process.
 	const stopListening = attempt(() => onExit(runSteps));
@@ -47,7 +47,7 @@ function watchExit(): () => void {
 }
 
 /** Jest 30 empties the globals of its tests, and with them signal-exit's emitter (Node 20): a TypeError or RangeError. */
-function attempt<T>(step: () => T): T | undefined {
+function attempt<T>(step: () => T) {
 	try {
 		return step();
 	} catch {

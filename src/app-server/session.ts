@@ -97,7 +97,7 @@ export class AppServerSession {
 	}
 
 	/** The entries of all pages. */
-	async #listPages(): Promise<unknown[]> {
+	async #listPages() {
 		let entries: unknown[] = [];
 		const cursors: string[] = [];
 		for (;;) {

@@ -42,7 +42,7 @@ export function createStderrTail(stderr: Readable) {
 }
 
 /** The last line, after the last `Error: …` if that is another line: a cause or an advice may have followed it (clap). */
-function findLastWords(text: string): string {
+function findLastWords(text: string) {
 	// The frames of a backtrace (`RUST_BACKTRACE`, the npm launcher) explain nothing to a user.
 	const [message = ''] = text.split(/\n\s*Stack backtrace:|\n\s+at .*:\d+:\d+/);
 	const telling = message

@@ -35,7 +35,7 @@ export function toWindowsSpec(spec: SpawnSpec): SpawnSpec {
  * takes all between them for text, here and where a script passes on its `%*`; an empty substring of the variable `cd`
  * keeps `%` from naming a variable. Throws for a line break, which ends the line of cmd.exe and cannot be escaped.
  */
-function quoteForCmd(word: string): string {
+function quoteForCmd(word: string) {
 	if (/[\r\n\0]/.test(word)) throw Object.assign(new Error('spawn EINVAL'), { code: 'EINVAL' });
 	const slashed = word.replace(/(\\*)("|$)/g, '$1$1$2');
 	return `"${slashed.replaceAll('"', '""').replaceAll('%', '%%cd:~,%')}"`;

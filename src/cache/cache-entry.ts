@@ -119,7 +119,7 @@ export class CacheEntry {
 	}
 
 	/** Compares with what there is now. Another login drops the list, and one that comes back finds its own. */
-	async #lookAndCompare(): Promise<Inputs> {
+	async #lookAndCompare() {
 		const { formerLists, onChange } = this.context;
 		let seen = await this.lookAtInputs();
 		if (this.login === undefined) {
@@ -135,7 +135,7 @@ export class CacheEntry {
 			this.isDropped = true;
 			if (this.list) formerLists.set(this.key, this.list);
 		}
-		this.#isCurrent = isCurrent(this.list?.inputs, seen, this.#isCurrent);
+		if (this.list) this.#isCurrent = isCurrent(this.list.inputs, seen, this.#isCurrent);
 		onChange(this);
 		return seen;
 	}
@@ -196,7 +196,7 @@ export class CacheEntry {
 }
 
 /** After the clock was set back the age is unknown, and nothing counts as young until the clock has caught up. */
-function isWithin(limitMs: number, since: number, now: number): boolean {
+function isWithin(limitMs: number, since: number, now: number) {
 	const ageMs = now - since;
 	return ageMs >= 0 && ageMs < limitMs;
 }

@@ -165,7 +165,7 @@ export class ModelCache {
 	}
 
 	/** The entry of a target; also one without a list, or forgotten for others, whose revalidation is under way. */
-	#getEntry({ key }: Target): CacheEntry | undefined {
+	#getEntry({ key }: Target) {
 		const known = this.#entries.get(key);
 		if (known && !known.isDropped) return known;
 		const isOfTarget = ({ entry }: Revalidation) => entry.target.key === key && !entry.isDropped;
@@ -173,7 +173,7 @@ export class ModelCache {
 	}
 
 	/** Joins the revalidation under way, or starts one. */
-	#revalidate(entry: CacheEntry, refresh = false): Revalidation {
+	#revalidate(entry: CacheEntry, refresh = false) {
 		const isUnderWay = (one: Revalidation) => one.entry === entry && !one.isSettled;
 		const running = [...this.#running].find(isUnderWay);
 		const revalidation = running ?? new Revalidation(entry, this.#running);

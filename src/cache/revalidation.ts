@@ -53,7 +53,7 @@ export class Revalidation {
 		return this.#fetch?.progress?.();
 	}
 
-	async #run(): Promise<ModelList> {
+	async #run() {
 		const { entry } = this;
 		const startedAt = performance.now();
 		try {
@@ -125,7 +125,7 @@ export class Revalidation {
 	}
 
 	/** The list, if it spares the fetch: a fresh one, or for a refresh one that another process has fetched meanwhile. */
-	get #newEnoughList(): ModelList | undefined {
+	get #newEnoughList() {
 		const list = this.entry.getServable();
 		if (!list) return undefined;
 		const isOfNow = list === this.#loaded && list.fetchedAt >= this.#startedAt;
@@ -133,7 +133,7 @@ export class Revalidation {
 	}
 
 	/** Fetches under the lock of the store, and decides whether the answer is remembered. */
-	async #lockAndFetch(): Promise<ModelList> {
+	async #lockAndFetch() {
 		const { entry } = this;
 		const { signal } = this.controller;
 		// Another process may have saved its list during the wait for the lock.
@@ -189,7 +189,7 @@ export class Revalidation {
 	}
 
 	/** The result of `work`, unless an abort comes first, or a time runs out, which aborts the fetch. */
-	#limit<T>(work: Promise<T>, timeoutMs = this.entry.context.settings.fetchTimeoutMs): Promise<T> {
+	#limit<T>(work: Promise<T>, timeoutMs = this.entry.context.settings.fetchTimeoutMs) {
 		const fallback = () => {
 			const error = timeoutError('fetchTimeoutMs', timeoutMs, this.progress);
 			this.controller.abort(error);

@@ -57,7 +57,7 @@ export async function acquireLock(
 export const claimName = /^[1-9]\d{0,14}$/;
 
 /** The numbers of the claims, the highest one first. Makes the directory of the lock. */
-async function listClaims(directory: string): Promise<number[]> {
+async function listClaims(directory: string) {
 	await mkdir(directory, { mode: 0o700 }).catch(ignore('EEXIST'));
 	if (!(await lstat(directory)).isDirectory()) throw new Error(`Not a directory: ${directory}`);
 	const names = await readdir(directory);
@@ -87,7 +87,7 @@ function prepareClaim(directory: string, { beatMs, leaseMs }: typeof leaseTimes)
 		return mtimeMs === releasedTime * 1_000 || unchangedMs >= leaseMs;
 	};
 
-	return async (): Promise<FileHandle | undefined> => {
+	return async () => {
 		const [last = 0] = await listClaims(directory);
 		if (!(await isOver(last))) return undefined;
 		const file = toFile(last + 1);

@@ -74,7 +74,7 @@ export function fileStore(options: FileStoreOptions = {}): Required<ModelListSto
 }
 
 /** The platform's directory for caches, as other command-line programs use it. */
-function findCacheDirectory(): string {
+function findCacheDirectory() {
 	const home = findHome();
 	if (isWindows) {
 		const caches = process.env.LOCALAPPDATA || path.join(home, 'AppData', 'Local');
@@ -106,7 +106,7 @@ const retryOnSharingViolation = <T>(step: () => Promise<T>) =>
 	});
 
 /** Removes lists, drafts and locks that were left behind. */
-async function sweep(directory: string): Promise<void> {
+async function sweep(directory: string) {
 	// The time of the write before, because the clock of this process may be another one.
 	const { mtimeMs: now } = await stat(directory);
 	for (const name of await readdir(directory)) {
@@ -114,7 +114,7 @@ async function sweep(directory: string): Promise<void> {
 	}
 }
 
-async function removeUnused(file: string, now: number): Promise<void> {
+async function removeUnused(file: string, now: number) {
 	const claims = (await lstat(file)).isDirectory() ? await readdir(file) : undefined;
 	// The time of a directory changes with each claim: one that comes after this look is not removed, and keeps the lock.
 	if (now - (await lstat(file)).mtimeMs <= unusedAfterMs) return;

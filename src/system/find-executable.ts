@@ -118,7 +118,7 @@ export function listFolders(command: string, environment: NodeJS.ProcessEnv): st
 }
 
 /** The file that was changed last, with any folder in place of the `*`; the pattern where there is none. */
-async function findLatest(pattern: string): Promise<string> {
+async function findLatest(pattern: string) {
 	const [parent = '', below] = pattern.split('*');
 	let latest = { file: pattern, mtimeMs: 0 };
 	for (const name of await readdir(parent).catch(() => [])) {
