@@ -19,7 +19,7 @@ test('a deadline ends the wait of its caller only; the fetch goes on and fills t
 	expect(await isPending(failure)).toBe(true);
 	await clock.pass(1);
 	expect(await failure).toMatchObject({ ...timedOut, timeoutMs: 20, phase: 'spawn' });
-	expect(made.events.ofType('timed-out')).toMatchObject([{ timeoutMs: 20 }]);
+	expect(made.events.ofType('timed-out')).toMatchObject([{ timeoutMs: 20, phase: 'spawn' }]);
 	expect((await made.fetch(1)).request.signal.aborted).toBe(false);
 	await made.answer(1, ['a']);
 	expect(await patient).toEqual(['a']);

@@ -92,10 +92,11 @@ test('a look that ends after clear() brings no list back', async () => {
 
 test('after close() every call rejects, also one that memory could serve, and peek() returns nothing', async () => {
 	const made = await makeFilledCatalog(['a']);
-	await Promise.all([made.catalog.close(), made.catalog.close()]);
+	await made.catalog[Symbol.asyncDispose]();
 	for (const options of [undefined, { refresh: true }, { cwd: '/other' }])
 		expect(await failureOf(made.catalog.list(options))).toMatchObject(closed);
 	expect(made.catalog.peek()).toBeUndefined();
+	await Promise.all([made.catalog.close(), made.catalog.close()]);
 	made.catalog.clear();
 	made.catalog.subscribe(() => {})();
 	expect(await made.countFetches()).toBe(1);

@@ -8,7 +8,8 @@ const { maxAgeMs, servableMs, cooldownMs } = limits;
 
 const builtIn = { warnings: [{ type: 'built-in-list' as const, message: 'no server' }] };
 const ignored = { warnings: [{ type: 'config-ignored' as const, message: 'using defaults' }] };
-const fallback = { code: 'ERR_CODEX_FALLBACK', message: expect.stringContaining('no server') };
+const message = expect.stringContaining('no server');
+const fallback = { code: 'ERR_CODEX_FALLBACK', message, stderr: '' };
 
 test('a built-in list is served with a warning, and is fresh for cooldownMs or maxAgeMs', async () => {
 	for (const [options, limitMs] of [

@@ -115,9 +115,12 @@ export function makeHome() {
 
 export type Home = ReturnType<typeof makeHome>;
 
-/** Replaces `stat` of the system until the returned function is called, or the test is over. */
-export function replaceStat(makeResult: (file: string) => Promise<unknown>): () => void {
-	const spy = vi.spyOn(promises, 'stat').mockImplementation(makeResult as never);
+/** Replaces `stat`, or `open`, of the system until the returned function is called, or the test is over. */
+export function replaceStat(
+	makeResult: (file: string) => Promise<unknown>,
+	name: 'stat' | 'open' = 'stat',
+): () => void {
+	const spy = vi.spyOn(promises, name).mockImplementation(makeResult as never);
 	const restore = () => {
 		spy.mockRestore();
 		syncBuiltinESMExports();

@@ -189,6 +189,25 @@ test('while files cannot be looked at a known list is served, and a new one is n
 	}
 });
 
+test('a list is not remembered where one of its files cannot be looked at', async () => {
+	const lack = () => Promise.reject(Object.assign(new Error('EIO'), { code: 'EIO' }));
+	const { stat } = promises;
+	for (const name of ['auth.json', 'config.toml', undefined]) {
+		const made = makeHostCatalog();
+		const isName = (file: string) => name !== undefined && file === made.home.fileOf(name);
+		replaceStat((file) => (isName(file) ? lack() : stat(file)));
+		expect(await made.readWith(['a'])).toMatchObject({ isFresh: name === undefined });
+		expect(made.peekIds()).toEqual(name === undefined ? ['a'] : undefined);
+	}
+});
+
+test('a login that cannot be read for want of a descriptor is the one from before', async () => {
+	const made = await makeFilledCatalog(['a']);
+	nextLook();
+	replaceStat(() => Promise.reject(Object.assign(new Error(), { code: 'EMFILE' })), 'open');
+	expect(await made.catalog.read()).toMatchObject({ models: [{ id: 'a' }], isFresh: true });
+});
+
 test('the list of a login that comes back is stale after a change of a file that its answer named', async () => {
 	const made = makeHostCatalog();
 	made.home.write('layer', 'one');

@@ -88,7 +88,8 @@ test('an empty answer takes no list away, and counts as a failed refresh', async
 	clock.setAge(maxAgeMs);
 	await made.ids();
 	await made.answer(2, []);
-	const refreshError = { code: 'ERR_CODEX_PROTOCOL', message: expect.stringContaining('empty') };
+	const message = expect.stringContaining('the list of models is empty (phase model/list)');
+	const refreshError = { code: 'ERR_CODEX_PROTOCOL', message };
 	expect(made.catalog.peek()).toMatchObject({ models: [{ id: 'a' }], refreshError });
 	clock.setAge(maxAgeMs + cooldownMs - 1);
 	expect(await made.ids()).toEqual(['a']);

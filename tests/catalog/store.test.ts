@@ -150,6 +150,13 @@ test('a store of which a method, or each, throws, rejects or never answers costs
 	}
 });
 
+test('operations of a store that fail alike cost one event a fetch', async () => {
+	const refuse = async () => expect.fail('refused');
+	const methods = { get: refuse, set: refuse, delete: refuse, lock: refuse };
+	const made = await makeFilledCatalog(['a'], { store: makeStore(methods) });
+	expect(made.events.ofType('store-failed')).toMatchObject([{ operation: 'get' }]);
+});
+
 test('a stored value of any other shape is a list or a miss, and no error', async () => {
 	const store = makeStore();
 	const { home } = await makeFilledCatalog(['a'], { store });

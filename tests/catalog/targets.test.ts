@@ -1,3 +1,4 @@
+import { mkdirSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { expect, test, vi } from 'vitest';
 import { makeDirectory } from '../harness.js';
@@ -39,6 +40,11 @@ test('a list belongs to the CODEX_HOME and the home of the process at the time o
 		}
 		vi.stubEnv(name, folders[0]);
 		expect(made.peekIds()).toEqual([folders[0]]);
+		const login = path.join(folders[0] as string, name === 'HOME' ? '.codex' : '', 'auth.json');
+		mkdirSync(path.dirname(login), { recursive: true });
+		writeFileSync(login, '{}');
+		clock.advance(lookIntervalMs);
+		await made.readWith(['of another login']);
 	}
 });
 
