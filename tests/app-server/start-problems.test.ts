@@ -3,6 +3,7 @@ import path from 'node:path';
 import { inspect } from 'node:util';
 import { beforeEach, expect, test, vi } from 'vitest';
 import { CodexModelsError } from '../../src/index.js';
+import * as search from '../../src/system/find-executable.js';
 import { failureOf, makeDirectory, neverMs } from '../harness.js';
 import { makeShellCatalog, setTimings } from './shell-server.js';
 
@@ -129,6 +130,13 @@ test('a command function that returns no command is a TypeError, which shows the
 		);
 		expect(starts()).toBe(0);
 	}
+});
+
+test('a file system that does not answer ends at the deadline of the caller', async () => {
+	vi.spyOn(search, 'findProblem').mockReturnValue(new Promise(() => {}));
+	const { error, starts } = await fail({}, { deadlineMs: 50 });
+	expect(error).toMatchObject({ code: 'ERR_CODEX_TIMEOUT', phase: 'spawn', stderr: '' });
+	expect(starts()).toBe(0);
 });
 
 test('a command function that never returns ends at the deadline of its caller, and close() ends it', async () => {
