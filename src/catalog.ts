@@ -137,7 +137,7 @@ export class CodexModelCatalog implements AsyncDisposable {
 		const chosen = said ?? ((variable in env ? env : process.env)[variable] || undefined);
 		// A function of the host asks an app-server of its own, and hears only of what an option says.
 		const codexHome = fetchModels ? said : chosen;
-		const root = chosen ?? findHome({ HOME: env.HOME ?? process.env.HOME });
+		const root = chosen ?? findHome('HOME' in env ? env : process.env);
 		const last = this.#lastTarget;
 		if (last?.cwd === cwd && last.codexHome === codexHome && last.root === root) return last;
 		// Codex takes a relative CODEX_HOME from its own working directory.

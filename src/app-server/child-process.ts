@@ -81,7 +81,7 @@ export function attendProcess(child: ChildProcessWithoutNullStreams) {
 		 *
 		 * @returns `exited`
 		 */
-		async shutDown(kind: 'gracefulShutdown' | 'fastShutdown'): Promise<Exit> {
+		async shutDown(kind: 'gracefulShutdown' | 'fastShutdown') {
 			const { endOfInputMs, terminateMs } = timings[kind];
 			try {
 				child.stdin.end();

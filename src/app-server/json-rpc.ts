@@ -61,7 +61,7 @@ export function createJsonRpcClient(
 		readNoise: () => lastNoise,
 
 		/** Resolves to the result of the answer. */
-		async request(method: string, params: object): Promise<unknown> {
+		async request(method: string, params: object) {
 			if (makeError) throw makeError();
 			lastId += 1;
 			const id = lastId;
@@ -95,6 +95,8 @@ function readLines(
 			if (line.length > maxLineLength) onLongLine(line);
 		}
 	});
+	// Last words may have no line feed; half an answer is none.
+	stdout.on('end', () => line.startsWith('{') || onLine(line));
 }
 
 function parse(line: string): unknown {

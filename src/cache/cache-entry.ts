@@ -40,8 +40,11 @@ export type CacheContext = {
 	command: string;
 	/** The time of the last `clear`, in epoch ms: an older list in the store counts as deleted. */
 	clearedAt: number;
-	/** The lists of logins that are over, by target and login: a login that comes back gets its own. */
-	readonly formerLists: QuickLRU<string, ModelList>;
+	/**
+	 * The entries that have a list, by the keys of their targets: a dropped one until another takes its place. By their own keys
+	 * those of logins that are over: a login that comes back gets its list.
+	 */
+	readonly entries: QuickLRU<string, CacheEntry>;
 	/** Is called after each look at the inputs of an entry, and after each change of it. */
 	onChange(entry: CacheEntry): void;
 };
@@ -51,7 +54,7 @@ const lookIntervalMs = 1_000;
 /** How long a caller with a list waits for a look, in milliseconds. */
 const patienceMs = 100;
 
-/** The list of one target and login: all of its state, and the one place that changes it. */
+/** The list of one target and login, and all of its state. */
 export class CacheEntry {
 	readonly target: Target;
 	readonly context: CacheContext;
@@ -66,9 +69,10 @@ export class CacheEntry {
 	/** The time of the last look at the files in epoch ms, and the look under way. */
 	#lookedAt = NaN;
 	#looking?: Promise<Inputs>;
-	/** The last failed refresh since the list was fetched, and its time in epoch ms. */
+	/** The last failed refresh since the list was fetched. */
 	#refreshError: CodexModelsError | null = null;
-	#failedAt = NaN;
+	/** The time of the last refresh whose list was not remembered, in epoch ms. */
+	failedAt = NaN;
 	/** One object for each view, until something in it changes. */
 	#snapshots: { models?: CatalogSnapshot; visible?: CatalogSnapshot } = {};
 
@@ -78,7 +82,7 @@ export class CacheEntry {
 	}
 
 	/** Tells the lists of logins apart. */
-	get key(): string {
+	get key() {
 		return `${this.target.key}\0${this.login}`;
 	}
 
@@ -99,9 +103,9 @@ export class CacheEntry {
 		return isWithin(limitMs, this.list.fetchedAt, now);
 	}
 
-	/** Whether the last refresh failed so recently that the next one has to wait. */
+	/** Whether the last refresh brought no list so recently that the next one has to wait. */
 	isCoolingDown(now: number): boolean {
-		return isWithin(this.context.settings.cooldownMs, this.#failedAt, now);
+		return isWithin(this.context.settings.cooldownMs, this.failedAt, now);
 	}
 
 	/** Whether it is not yet time for another look. */
@@ -120,11 +124,11 @@ export class CacheEntry {
 
 	/** Compares with what there is now. Another login drops the list, and one that comes back finds its own. */
 	async #lookAndCompare() {
-		const { formerLists, onChange } = this.context;
+		const { entries, onChange } = this.context;
 		let seen = await this.lookAtInputs();
 		if (this.login === undefined) {
 			this.login = seen.login;
-			this.list = formerLists.get(this.key);
+			this.list = entries.get(this.key)?.list;
 			// Its list may name further files.
 			if (this.list) seen = await this.lookAtInputs();
 		}
@@ -133,7 +137,7 @@ export class CacheEntry {
 		const { login = this.login } = seen;
 		if (this.login !== login && !this.isDropped) {
 			this.isDropped = true;
-			if (this.list) formerLists.set(this.key, this.list);
+			if (this.list) entries.set(this.key, this);
 		}
 		if (this.list) this.#isCurrent = isCurrent(this.list.inputs, seen, this.#isCurrent);
 		onChange(this);
@@ -160,7 +164,7 @@ export class CacheEntry {
 		}
 		this.list = shared;
 		this.#refreshError = null;
-		this.#failedAt = NaN;
+		this.failedAt = NaN;
 		this.#snapshots = {};
 		this.context.onChange(this);
 		return shared;
@@ -170,7 +174,7 @@ export class CacheEntry {
 	fail(error: CodexModelsError): void {
 		const last = this.#refreshError;
 		this.#refreshError = last && withoutTimes(last) === withoutTimes(error) ? last : error;
-		this.#failedAt = Date.now();
+		this.failedAt = Date.now();
 		this.context.onChange(this);
 	}
 

@@ -22,8 +22,7 @@ const contentParts = ['models', 'configured', 'warnings', 'refreshError'] as con
  */
 export class ModelCache {
 	readonly #context: CacheContext;
-	/** The entries that have a list, by the keys of their targets; a dropped one until another takes its place. */
-	readonly #entries: QuickLRU<string, CacheEntry>;
+	readonly #entries: CacheContext['entries'];
 	/** The revalidations until their app-server is gone, their list saved and their lock released. */
 	readonly #running = new Set<Revalidation>();
 	/** Each tells a subscriber of a change of the target with that key. */
@@ -50,7 +49,7 @@ export class ModelCache {
 			emit,
 			command: fetchModels || typeof command === 'function' ? '' : command,
 			clearedAt: 0,
-			formerLists: new QuickLRU({ maxSize }),
+			entries: this.#entries,
 			onChange: this.#onChange,
 		};
 	}
@@ -100,8 +99,11 @@ export class ModelCache {
 			// The deadline may have ended during a look: the fetch goes on behind it.
 			if (entry) revalidation ??= this.#revalidate(entry, refresh);
 			const progress = revalidation?.progress;
-			const phase = progress?.phase ?? 'spawn';
-			emit(target, { type: 'timed-out', timeoutMs: deadlineMs, phase });
+			emit(target, {
+				type: 'timed-out',
+				timeoutMs: deadlineMs,
+				phase: progress?.phase ?? 'spawn',
+			});
 			throw timeoutError('deadlineMs', deadlineMs, progress);
 		}
 	}
@@ -129,7 +131,6 @@ export class ModelCache {
 	/** Forgets every list and idle app-server, and deletes the lists in the store, also where its answer is still awaited. */
 	clear(): void {
 		this.#context.clearedAt = Date.now();
-		this.#context.formerLists.clear();
 		const running = [...this.#running].map(({ entry }) => entry);
 		for (const entry of new Set([...this.#entries.values(), ...running])) {
 			entry.isDropped = true;
@@ -147,8 +148,10 @@ export class ModelCache {
 		this.#subscriptions.clear();
 		// The entries are not dropped, because a list that is being saved may stay in the store.
 		this.#entries.clear();
-		for (const revalidation of this.#running) revalidation.controller.abort(error);
-		const running = [...this.#running].map(({ ended }) => ended);
+		const running = [...this.#running].map(({ controller, ended }) => {
+			controller.abort(error);
+			return ended;
+		});
 		await Promise.all([this.#context.fetcher.close?.(), this.#deletions, ...running]);
 	}
 

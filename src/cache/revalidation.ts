@@ -64,6 +64,8 @@ export class Revalidation {
 				list = await this.#limit(this.#lockAndFetch());
 			}
 			this.isSettled = true;
+			// Not at each call again, where each fetch changes a file that it is made from.
+			if (list !== entry.list) entry.failedAt = Date.now();
 			if (list.models.length === 0)
 				entry.fail(protocolError({ problem: 'the list of models is empty', phase: 'model/list' }));
 			return list;
@@ -83,8 +85,11 @@ export class Revalidation {
 	async #prepare() {
 		const { context } = this.entry;
 		const { command } = context.settings;
-		if (typeof command === 'function')
-			context.command = checkCommand(await callHost('command', command));
+		if (typeof command === 'function') {
+			const named = checkCommand(await callHost('command', command));
+			this.controller.signal.throwIfAborted();
+			context.command = named;
+		}
 		await this.entry.look();
 		this.#stored = createStoredList(this.entry);
 		await this.#load();

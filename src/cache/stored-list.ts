@@ -48,7 +48,7 @@ export function createStoredList({ target, login, context }: CacheEntry) {
 
 	return {
 		/** The stored list, if it is valid and newer than `newerThan` (epoch ms). */
-		async load(newerThan: number): Promise<ModelList | undefined> {
+		async load(newerThan: number) {
 			const read = async () => parseList(await store.get(key), login, command);
 			const list = await attempt('get', read);
 			if (!list || list.fetchedAt <= newerThan) return undefined;
@@ -68,9 +68,10 @@ export function createStoredList({ target, login, context }: CacheEntry) {
 
 		delete: () => attempt('delete', async () => store.delete(key)),
 
-		/** Resolves to the release; to `undefined` after an abort, and where the store cannot lock. */
+		/** Resolves to the release; to `undefined` after an abort, and where the store cannot lock or has failed. */
 		lock(signal: AbortSignal) {
-			const locking = (async () => store.lock?.(key, signal))();
+			// A store that has just failed, as on a mount that hangs, may let the lock wait for all of the fetch's time.
+			const locking = (async () => (lastReason ? undefined : store.lock?.(key, signal)))();
 			release = locking.catch((error) => (signal.aborted ? undefined : tell('lock', error)));
 			return release;
 		},
