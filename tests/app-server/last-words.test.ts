@@ -26,9 +26,9 @@ test('the last words are those on stderr, or else the last line on stdout that w
 	expect(silent.error.stderr).toBe('');
 	const both = await failAfter(`${banner}; echo why >&2`);
 	expect(both.error.message).toContain(': why. ');
-	// Words without a line's end count, too.
-	const cut = await failAfter(`printf why >&2`);
-	expect(cut.error.message).toContain(': why. ');
+	// Words without a line's end count, too, and half an answer does not.
+	for (const act of ['printf why >&2', 'printf why', `echo why; printf '{"id":3,"res'`])
+		expect((await failAfter(act)).error.message).toContain(': why. ');
 });
 
 test('lines of a log that explain no failure are no last words', async () => {

@@ -156,6 +156,21 @@ test('a command function that never returns ends at the deadline of its caller, 
 	expect(starts()).toBe(0);
 });
 
+test('a command function that answers after the time of its fetch names no program', async () => {
+	let settle: (command: string) => void = () => {};
+	const slow = new Promise<string>((resolve) => {
+		settle = resolve;
+	});
+	const commands = [slow];
+	const command = () => commands.pop() ?? '/bin/sh';
+	const { catalog } = makeShellCatalog([{}], { command, fetchTimeoutMs: 1_500 });
+	expect(await failureOf(catalog.list())).toMatchObject({ code: 'ERR_CODEX_TIMEOUT' });
+	const list = await catalog.list();
+	settle('/bin/another');
+	await new Promise(setImmediate);
+	expect(catalog.peek()?.models).toBe(list);
+});
+
 test('a program without its interpreter is ERR_CODEX_NOT_FOUND, whose cause does not show the arguments', async () => {
 	const command = path.join(makeDirectory(), 'my-codex');
 	writeFileSync(command, '#!/there/is/none\n', { mode: 0o755 });

@@ -9,11 +9,15 @@ const { makeStore, never, replaceStat, settle } = harness;
 const { lookIntervalMs, maxAgeMs, storeTimeoutMs } = limits;
 const closed = { code: 'ERR_CODEX_CLOSED' };
 
-test('clear() forgets every list, also in the store', async () => {
+test('clear() forgets every list, also in the store, and also those of logins that are over', async () => {
 	const store = makeStore();
-	const made = await makeFilledCatalog(['a'], { store });
+	const made = await makeFilledCatalog(['of none'], { store });
+	made.home.logIn('first');
+	clock.advance(lookIntervalMs);
+	await made.readWith(['a']);
 	const other = { cwd: '/other' };
 	await made.readWith(['b'], other);
+	expect(store.map.size).toBe(3);
 	made.catalog.clear();
 	expect([made.catalog.peek(), made.catalog.peek(other)]).toEqual([undefined, undefined]);
 	await settle();

@@ -2,8 +2,8 @@ import { expect, test } from 'vitest';
 import * as harness from './harness.js';
 
 const { clock, limits, makeFilledCatalog, makeHome, makeHostCatalog } = harness;
-const { replaceStat } = harness;
-const { cooldownMs, lookIntervalMs } = limits;
+const { replaceStat, settle } = harness;
+const { cooldownMs, lookIntervalMs, maxAgeMs } = limits;
 
 /** The result of `config/read` that names these layers, and a catalogue of models. */
 const toConfig = (names: unknown[], catalogue?: string) => ({
@@ -76,6 +76,27 @@ test('a list is remembered where a file that its answer is the first to name is 
 		await made.answer(1, ['a'], { config });
 		expect(await list).toEqual(['a']);
 		expect(made.catalog.peek() !== undefined).toBe(isOlder);
+	}
+});
+
+test('a refresh whose list is not remembered lets the next one wait for cooldownMs', async () => {
+	const made = await makeFilledCatalog(['old']);
+	clock.setAge(maxAgeMs);
+	await made.ids();
+	const fetch = await made.fetch(2);
+	made.home.write('config.toml', 'by the program that was started');
+	fetch.succeed(['new']);
+	await settle();
+	for (const [passedMs, count] of [
+		[cooldownMs - 1, 2],
+		[1, 3],
+	] as const) {
+		clock.advance(passedMs);
+		expect(await made.catalog.read()).toMatchObject({
+			models: [{ id: 'old' }],
+			refreshError: null,
+		});
+		expect(await made.countFetches()).toBe(count);
 	}
 });
 

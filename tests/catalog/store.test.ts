@@ -150,6 +150,14 @@ test('a store of which a method, or each, throws, rejects or never answers costs
 	}
 });
 
+test('a store that does not answer holds up a call for a second, also where its lock never comes', async () => {
+	const made = makeHostCatalog({ store: makeStore({ get: never, lock: never }) });
+	const list = made.ids();
+	await clock.pass(storeTimeoutMs);
+	await made.answer(1, ['a']);
+	expect(await list).toEqual(['a']);
+});
+
 test('operations of a store that fail alike cost one event a fetch', async () => {
 	const refuse = async () => expect.fail('refused');
 	const methods = { get: refuse, set: refuse, delete: refuse, lock: refuse };
