@@ -107,7 +107,7 @@ export class CodexModelCatalog implements AsyncDisposable {
 
 	/**
 	 * Ends everything: each waiting and each later call gets `ERR_CODEX_CLOSED`. Resolves when every app-server is gone, after
-	 * some two seconds at most, and keeps the process alive until then. May be called twice.
+	 * some three seconds at most, and keeps the process alive until then. May be called twice.
 	 */
 	close(): Promise<void> {
 		return keepProcessAlive(this.#cache.close());

@@ -83,7 +83,7 @@ export function makeError(
 
 const afterTimeout = {
 	deadlineMs: 'The fetch goes on and fills the cache.',
-	fetchTimeoutMs: 'The app-server was ended.',
+	fetchTimeoutMs: 'The fetch was ended.',
 };
 
 /** @param progress - is `undefined` before an app-server was started. */

@@ -9,7 +9,7 @@ export type ClientInfo = { name: string; title?: string | undefined; version: st
 
 /**
  * A second cache behind the one in memory: a Keyv instance, a `Map`, or `fileStore()` of `codex-models/file-store`. Values are
- * plain JSON. A method that throws, rejects or takes longer than a second costs an event, and the call goes on without it.
+ * plain JSON. A method that throws or rejects, or that takes longer than a second (`lock` excepted), costs an event, and the call goes on.
  */
 export type ModelListStore = {
 	get(key: string): unknown;
@@ -26,7 +26,7 @@ export type ModelListStore = {
 /**
  * Asks for the models in place of an app-server that this library starts: `models` are the entries of `model/list`, all
  * pages, hidden ones included, and `config` is the result of `config/read` (best with `includeLayers: true`). `codexHome` is
- * `undefined` where neither an option nor a call says it; `signal` aborts when nothing waits for the answer any more.
+ * `undefined` where neither an option nor a call says it; `signal` aborts after `fetchTimeoutMs` and at `close()`.
  */
 export type FetchModels = (request: {
 	cwd: string;

@@ -46,7 +46,7 @@ export function toReason(error: unknown): string {
 	}
 }
 
-/** A value of JSON with every string sanitized; a placeholder where it takes more than `maxBytes`. */
+/** A value of JSON with the strings in it sanitized, the names of its members excepted; a placeholder where it takes more than `maxBytes`. */
 export function sanitizeJson(value: unknown, maxBytes: number): unknown {
 	if (value === undefined) return undefined;
 	const json = JSON.stringify(value);

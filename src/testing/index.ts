@@ -53,7 +53,7 @@ export type CodexScript = {
 	config?: Record<string, unknown>;
 	/** The wait before the list, the error or the exit. @default 0 */
 	delayMs?: number;
-	/** Whether it never answers. @default false */
+	/** Whether it never answers `model/list`. @default false */
 	hangs?: boolean;
 	/** The code of an exit in place of the list. */
 	exitCode?: number;

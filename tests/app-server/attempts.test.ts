@@ -76,7 +76,7 @@ test('an attempt is not repeated after a timeout, and its app-server is ended', 
 	expect(await failureOf(catalog.list())).toMatchObject({
 		code: 'ERR_CODEX_TIMEOUT',
 		timeoutMs: 300,
-		hint: 'The app-server was ended. Allow a longer "fetchTimeoutMs" if this happens often.',
+		hint: 'The fetch was ended. Allow a longer "fetchTimeoutMs" if this happens often.',
 	});
 	await events.nth('exited');
 	expect([starts(), events.count('retried')]).toEqual([1, 0]);
