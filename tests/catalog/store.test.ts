@@ -189,6 +189,16 @@ test('a stored value of any other shape is a list or a miss, and no error', asyn
 	await fc.assert(property, { numRuns: 200 });
 });
 
+test('a refresh that begins while the list before is being saved asks again', async () => {
+	const { opened, open } = makeGate();
+	const made = await makeFilledCatalog(['old'], { store: makeStore({ set: () => opened }) });
+	const list = made.ids({ refresh: true });
+	await settle();
+	open();
+	await made.answer(2, ['new']);
+	expect(await list).toEqual(['new']);
+});
+
 /** A store whose lock is granted when the test says so, and what another process sees of it. */
 function makeLockingStore(methods: Partial<ModelListStore> = {}) {
 	const locked = makeGate<() => unknown>();
