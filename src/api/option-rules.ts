@@ -17,7 +17,7 @@ const isPath = (value: unknown): value is string =>
 
 /** A name with a blank in it mostly is a program with its arguments; a path may have blanks. */
 export const isCommand = (value: unknown): value is string =>
-	isPath(value) && (/[\\/]/.test(value) || !/\s/.test(value.trim()));
+	isPath(value) && (/[\\/]/.test(value) || !/\s/.test(value));
 
 export const anObject = rule('an object', isObject);
 export const aFunction = rule('a function', isFunction);

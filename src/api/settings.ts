@@ -119,6 +119,7 @@ export function resolveSettings(options: CodexModelCatalogOptions = {}): Setting
 		...settings,
 		env: { ...settings.env },
 		args: [...settings.args],
+		clientInfo: { ...settings.clientInfo },
 		command: typeof command === 'string' ? checkCommand(command) : command,
 		cwd: resolvePath(settings.cwd),
 	};

@@ -43,7 +43,11 @@ const others: [name: string, good: unknown[], bad: unknown[]][] = [
 	['retries', [0, 100], [-1, 0.5, Number.NaN, Number.POSITIVE_INFINITY, 101, '1', null]],
 	['maxEntries', [1, 1_000_000], [0, 1.5, Number.POSITIVE_INFINITY, 1_000_001, '1', null]],
 	['command', ['codex', '/a/b', '/with space/codex', () => 'codex'], ['', ' ', 7, null, ['codex']]],
-	['command', ['C:\\a b~\\codex.exe'], ['a\0b', '~', '~/codex', '~\\codex', 'codex app-server']],
+	[
+		'command',
+		['C:\\a b~\\codex.exe'],
+		['a\0b', '~', '~/codex', '~\\codex', 'codex app-server', ' codex'],
+	],
 	['args', [[], ['a', '']], ['a', [7], [null], [undefined], {}, null, ['a\0']]],
 	['cwd', ['/', '.', '/a b~/c', '~a'], ['', ' ', 7, null, {}, 'a\0', '~', '~/a']],
 	['codexHome', ['/a'], ['', ' ', 7, null, 'a', './a', '~', '~/.codex', '/a\0']],

@@ -82,11 +82,15 @@ test('the CODEX_HOME of a call and the variables of the catalog reach the app-se
 });
 
 test('changing the options afterwards changes nothing', async () => {
-	const options = { args: ['-c', 'echo "$WHEN" >&2; exit 1'], env: { WHEN: 'then' }, retries: 0 };
+	const clientInfo = { name: 'then', version: '1' };
+	const args = ['-c', 'read -r line; echo "$WHEN $line" >&2; exit 1'];
+	const options = { args, env: { WHEN: 'then' }, clientInfo, retries: 0 };
 	const { catalog } = makeShellCatalog([], options);
-	options.args.length = 0;
+	args.length = 0;
 	options.env.WHEN = 'now';
-	expect(await failureOf(catalog.list())).toMatchObject({ stderr: 'then' });
+	clientInfo.name = 'now';
+	const { stderr } = await failureOf(catalog.list());
+	expect(stderr).toMatch(/^then .*"clientInfo":\{"name":"then"/);
 });
 
 test('a command function is called once for each fetch, and a path of it starts from the current directory', async () => {
