@@ -86,11 +86,9 @@ function createAppServers({ keepAliveMs, clientInfo }: Settings) {
 	};
 }
 
-function startAttempts(
-	request: FetchRequest,
-	settings: Settings,
-	appServers: ReturnType<typeof createAppServers>,
-) {
+type AppServers = ReturnType<typeof createAppServers>;
+
+function startAttempts(request: FetchRequest, settings: Settings, appServers: AppServers) {
 	const { target, command, inputs, signal, emit } = request;
 	const startedAt = performance.now();
 	/** The app-server of the latest attempt, set without a wait after its spawn: an abort ends it. */

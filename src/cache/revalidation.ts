@@ -73,8 +73,11 @@ export class Revalidation {
 			const error = toCodexModelsError(reason);
 			this.isSettled = true;
 			entry.fail(error);
-			const durationMs = performance.now() - startedAt;
-			entry.context.emit(entry.target, { type: 'failed', durationMs, error });
+			entry.context.emit(entry.target, {
+				type: 'failed',
+				durationMs: performance.now() - startedAt,
+				error,
+			});
 			// A store that was slow at first may have given a list meanwhile.
 			const known = this.isRefresh ? undefined : entry.getServable();
 			if (known) return known;
@@ -174,8 +177,12 @@ export class Revalidation {
 				throw fallbackError(list.warnings, this.progress?.stderr ?? '');
 		}
 		const models = list.models.length;
-		const durationMs = performance.now() - startedAt;
-		emit(entry.target, { type: 'refreshed', durationMs, models, attempts: fetch.attempts });
+		emit(entry.target, {
+			type: 'refreshed',
+			durationMs: performance.now() - startedAt,
+			models,
+			attempts: fetch.attempts,
+		});
 		return isMine && !entry.isDropped && models > 0 ? entry.remember(list) : list;
 	}
 
