@@ -81,11 +81,6 @@ export class CacheEntry {
 		this.context = context;
 	}
 
-	/** Tells the lists of logins apart. */
-	get key() {
-		return `${this.target.key}\0${this.login}`;
-	}
-
 	/** The list, if it may be served. `now` is in epoch ms, here and below, because asking for the time costs a tenth of a hit. */
 	getServable(now = Date.now()): ModelList | undefined {
 		const { settings, command } = this.context;
@@ -126,18 +121,19 @@ export class CacheEntry {
 	async #lookAndCompare() {
 		const { entries, onChange } = this.context;
 		let seen = await this.lookAtInputs();
-		if (this.login === undefined) {
-			this.login = seen.login;
-			this.list = entries.get(this.key)?.list;
-			// Its list may name further files.
-			if (this.list) seen = await this.lookAtInputs();
-		}
+		const isFirst = this.login === undefined;
+		this.login ??= seen.login;
+		// Tells the lists of logins apart.
+		const key = `${this.target.key}\0${this.login}`;
+		if (isFirst) this.list = entries.get(key)?.list;
+		// The list may name further files.
+		if (isFirst && this.list) seen = await this.lookAtInputs();
 		this.#looking = undefined;
 		this.#lookedAt = seen.at;
 		const { login = this.login } = seen;
 		if (this.login !== login && !this.isDropped) {
 			this.isDropped = true;
-			if (this.list) entries.set(this.key, this);
+			if (this.list) entries.set(key, this);
 		}
 		if (this.list) this.#isCurrent = isCurrent(this.list.inputs, seen, this.#isCurrent);
 		onChange(this);
