@@ -67,37 +67,31 @@ export class ModelCache {
 		const { settings, emit } = this.#context;
 		const { deadlineMs = settings.deadlineMs, signal, refresh } = options;
 		const startedAt = performance.now();
-		const wait = <T>(work: Promise<T>) => {
-			// p-timeout refuses 0 (7.0.2). The timer keeps the process alive, so that there is one for `Infinity`, too.
-			const leftMs = Math.max(1, startedAt + deadlineMs - performance.now());
-			return pTimeout(work, { milliseconds: Math.min(leftMs, maxTimerMs), signal });
-		};
-		if (signal) allowManyListeners(signal);
 		let revalidation: Revalidation | undefined;
-		try {
-			const known = this.#getEntry(target);
+		/** Goes on when the caller has left: the fetch fills the cache. */
+		const find = async () => {
 			// The look may find that the login is another one, and drop the entry.
-			if (known) await wait(known.look());
+			await this.#getEntry(target)?.look();
 			const entry = this.#getEntry(target) ?? new CacheEntry(target, this.#context);
 			const served = this.#serve(entry, options);
 			if (served) return served;
-
 			revalidation = this.#revalidate(entry, refresh);
-			if (!refresh) await wait(revalidation.loaded);
-			// A stale list of the store is served at once.
-			const stored = refresh ? undefined : entry.peek(options);
-			const snapshot = stored ?? entry.snapshot(await wait(revalidation.result), options);
+			const list = await (refresh ? revalidation.result : revalidation.usable);
 			this.#closed.signal.throwIfAborted();
-			emit(target, { type: 'miss', waitedMs: performance.now() - startedAt });
+			return entry.snapshot(list, options);
+		};
+		if (signal) allowManyListeners(signal);
+		try {
+			// p-timeout refuses 0 (7.0.2). The timer keeps the process alive, so that there is one for `Infinity`, too.
+			const milliseconds = Math.min(Math.max(1, deadlineMs), maxTimerMs);
+			const snapshot = await pTimeout(find(), { milliseconds, signal });
+			if (revalidation) emit(target, { type: 'miss', waitedMs: performance.now() - startedAt });
 			return snapshot;
 		} catch (error) {
 			signal?.throwIfAborted();
 			if (!(error instanceof TimeoutError)) throw withWait(error, performance.now() - startedAt);
-			const entry = this.#getEntry(target);
-			const served = this.#serve(entry, options);
+			const served = this.#serve(this.#getEntry(target), options);
 			if (served) return served;
-			// The deadline may have ended during a look: the fetch goes on behind it.
-			if (entry) revalidation ??= this.#revalidate(entry, refresh);
 			const progress = revalidation?.progress;
 			emit(target, {
 				type: 'timed-out',

@@ -23,8 +23,9 @@ const secrets = [
 
 /** The text without terminal codes, control and invisible characters (line feeds and tabs excepted), and secrets. */
 export function sanitize(text: string): string {
-	const plain = stripVTControlCharacters(text).replaceAll(/[^\P{Cc}\n\t]|\p{Cf}/gu, '');
-	return secrets.reduce((rest, secret) => rest.replaceAll(secret, redacted), plain);
+	let plain = stripVTControlCharacters(text).replaceAll(/[^\P{Cc}\n\t]|\p{Cf}/gu, '');
+	for (const secret of secrets) plain = plain.replaceAll(secret, redacted);
+	return plain;
 }
 
 export const cut = (text: string, maxLength: number) =>
