@@ -76,7 +76,10 @@ export class ModelCache {
 			const served = this.#serve(entry, options);
 			if (served) return served;
 			revalidation = this.#revalidate(entry, refresh);
-			const list = await (refresh ? revalidation.result : revalidation.usable);
+			if (!refresh) await revalidation.loaded;
+			// A stale list of the store is served at once.
+			const stored = refresh ? undefined : entry.getServable();
+			const list = stored ?? (await revalidation.result);
 			this.#closed.signal.throwIfAborted();
 			return entry.snapshot(list, options);
 		};

@@ -21,8 +21,8 @@ export class Revalidation {
 	 * `TypeError` after misuse of the library.
 	 */
 	readonly result: Promise<ModelList>;
-	/** A list that may be served, also a stale one of the store, which comes at once; else the result. */
-	readonly usable: Promise<ModelList>;
+	/** Resolves when the list of the store, fresh or stale, is in the entry. Rejects as `result` does where no list is known. */
+	readonly loaded: Promise<void>;
 	/** Resolves when the list is saved, the lock is released, and the app-server of a failed fetch is gone. */
 	readonly ended: Promise<void>;
 	/** Whether a caller asked for a new list: one that another process fetched before this revalidation will not do. */
@@ -43,11 +43,8 @@ export class Revalidation {
 		this.entry = entry;
 		this.#running = running.add(this);
 		// The store is asked before the turn comes, because its list needs no app-server.
-		const loaded = this.#limit(this.#prepare());
-		this.result = this.#run(loaded);
-		this.usable = loaded.then(() => entry.getServable() ?? this.result);
-		// A revalidation in the background has no caller who hears of its failure.
-		this.usable.catch(() => {});
+		this.loaded = this.#limit(this.#prepare());
+		this.result = this.#run();
 		this.ended = this.#finish();
 	}
 
@@ -56,11 +53,11 @@ export class Revalidation {
 		return this.#fetch?.progress?.();
 	}
 
-	async #run(loaded: Promise<void>) {
+	async #run() {
 		const { entry } = this;
 		const startedAt = performance.now();
 		try {
-			await loaded;
+			await this.loaded;
 			let list = this.#newEnoughList;
 			if (!list) {
 				await this.#limit(this.#takeTurn(), Infinity);

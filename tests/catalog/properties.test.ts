@@ -164,6 +164,8 @@ function makeDrive() {
 			lists.set(login, { ids, fetchedAt: Date.now(), config: files.config, ...state });
 			notify();
 		} else if (ids.length === 0) notify();
+		// A list that is not remembered lets the next refresh wait as well.
+		else if (known) known.failedAt = Date.now();
 	}
 
 	function compare(): void {

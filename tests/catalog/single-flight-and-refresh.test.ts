@@ -56,7 +56,7 @@ test('refresh: true rejects when the fetch fails, and takes no list away', async
 	expect(made.catalog.peek()).toMatchObject({ ...known, refreshError: null });
 });
 
-test('refresh: true joins a background refresh, and other callers are served meanwhile', async () => {
+test('refresh: true joins a background refresh, and other callers are served while the old list lasts', async () => {
 	const made = await makeFilledCatalog(['old']);
 	clock.setAge(maxAgeMs);
 	await made.ids();
@@ -64,8 +64,10 @@ test('refresh: true joins a background refresh, and other callers are served mea
 	const refreshes = [made.ids({ refresh: true }), made.ids({ refresh: true })];
 	await settle();
 	expect(await made.ids({ deadlineMs: 0 })).toEqual(['old']);
+	clock.setAge(servableMs);
+	refreshes.push(made.ids());
 	await made.answer(2, ['new']);
-	expect(await Promise.all(refreshes)).toEqual([['new'], ['new']]);
+	expect(await Promise.all(refreshes)).toEqual([['new'], ['new'], ['new']]);
 	expect(made.fetches).toHaveLength(2);
 });
 
