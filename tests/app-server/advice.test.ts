@@ -83,18 +83,6 @@ test.each([
 });
 
 test.each([
-	[0x7fff_ffff, '2147483647'],
-	[0x8000_0000, '2147483648 (0x80000000)'],
-	[0xc000_013a, '3221225786 (0xC000013A)'],
-])('the exit code %d of Windows is told as %s', (exitCode, told) => {
-	const progress = { phase: 'initialize', stderr: '', lastWords: '' } as const;
-	const end = { exitCode, signal: null, command: 'codex' };
-	expect(exitedError({ ...progress, ...end }).message).toBe(
-		`Codex ended with exit code ${told} before it answered (phase initialize). ${login}To see more, run "codex app-server" in a terminal.`,
-	);
-});
-
-test.each([
 	[{ code: -32600, message: 'token expired' }, login],
 	[{ code: -32600, message: 'no', data: { reason: 'Unauthorized' } }, login],
 	[{ code: -32001, message: 'later' }, 'Try again in a while. '],
